@@ -1,0 +1,30 @@
+"""The tables, one file a subject."""
+
+from flows.models.access import ApiKey, AuditRow, Membership, Person, Role, Team
+from flows.models.catalogue import AllowedHost, ModelEntry, Price, Route, ToolEntry
+from flows.models.definitions import Flow, FlowVersion
+from flows.models.runs import Attempt, Call, Delivery, Event, Request, Run, ToolJob, Worker
+
+__all__ = [
+    "AllowedHost",
+    "ApiKey",
+    "Attempt",
+    "AuditRow",
+    "Call",
+    "Delivery",
+    "Event",
+    "Flow",
+    "FlowVersion",
+    "Membership",
+    "ModelEntry",
+    "Person",
+    "Price",
+    "Request",
+    "Role",
+    "Route",
+    "Run",
+    "Team",
+    "ToolEntry",
+    "ToolJob",
+    "Worker",
+]

@@ -1,0 +1,74 @@
+"""What flows refer to by name: models and their prices, routes, tools, and the hosts that may be reached."""
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from flows.models.identifiers import new_id
+
+
+class ModelEntry(models.Model):
+    """One model: how to reach it and what it can do. `model` is LiteLLM's ``provider/name``."""
+
+    slug = models.CharField(primary_key=True, max_length=80)
+    model = models.CharField(max_length=160)
+    api_base = models.URLField(blank=True)
+    api_key_env = models.CharField(max_length=80, blank=True)
+    context = models.PositiveIntegerField(default=8192)  # tokens that one request may hold
+    max_output = models.PositiveIntegerField(default=1024)  # tokens, where a step does not say
+    capabilities = models.JSONField(default=list)  # tools, json, streaming, …
+    settings = models.JSONField(default=dict)  # what a provider needs beside these
+    simulated = models.BooleanField(default=False)
+
+
+class Price(models.Model):
+    """What a model costs from one moment on, in dollars per million tokens. Rows are added, never altered.
+
+    An empty figure is an unknown price, which is not zero.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    model = models.ForeignKey(ModelEntry, on_delete=models.PROTECT, related_name="prices")
+    valid_from = models.DateTimeField(db_default=Now())
+    input = models.DecimalField(max_digits=18, decimal_places=9, null=True)
+    cached_input = models.DecimalField(max_digits=18, decimal_places=9, null=True)
+    output = models.DecimalField(max_digits=18, decimal_places=9, null=True)
+
+    class Meta:
+        indexes = [models.Index(F("model"), F("valid_from").desc(), name="price_newest")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(input__isnull=True) | Q(input__gte=0) & Q(output__gte=0),
+                name="price_not_negative",
+            )
+        ]
+
+
+class Route(models.Model):
+    """A name that steps use instead of a model's: ordered candidates and when to go on to the next."""
+
+    slug = models.CharField(primary_key=True, max_length=80)
+    candidates = models.JSONField(default=list)  # slugs of models, first choice first
+    fall_back_on = models.JSONField(default=list)  # error classes
+    timeout = models.FloatField(null=True)  # seconds that one call may take
+
+
+class ToolEntry(models.Model):
+    """One tool: its kind, how to reach it, whether it reads or writes, and whether it may be repeated."""
+
+    slug = models.CharField(primary_key=True, max_length=120)
+    kind = models.CharField(max_length=32)
+    effect = models.CharField(max_length=8, choices=[("read", "reads"), ("write", "writes")])
+    repeat = models.CharField(
+        max_length=8, choices=[("freely", "freely"), ("keyed", "keyed"), ("lookup", "lookup"), ("never", "never")]
+    )
+    arguments = models.JSONField(default=dict)  # JSON Schema of the arguments
+    settings = models.JSONField(default=dict)  # what its kind needs: method, url, headers, function, …
+    timeout = models.FloatField(null=True)  # seconds that one call may take
+    reversible = models.BooleanField(default=False)
+
+
+class AllowedHost(models.Model):
+    """A host that is not publicly reachable and may be reached all the same: ``name:port``."""
+
+    host = models.CharField(primary_key=True, max_length=255)

@@ -1,0 +1,263 @@
+"""What happened: runs, the attempts of their steps, the calls they made, their events, and what they ask of people.
+
+The engine writes these tables with plain SQL (`flows/execution/journal.py`), where each write is guarded by the run's epoch;
+everything else reads them, or writes through the verbs. Attempts, calls and events carry no foreign-key constraint to the run:
+the check would lock the run's row once for every row written.
+"""
+
+from django.db import models
+from django.db.models import Func, Q, Value
+from django.db.models.functions import Now
+
+from flows.engine.states import OPEN_REQUEST_STATES, RUN_STATES, TERMINAL_STATES
+from flows.models.access import ApiKey, Person
+from flows.models.definitions import Flow, FlowVersion
+from flows.models.identifiers import new_id, shown
+
+MONEY = {"max_digits": 24, "decimal_places": 12}
+
+
+class Worker(models.Model):
+    """A process that drives runs. Its runs are another's to claim once its last beat is older than the lease."""
+
+    id = models.UUIDField(primary_key=True, default=new_id)
+    beat = models.DateTimeField(db_default=Now())
+    draining = models.BooleanField(default=False)
+    host = models.CharField(max_length=255)
+    pid = models.PositiveIntegerField()
+    started_at = models.DateTimeField(db_default=Now())
+
+
+class Run(models.Model):
+    """One execution of one version of a flow."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    number = models.BigIntegerField(db_default=Func(Value("flows_run_number"), function="nextval"), unique=True)
+    flow = models.ForeignKey(Flow, on_delete=models.PROTECT, related_name="runs")
+    version = models.ForeignKey(FlowVersion, on_delete=models.PROTECT, related_name="runs")
+    status = models.CharField(max_length=20, default="queued")
+    reason = models.CharField(max_length=60, blank=True)
+    pass_number = models.PositiveSmallIntegerField(default=1, db_column="pass")
+
+    # Ownership: see docs/architecture.md, "Who drives a run".
+    epoch = models.PositiveIntegerField(default=0)  # rises with every claim; a write with another's epoch does nothing
+    owner = models.UUIDField(null=True)  # the worker that drives it
+    claims = models.PositiveSmallIntegerField(default=0)  # claims in a row after which no step was finished
+    seq = models.PositiveIntegerField(default=0)  # number of the newest event
+    signals = models.PositiveIntegerField(default=0)  # rises when somebody else changes what the run depends on
+    open_calls = models.PositiveIntegerField(default=0)
+    record = models.PositiveIntegerField(default=0)  # number of the owner's newest record: tells whether a lost commit was one
+    cancel_requested = models.BooleanField(default=False)
+    wake_at = models.DateTimeField(null=True)
+    deadline = models.DateTimeField(null=True)
+
+    # The purse: spent + reserved never exceeds the cap.
+    cap_cost = models.DecimalField(**MONEY, null=True)
+    cap_tokens = models.PositiveBigIntegerField(null=True)
+    cap_steps = models.PositiveIntegerField(null=True)
+    at_limit = models.CharField(max_length=8, default="stop")
+    reserved = models.DecimalField(**MONEY, default=0)
+    reserved_tokens = models.PositiveBigIntegerField(default=0)
+    spent = models.DecimalField(**MONEY, default=0)
+    spent_tokens = models.PositiveBigIntegerField(default=0)
+    steps = models.PositiveIntegerField(default=0)  # step executions, items of maps included
+    unpriced = models.PositiveIntegerField(default=0)  # calls whose cost is not known
+
+    input = models.TextField()  # JSON
+    output = models.TextField(null=True)  # JSON
+    error = models.TextField(null=True)  # JSON: {step, class, message}
+    key = models.CharField(max_length=200, null=True, unique=True)  # the same key starts the same run
+    tags = models.JSONField(default=list)
+    source = models.CharField(max_length=16, default="api")
+    started_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="runs")
+    started_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["id"], name="run_queued", condition=Q(status="queued", owner__isnull=True)),
+            models.Index(fields=["owner"], name="run_owned", condition=Q(owner__isnull=False)),
+            models.Index(fields=["wake_at"], name="run_due", condition=Q(wake_at__isnull=False)),
+            models.Index(fields=["deadline"], name="run_deadline", condition=Q(deadline__isnull=False, ended_at__isnull=True)),
+            models.Index(fields=["flow", "-id"], name="run_by_flow"),
+            models.Index(fields=["status", "-id"], name="run_by_status"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=sorted(RUN_STATES)), name="run_status_known"),
+            models.CheckConstraint(
+                condition=~Q(status__in=sorted(TERMINAL_STATES)) | Q(ended_at__isnull=False, owner__isnull=True),
+                name="run_ended_is_free",
+            ),
+            models.CheckConstraint(condition=Q(reserved__gte=0), name="run_reserved_not_negative"),
+        ]
+
+    @property
+    def public_id(self) -> str:
+        return shown("run", self.id)
+
+
+class Attempt(models.Model):
+    """One try of one step, recorded when it ends, parks or opens: the journal from which a run goes on."""
+
+    id = models.BigAutoField(primary_key=True)
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, db_constraint=False, db_index=False, related_name="attempts")
+    pass_number = models.PositiveSmallIntegerField(db_column="pass")
+    path = models.CharField(max_length=400)
+    n = models.PositiveSmallIntegerField()
+    kind = models.CharField(max_length=32)
+    status = models.CharField(max_length=12)  # open | waiting | succeeded | failed | skipped
+    seq = models.PositiveIntegerField()  # of the event that recorded it; the order in which the journal is read
+    port = models.CharField(max_length=64, blank=True)
+    output = models.TextField(null=True)  # JSON
+    state = models.TextField(null=True)  # JSON: the keys of the run's state that it changed
+    error = models.TextField(null=True)  # JSON: {class, message, final}
+    next_at = models.DateTimeField(null=True)  # of the next attempt, or the time that a wait ends
+    started_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "pass_number", "path", "n"], name="attempt_once"),
+            models.UniqueConstraint(
+                fields=["run", "pass_number", "path"], name="attempt_one_success", condition=Q(status="succeeded")
+            ),
+        ]
+
+
+class Call(models.Model):
+    """One request to a model or tool: what was reserved, sent and settled. The rows of the ledger."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, db_constraint=False, db_index=False, related_name="calls")
+    pass_number = models.PositiveSmallIntegerField(db_column="pass")
+    path = models.CharField(max_length=400)
+    attempt = models.PositiveSmallIntegerField()
+    n = models.PositiveSmallIntegerField()
+    epoch = models.PositiveIntegerField()
+    seq = models.PositiveIntegerField()  # of the event that recorded its begin
+    status = models.CharField(max_length=16)  # started | succeeded | failed_retryable | failed_final | unknown
+    kind = models.CharField(max_length=8)  # model | tool
+    target = models.CharField(max_length=160)  # the model's or the tool's slug
+    reason = models.CharField(max_length=200, blank=True)  # why this target
+    repeat = models.CharField(max_length=8)  # freely | keyed | lookup | never
+    idempotency_key = models.UUIDField()
+    request_hash = models.CharField(max_length=64, blank=True)
+    request = models.TextField(null=True)  # JSON
+    response = models.TextField(null=True)  # JSON
+    reserved = models.DecimalField(**MONEY, default=0)
+    reserved_tokens = models.PositiveIntegerField(default=0)
+    settled = models.DecimalField(**MONEY, null=True)  # dollars; empty while it runs, and where the price is not known
+    usage_source = models.CharField(max_length=10, blank=True)  # provider | estimated | none
+    input_tokens = models.PositiveIntegerField(null=True)  # all of the prompt, the cached part included
+    cached_input_tokens = models.PositiveIntegerField(null=True)
+    output_tokens = models.PositiveIntegerField(null=True)  # reasoning included
+    reasoning_tokens = models.PositiveIntegerField(null=True)
+    price_id = models.UUIDField(null=True)  # the price row that was valid when the call began
+    simulated = models.BooleanField(default=False)
+    error_class = models.CharField(max_length=32, blank=True)
+    error_message = models.TextField(blank=True)
+    provider_id = models.CharField(max_length=160, blank=True)
+    started_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "pass_number", "path", "attempt", "n"], name="call_once"),
+            models.UniqueConstraint(
+                fields=["run", "pass_number", "path"], name="call_one_in_flight", condition=Q(status="started")
+            ),
+        ]
+
+
+class Event(models.Model):
+    """What the pages show and replay: numbered from 1 within its run, without gaps, in commit order."""
+
+    pk = models.CompositePrimaryKey("run_id", "seq")
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, db_constraint=False, db_index=False, related_name="events")
+    seq = models.PositiveIntegerField()
+    pass_number = models.PositiveSmallIntegerField(db_column="pass")
+    type = models.CharField(max_length=32)
+    path = models.CharField(max_length=400, blank=True)
+    at = models.DateTimeField(db_default=Now())
+    data = models.TextField(null=True)  # JSON
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "pass_number"], name="event_one_end", condition=Q(type="run.ended")),
+        ]
+
+
+class Request(models.Model):
+    """Something that a person must answer before work goes on."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, null=True, related_name="requests")
+    pass_number = models.PositiveSmallIntegerField(default=1, db_column="pass")
+    path = models.CharField(max_length=400, blank=True)
+    kind = models.CharField(max_length=12)  # approval | tool | budget | unknown | publish
+    round = models.PositiveSmallIntegerField(default=1)
+    state = models.CharField(max_length=20, default="pending")
+    revision = models.PositiveIntegerField(default=1)  # rises with every change; a decision names the one it saw
+    title = models.CharField(max_length=300)
+    terms = models.JSONField(default=dict)  # outcomes, approvers, quorum, editable, at_deadline, seals
+    show = models.TextField(null=True)  # JSON: what the flow shows beside the payload
+    payload = models.TextField()  # JSON: what is decided on
+    payload_hash = models.CharField(max_length=64)  # SHA-256 of its canonical form
+    due = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=64, blank=True)
+    answer = models.TextField(null=True)  # JSON: the payload as decided, with edits
+    comment = models.TextField(blank=True)
+    decided_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
+    decided_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "pass_number", "path", "round"], name="request_once"),
+        ]
+        indexes = [
+            models.Index(fields=["due"], name="request_open_due", condition=Q(state__in=sorted(OPEN_REQUEST_STATES))),
+            models.Index(fields=["-id"], name="request_open", condition=Q(state__in=sorted(OPEN_REQUEST_STATES))),
+        ]
+
+    @property
+    def public_id(self) -> str:
+        return shown("req", self.id)
+
+
+class Delivery(models.Model):
+    """A named event that somebody delivered to a run. One that comes before the run waits for it is kept."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="deliveries")
+    event = models.CharField(max_length=120)
+    payload = models.TextField()  # JSON
+    key = models.CharField(max_length=200, null=True)  # the same key delivers once
+    taken_by = models.CharField(max_length=400, blank=True)  # the path of the wait that took it
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "key"], name="delivery_once", condition=Q(key__isnull=False)),
+        ]
+        indexes = [models.Index(fields=["run", "event"], name="delivery_untaken", condition=Q(taken_by=""))]
+
+
+class ToolJob(models.Model):
+    """A call of a plain Python function, which runs in the tools worker: claimed here, so that two rings run it once."""
+
+    call_id = models.UUIDField(primary_key=True)
+    function = models.CharField(max_length=120)
+    arguments = models.TextField()  # JSON
+    state = models.CharField(max_length=8, default="queued")  # queued | taken | done | failed
+    result = models.TextField(null=True)  # JSON
+    error_class = models.CharField(max_length=32, blank=True)
+    error_message = models.TextField(blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    taken_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["created_at"], name="tool_job_queued", condition=Q(state="queued"))]
