@@ -1,0 +1,310 @@
+"""Turns a document into a flow that can run, or says everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from enum import Enum
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from flows.engine.document import Body, FlowDocument, Retry, Step, in_order, key_problem, model_problems, problem_at, version_hash
+from flows.engine.expressions import Expression, ExpressionError, parse_expression
+from flows.engine.kinds import Catalogue, Kind, Role, Settings, Surroundings
+from flows.engine.markers import Bare, Templated
+from flows.engine.nodes import Flow, Graph, Node
+from flows.engine.problems import DocumentError, Place, Problem, did_you_mean, path_text
+from flows.engine.references import Scope
+from flows.engine.schemas import schema_problems
+from flows.engine.templates import Live, Template, parse_marked, parse_template
+from flows.engine.wiring import Wiring, wire
+
+MAX_BODIES = 5
+
+
+def compile_flow(
+    document: FlowDocument, kinds: Mapping[str, Kind], catalogue: Catalogue | None = None, *, lenient: bool = False
+) -> Flow:
+    """The flow of a document. With `lenient`, what the catalogue lacks is a warning. Raises DocumentError with every problem."""
+    return _Compiler(document, kinds, catalogue, lenient).flow()
+
+
+class _Prepared:
+    """A step whose settings are valid: what is known of it before its edges are."""
+
+    __slots__ = ("key", "step", "kind", "settings", "place", "body", "fields", "expressions", "bare_places")
+
+    def __init__(self, key: str, step: Step, kind: Kind, settings: Settings, place: Place) -> None:
+        self.key, self.step, self.kind, self.settings, self.place = key, step, kind, settings, place
+        self.body: tuple[Body, Place] | None = None
+        self.fields: list[tuple[str, str, Template]] = []  # field name, its key in the document, template
+        self.expressions: dict[str | tuple[str | int, ...], Expression] = {}
+        self.bare_places: dict[str | tuple[str | int, ...], Place] = {}
+
+
+class _Compiler:
+    def __init__(self, document: FlowDocument, kinds: Mapping[str, Kind], catalogue: Catalogue | None, lenient: bool) -> None:
+        self.document = document
+        self.kinds = kinds
+        self.catalogue = catalogue
+        self.lenient = lenient
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+        self.state_keys: set[str] = set(document.state)
+
+    def flow(self) -> Flow:
+        document = self.document
+        if document.input is not None:
+            for place, message in schema_problems(document.input):
+                self.problem(("input", *place), message)
+        top = Body.model_construct(steps=document.steps, edges=document.edges, output=document.output)
+        levels = self.prepare(top, (), 0)
+        graph = self.graph(top, (), levels, None, None, {})
+        if self.problems:
+            unique = list(dict.fromkeys(self.problems))
+            raise DocumentError(in_order(unique))
+        return Flow(document, graph, version_hash(document), tuple(in_order(self.warnings)))
+
+    def problem(self, place: Place, message: str, mend: str = "") -> None:
+        self.problems.append(problem_at(place, message, mend, self.document.places))
+
+    # --- first the steps, bodies included, so that what they set is known to every expression
+
+    def prepare(self, body: Body, place: Place, depth: int) -> dict[Place, dict[str, _Prepared]]:
+        """The steps of a graph and of the bodies in it, by the place of the graph."""
+        levels: dict[Place, dict[str, _Prepared]] = {place: {}}
+        if depth > MAX_BODIES:
+            self.problem(place, f"bodies are nested more than {MAX_BODIES} deep", "Flatten them.")
+            return levels
+        if not any(step.kind in self.kinds and self.kinds[step.kind].role is not Role.NOTE for step in body.steps.values()):
+            if not body.steps:
+                self.problem((*place, "steps"), "there are no steps", "Add one, and the edge `start -> <its key>`.")
+        for key, step in body.steps.items():
+            here: Place = (*place, "steps", key)
+            wrong = key_problem(key)
+            if wrong:
+                self.problem(here, *wrong)
+            prepared = self.step(key, step, here)
+            if prepared is None:
+                continue
+            levels[place][key] = prepared
+            self.state_keys |= prepared.kind.state_keys(prepared.settings)
+            if prepared.body is not None:
+                levels |= self.prepare(*prepared.body, depth + 1)
+        return levels
+
+    def step(self, key: str, step: Step, place: Place) -> _Prepared | None:
+        kind = self.kinds.get(step.kind)
+        if kind is None:
+            self.problem((*place, "kind"), f"unknown kind `{step.kind[:60]}`", did_you_mean(step.kind, self.kinds))
+            return None
+        for name in ("timeout", "deadline"):
+            duration = getattr(step, name)
+            if duration is not None and duration.seconds <= 0:
+                self.problem((*place, name), f"`{name}` must be longer than nothing", "Write one like 30s, or remove it.")
+        try:
+            settings = kind.Settings.model_validate(step.with_)
+        except ValidationError as error:
+            self.problems += model_problems(error, kind.Settings, self.document.places, (*place, "with"))
+            return None
+        prepared = _Prepared(key, step, kind, settings, place)
+        for name, field in kind.Settings.model_fields.items():
+            shown = field.alias or name
+            value = getattr(settings, name)
+            if isinstance(value, Body):
+                prepared.body = (value, (*place, "with", shown))
+                continue
+            tree = self.marked(value, field, (name,), (*place, "with", shown), prepared)
+            errors: list[ExpressionError] = []
+            template = parse_marked(tree, errors)
+            for wrong in errors:
+                self.problem((*place, "with", shown, *wrong.path), str(wrong))
+            prepared.fields.append((name, shown, template))
+        return prepared
+
+    def marked(self, value: Any, field: Any, path: tuple[str | int, ...], place: Place, prepared: _Prepared) -> Any:
+        """A field's value as JSON, its templates in `Live`; bare expressions are noted."""
+        marks = _field_marks(field)
+        if Bare in marks and isinstance(value, str):
+            key: str | tuple[str | int, ...] = str(path[0]) if len(path) == 1 else path
+            try:
+                prepared.expressions[key] = parse_expression(value)
+                prepared.bare_places[key] = place
+            except ExpressionError as error:
+                braces = value.strip().startswith("{{")
+                self.problem(place, str(error), "Write the expression without braces here." if braces else "")
+            return value
+        if Templated in marks and not _holds_models(value):
+            return Live(_as_json(value))
+        if isinstance(value, BaseModel):
+            inner = {}
+            for name, part in type(value).model_fields.items():
+                shown = part.alias or name
+                inner[name] = self.marked(getattr(value, name), part, (*path, name), (*place, shown), prepared)
+            return inner
+        if isinstance(value, (list, tuple)):
+            return [
+                self.marked(item, field, (*path, index), (*place, index), prepared) for index, item in enumerate(value)
+            ]
+        if isinstance(value, dict):
+            return {key: self.marked(item, field, (*path, key), (*place, key), prepared) for key, item in value.items()}
+        return _as_json(value)
+
+    # --- then edges and references
+
+    def graph(
+        self,
+        body: Body,
+        place: Place,
+        levels: Mapping[Place, dict[str, _Prepared]],
+        outer: Scope | None,
+        container: str | None,
+        extra: Mapping[str, Mapping[str, Any] | None],
+    ) -> Graph:
+        steps = levels.get(place, {})
+        notes = {key for key, step in body.steps.items() if self._is_note(step)}
+        keys = [key for key in body.steps if key not in notes]
+        ports = {key: self.ports(steps[key]) if key in steps else None for key in keys}
+        wiring, found = wire(body.edges, keys, notes, ports)
+        for below, message, mend in found:
+            self.problem((*place, *below), message, mend)
+        scope = Scope(
+            wiring,
+            lambda key: steps[key].kind.output_schema(steps[key].settings) if key in steps else None,
+            self.document.input,
+            frozenset(self.state_keys),
+            extra,
+            outer,
+            container,
+            outer is not None and (outer.error_outside or container in outer.wiring.behind_error),
+        )
+        nodes: dict[str, Node] = {}
+        for key in keys:
+            prepared = steps.get(key)
+            if prepared is None:
+                continue
+            self.references(prepared, scope)
+            self.faults(prepared, steps, wiring)
+            inner = None
+            if prepared.body is not None:
+                names = {**extra, **prepared.kind.body_names(prepared.settings)}
+                inner = self.graph(*prepared.body, levels, scope, key, names)
+            nodes[key] = _node(prepared, len(nodes), wiring, ports[key] or frozenset(), inner)
+        return Graph(nodes, tuple(wiring.start), self.output(body, place, scope))
+
+    def _is_note(self, step: Step) -> bool:
+        kind = self.kinds.get(step.kind)
+        return kind is not None and kind.role is Role.NOTE
+
+    def ports(self, prepared: _Prepared) -> frozenset[str]:
+        ports = prepared.kind.ports(prepared.settings)
+        for port in ports:
+            if port == "error" or key_problem(port) is not None and port not in ("start", "input"):
+                self.problem((*prepared.place, "with"), f"`{port[:60]}` cannot be the name of a port", "Use small letters, digits and underscores.")
+        return ports - {"error"}
+
+    def references(self, prepared: _Prepared, scope: Scope) -> None:
+        for name, shown, template in prepared.fields:
+            for below, path in template.uses:
+                wrong = scope.fault(path, prepared.key)
+                if wrong:
+                    self.problem((*prepared.place, "with", shown, *below), *wrong)
+        own = prepared.kind.local_names(prepared.settings)
+        for key, expression in prepared.expressions.items():
+            for path in expression.references:
+                if path[0] in own:
+                    continue
+                wrong = scope.fault(path, prepared.key)
+                if wrong:
+                    self.problem(prepared.bare_places[key], *wrong)
+
+    def faults(self, prepared: _Prepared, steps: Mapping[str, _Prepared], wiring: Wiring) -> None:
+        around = Surroundings(
+            prepared.key,
+            {key: step.kind.slug for key, step in steps.items()},
+            {key: step.settings for key, step in steps.items()},
+            lambda port: wiring.downstream(prepared.key, port),
+            self.catalogue,
+            self.lenient,
+        )
+        for fault in prepared.kind.faults(prepared.settings, around):
+            found = problem_at((*prepared.place, "with", *fault.field), fault.message, fault.mend, self.document.places)
+            (self.warnings if fault.warning else self.problems).append(found)
+
+    def output(self, body: Body, place: Place, scope: Scope) -> Template | None:
+        if body.output is None:
+            return None
+        errors: list[ExpressionError] = []
+        template = parse_template(body.output, errors)
+        for error in errors:
+            self.problem((*place, "output", *error.path), str(error))
+        for below, path in template.uses:
+            wrong = scope.fault(path, None)
+            if wrong:
+                self.problem((*place, "output", *below), *wrong)
+        return template
+
+
+def _node(prepared: _Prepared, index: int, wiring: Wiring, ports: frozenset[str], body: Graph | None) -> Node:
+    step, key = prepared.step, prepared.key
+    return Node(
+        key=key,
+        index=index,
+        kind=prepared.kind,
+        settings=prepared.settings,
+        label=step.label,
+        retry=step.retry or Retry(),
+        timeout=step.timeout.seconds if step.timeout is not None else None,
+        deadline=step.deadline.seconds if step.deadline is not None else None,
+        limits=step.limits,
+        join=step.join,
+        on_error=step.on_error,
+        ports=ports,
+        incoming=tuple(wiring.incoming.get(key, ())),
+        outgoing={port: tuple(targets) for port, targets in wiring.outgoing.get(key, {}).items()},
+        body=body,
+        expressions=prepared.expressions,
+        where=path_text(prepared.place),
+        fixed={name: template.render({}) for name, _, template in prepared.fields if template.static},
+        templates=tuple(field for field in prepared.fields if not field[2].static),
+    )
+
+
+# --- the markers of a field
+
+
+def _field_marks(field: Any) -> frozenset[type]:
+    marks = {type(mark) for mark in field.metadata if isinstance(mark, (Bare, Templated))}
+    return frozenset(marks | set(_annotation_marks(field.annotation)))
+
+
+def _annotation_marks(annotation: Any) -> Iterator[type]:
+    for mark in getattr(annotation, "__metadata__", ()):
+        if isinstance(mark, (Bare, Templated)):
+            yield type(mark)
+    for part in get_args(annotation):
+        yield from _annotation_marks(part)
+
+
+def _holds_models(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(_holds_models(item) for item in value)
+    if isinstance(value, dict):
+        return any(_holds_models(item) for item in value.values())
+    return isinstance(value, BaseModel)
+
+
+def _as_json(value: Any) -> Any:
+    """A settings value as JSON: models as objects by field name, amounts as text, durations as they were written."""
+    if isinstance(value, BaseModel):
+        return {name: _as_json(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, Mapping):
+        return {str(key): _as_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_as_json(item) for item in value]
+    if isinstance(value, Enum):
+        return _as_json(value.value)
+    if isinstance(value, str):
+        return str(value)
+    return format(value, "f") if isinstance(value, Decimal) else value

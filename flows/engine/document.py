@@ -1,0 +1,482 @@
+"""The flow document, version 1, as pydantic models; reading it with every problem at its place, writing it in one canonical form."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    PrivateAttr,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue, models_json_schema
+from pydantic_core import PydanticCustomError, core_schema
+
+from flows.engine.durations import Duration
+from flows.engine.kinds import Kind
+from flows.engine.problems import DocumentError, Place, Problem, did_you_mean, listed, path_text, shorten
+from flows.engine.writing import write_yaml
+from flows.engine.yamltext import MAX_BYTES, MAX_DEPTH, MAX_INTEGER, MAX_NODES, SourceFloat, parse_yaml
+
+KEY = r"^[a-z][a-z0-9_]*$"
+MAX_KEY = 64
+RESERVED = frozenset({"start", "input", "state", "run", "item", "index", "loop", "error"})
+
+ErrorSlug = Literal[
+    "rate_limit",
+    "timeout",
+    "unavailable",
+    "context_too_long",
+    "refused",
+    "invalid_output",
+    "bad_request",
+    "bad_key",
+    "unknown_outcome",
+]
+
+
+def key_problem(key: str) -> tuple[str, str] | None:
+    """Message and mend of a step key that cannot be used, else None."""
+    if key in RESERVED:
+        return f"the key `{key}` is reserved", f"Choose another; reserved are {listed(sorted(RESERVED))}."
+    if len(key) > MAX_KEY:
+        return f"the key `{shorten(key, 40)}` is longer than {MAX_KEY} characters", "Shorten it; `label` takes a long name."
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", key):
+        return f"the key `{shorten(key, 40)}` is not allowed", "Use small letters, digits and underscores, and begin with a letter."
+    return None
+
+
+def _exact(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise PydanticCustomError("money", "an amount of money is a number such as 0.50")
+    text = getattr(value, "source", None) or str(value)
+    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{0,10})?|\.[0-9]{1,10}", text):
+        raise PydanticCustomError("money", "`{text}` is not an amount of money; write one such as 0.50", {"text": text[:40]})
+    return Decimal(text)
+
+
+Money = Annotated[
+    Decimal,
+    BeforeValidator(_exact),
+    PlainSerializer(lambda amount: format(amount, "f"), return_type=str, when_used="json"),
+    WithJsonSchema({"type": "number", "minimum": 0, "x-format": "money"}),
+]
+"""An exact amount: YAML's `0.50` is Decimal("0.50"), and so is the text "0.50" of a JSON form."""
+
+
+def _plain(value: Any) -> Any:
+    """A free JSON value without the source texts of its numbers."""
+    if isinstance(value, SourceFloat):
+        return float(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _plain_object(value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise PydanticCustomError("mapping", "this must be an object of keys and values")
+    return _plain(value)
+
+
+JSONValue = Annotated[Any, BeforeValidator(_plain)]
+JSONObject = Annotated[dict[str, Any], BeforeValidator(_plain_object)]
+
+
+class Part(BaseModel):
+    """Base of the document's parts: strict, frozen, and refusing unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+
+class Edge(str):
+    """`from[.port] -> to`, written without the port where it is `done`."""
+
+    source: str
+    port: str
+    target: str
+
+    def __new__(cls, text: str) -> Edge:
+        found = cls._FORM.fullmatch(text)
+        if not found:
+            raise ValueError(f"`{shorten(text, 60)}` is not an edge; write `from -> to` or `from.port -> to`")
+        source, port, target = found[1], found[2] or "done", found[3]
+        self = super().__new__(cls, f"{source} -> {target}" if port == "done" else f"{source}.{port} -> {target}")
+        self.source, self.port, self.target = source, port, target
+        return self
+
+    _FORM: ClassVar[re.Pattern[str]] = re.compile(r"\s*([\w-]{1,200})(?:\.([\w-]{1,200}))?\s*->\s*([\w-]{1,200})\s*")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls._validate, serialization=core_schema.plain_serializer_function_ser_schema(str)
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        pattern = r"^\s*[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?\s*->\s*[a-z][a-z0-9_]*\s*$"
+        return {"type": "string", "pattern": pattern, "examples": ["start -> classify", "classify.error -> notify"]}
+
+    @classmethod
+    def _validate(cls, value: Any) -> Edge:
+        if isinstance(value, cls):
+            return value
+        if not isinstance(value, str):
+            raise PydanticCustomError("edge", "an edge is a text such as `start -> classify`")
+        try:
+            return cls(value)
+        except ValueError as error:
+            raise PydanticCustomError("edge", "{reason}", {"reason": str(error)}) from None
+
+
+
+
+class Limits(Part):
+    """What a flow or step may use, and what happens when it is used up."""
+
+    cost: Money | None = None
+    tokens: int | None = Field(default=None, ge=0)
+    steps: int | None = Field(default=None, ge=1)
+    duration: Duration | None = None
+    at_limit: Literal["pause", "cheaper", "finish", "stop"] = "pause"
+
+
+class Retry(Part):
+    """When and how often a step is tried again. `attempts` counts the first; without `on`, what may help is retried."""
+
+    attempts: int = Field(default=1, ge=1, le=100)
+    backoff: Literal["exponential", "linear", "fixed"] = "exponential"
+    first: Duration = Duration("1s")
+    max: Duration = Duration("1m")
+    on: list[ErrorSlug] | None = None
+
+    def delay(self, failed: int) -> float:
+        """Seconds to wait after this many failed attempts, without jitter."""
+        first = self.first.seconds
+        if self.backoff == "exponential":
+            first *= 2.0 ** min(max(failed, 1) - 1, 40)
+        elif self.backoff == "linear":
+            first *= max(failed, 1)
+        return min(first, self.max.seconds)
+
+
+class Step(Part):
+    """One step. `with` is checked by its kind when the flow is compiled."""
+
+    kind: str
+    label: str | None = Field(default=None, max_length=200)
+    with_: JSONObject = Field(default_factory=dict, alias="with")
+    retry: Retry | None = None
+    timeout: Duration | None = None
+    deadline: Duration | None = None
+    limits: Limits | None = None
+    join: Literal["all", "any"] = "all"
+    on_error: Literal["fail", "continue"] = "fail"
+
+
+class Body(Part):
+    """The steps of a map or loop."""
+
+    steps: dict[str, Step] = Field(default_factory=dict)
+    edges: list[Edge] = Field(default_factory=list)
+    output: JSONValue = None
+
+
+class FlowDocument(Part):
+    """A flow, as it is written. `places` has line and column of its parts where it came from text."""
+
+    orchestrator: Literal[1]
+    name: str = Field(min_length=1, max_length=200)
+    description: str = Field(default="", max_length=10_000)
+    input: JSONObject | None = None
+    limits: Limits | None = None
+    state: JSONObject = Field(default_factory=dict)
+    steps: dict[str, Step] = Field(default_factory=dict)
+    edges: list[Edge] = Field(default_factory=list)
+    output: JSONValue = None
+    layout: JSONObject = Field(default_factory=dict)
+
+    _places: Mapping[Place, tuple[int, int]] = PrivateAttr(default_factory=dict)
+
+    @property
+    def places(self) -> Mapping[Place, tuple[int, int]]:
+        return self._places
+
+    def as_json(self) -> dict[str, Any]:
+        """The document as JSON values, in canonical order of the fixed keys, with only what was written; money is text."""
+        value = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        assert isinstance(value, dict)
+        return value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FlowDocument) and self.as_json() == other.as_json()
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def parse_document(source: str | bytes) -> FlowDocument:
+    """The document of a YAML or JSON text. Raises DocumentError with every problem of its form."""
+    parsed = parse_yaml(source)
+    return _validated(parsed.value, parsed.places)
+
+
+def load_document(value: Any) -> FlowDocument:
+    """The document of JSON values, as an API hands them over. Raises DocumentError."""
+    problem = _unfit(value)
+    if problem:
+        raise DocumentError([problem])
+    return _validated(value, {})
+
+
+def dump_document(document: FlowDocument) -> str:
+    """The document as YAML in its one canonical form: `dump(parse(dump(d))) == dump(d)`, byte for byte."""
+    value = document.model_dump(mode="python", by_alias=True, exclude_unset=True)
+    return write_yaml(value)
+
+
+def version_hash(document: FlowDocument) -> str:
+    """SHA-256 of the document without its layout. The order of keys counts: it is the order of steps, fields and attempts."""
+    value = document.as_json()
+    value.pop("layout", None)
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def document_schema(kinds: Mapping[str, Kind]) -> dict[str, Any]:
+    """The JSON Schema of the document, with the settings of these kinds under `with`."""
+    models: list[tuple[type[BaseModel], Literal["validation", "serialization"]]] = [(FlowDocument, "validation")]
+    models += [(kind.Settings, "validation") for kind in kinds.values()]
+    references, schema = models_json_schema(models, by_alias=True, ref_template="#/$defs/{model}")
+    definitions = schema["$defs"]
+    top = definitions.pop("FlowDocument")
+    step = definitions["Step"]
+    step["properties"]["kind"] = {"enum": list(kinds), "title": "Kind"}
+    step["allOf"] = [
+        {
+            "if": {"properties": {"kind": {"const": slug}}, "required": ["kind"]},
+            "then": {"properties": {"with": references[(kind.Settings, "validation")]}},
+        }
+        for slug, kind in kinds.items()
+    ]
+    for holder in (top, definitions.get("Body", {})):
+        if "steps" in holder.get("properties", {}):
+            holder["properties"]["steps"]["propertyNames"] = {"pattern": KEY, "maxLength": MAX_KEY, "not": {"enum": sorted(RESERVED)}}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **top, "$defs": definitions}
+
+
+def model_problems(
+    error: ValidationError, model: type[BaseModel], places: Mapping[Place, tuple[int, int]], prefix: Place = ()
+) -> list[Problem]:
+    """A ValidationError as problems with places; `prefix` is where the model's value stands in the document."""
+    problems = []
+    for found in error.errors(include_url=False):
+        place: Place = (*prefix, *_document_place(found["loc"], model))
+        message, mend = _explain(found, model)
+        problems.append(problem_at(place, message, mend, places))
+    return problems
+
+
+def problem_at(place: Place, message: str, mend: str, places: Mapping[Place, tuple[int, int]]) -> Problem:
+    """A problem with line and column of its place, or of the nearest place around it that is known."""
+    known = place
+    while known and known not in places:
+        known = known[:-1]
+    line, column = places.get(known, (None, None))
+    return Problem(path_text(place), message, mend, line, column)
+
+
+def in_order(problems: list[Problem]) -> list[Problem]:
+    """Problems as they stand in the text."""
+    return sorted(problems, key=lambda problem: (problem.line or 0, problem.column or 0))
+
+
+def _validated(value: Any, places: Mapping[Place, tuple[int, int]]) -> FlowDocument:
+    if not isinstance(value, dict):
+        raise DocumentError([problem_at((), "a flow is an object of keys and values", "Begin with `orchestrator: 1`.", places)])
+    try:
+        document = FlowDocument.model_validate(value)
+    except ValidationError as error:
+        raise DocumentError(in_order(model_problems(error, FlowDocument, places))) from None
+    document._places = places
+    return document
+
+
+def _unfit(value: Any) -> Problem | None:
+    """What makes a Python value no document: size, depth, types; found without recursion."""
+    stack: list[tuple[Any, Place]] = [(value, ())]
+    nodes = size = 0
+    while stack:
+        item, place = stack.pop()
+        nodes += 1
+        if nodes > MAX_NODES:
+            return Problem("", f"the document has more than {MAX_NODES:,} values", "Keep data out of the document.")
+        if len(place) > MAX_DEPTH:
+            return Problem(path_text(place[:6]), f"values are nested more than {MAX_DEPTH} deep", "Flatten them.")
+        if isinstance(item, str):
+            size += len(item)
+            if "\0" in item:
+                return Problem(path_text(place), "the text has a NUL character", "Remove it.")
+        elif isinstance(item, dict):
+            for key, each in item.items():
+                if not isinstance(key, str):
+                    return Problem(path_text(place), f"the key {shorten(repr(key), 40)} is not text", "Keys are text.")
+                size += len(key)
+                stack.append((each, (*place, key)))
+        elif isinstance(item, (list, tuple)):
+            stack.extend((each, (*place, index)) for index, each in enumerate(item))
+        elif isinstance(item, bool) or item is None or isinstance(item, Decimal):
+            pass
+        elif isinstance(item, int):
+            if abs(item) > MAX_INTEGER:
+                return Problem(path_text(place), "the whole number needs more than 64 bits", "Write it as text.")
+        elif not isinstance(item, float) or not math.isfinite(item):
+            return Problem(path_text(place), f"{shorten(repr(item), 40)} is not a JSON value", "")
+        if size > MAX_BYTES:
+            return Problem("", "the document is larger than 1 MiB", "Keep data out of the document; give it as input.")
+    return None
+
+
+# --- pydantic's errors in our words
+
+
+def _document_place(loc: Sequence[str | int], model: type[BaseModel]) -> Place:
+    """pydantic's location without what it adds for unions and key checks."""
+    place: list[str | int] = []
+    annotation: Any = model
+    for part in loc:
+        chosen = _chosen(annotation, part)
+        if chosen is not None:
+            annotation = chosen
+            continue
+        step = _inside(annotation, part)
+        if step is _NOTHING:
+            if isinstance(part, str) and (annotation is None or not _is_tag(part)):
+                place.append(part)
+            continue
+        annotation = step
+        place.append(part)
+    return tuple(place)
+
+
+_NOTHING = object()
+
+
+def _chosen(annotation: Any, part: str | int) -> Any:
+    """The model of a union that a tag names (pydantic puts the tag into the location)."""
+    models = [option for option in _options(annotation) if isinstance(option, type) and issubclass(option, BaseModel)]
+    if len(models) < 2:
+        return None
+    for model in models:
+        for field in model.model_fields.values():
+            if get_origin(field.annotation) is Literal and get_args(field.annotation) == (part,):
+                return model
+    return None
+
+
+def _is_tag(part: str) -> bool:
+    return part.startswith(("function-", "lax-", "strict-", "constrained-", "list[", "dict[", "literal[", "model-")) or part in (
+        "str", "int", "float", "bool", "none", "decimal", "[key]", "is-instance", "nullable",
+    ) or part[:1].isupper()  # fmt: skip
+
+
+def _inside(annotation: Any, part: str | int) -> Any:
+    """The annotation of a key or position within an annotation; _NOTHING where there is none."""
+    for option in _options(annotation):
+        if isinstance(option, type) and issubclass(option, BaseModel) and isinstance(part, str):
+            for name, field in option.model_fields.items():
+                if part in (name, field.alias):
+                    return field.annotation
+            if not _is_tag(part):
+                return Any
+        origin, inner = get_origin(option), get_args(option)
+        if origin is dict and isinstance(part, str) and part != "[key]":
+            return inner[1]
+        if origin in (list, tuple) and isinstance(part, int):
+            return inner[0] if inner else Any
+        if option is Any and not (isinstance(part, str) and _is_tag(part)):
+            return Any
+    return _NOTHING
+
+
+def _options(annotation: Any) -> list[Any]:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _options(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return [option for each in get_args(annotation) for option in _options(each)]
+    return [annotation]
+
+
+def _known_keys(loc: Sequence[str | int], model: type[BaseModel]) -> list[str]:
+    annotation: Any = model
+    for part in loc[:-1]:
+        step = _chosen(annotation, part) or _inside(annotation, part)
+        annotation = annotation if step is _NOTHING else step
+    for option in _options(annotation):
+        if isinstance(option, type) and issubclass(option, BaseModel):
+            return [field.alias or name for name, field in option.model_fields.items()]
+    return []
+
+
+_EXPECTED = {
+    "string_type": "this must be text",
+    "int_type": "this must be a whole number",
+    "int_parsing": "this must be a whole number",
+    "int_from_float": "this must be a whole number",
+    "float_type": "this must be a number",
+    "float_parsing": "this must be a number",
+    "bool_type": "this must be true or false",
+    "bool_parsing": "this must be true or false",
+    "list_type": "this must be a list",
+    "dict_type": "this must be an object of keys and values",
+    "model_type": "this must be an object of keys and values",
+    "model_attributes_type": "this must be an object of keys and values",
+}
+
+
+def _explain(found: Any, model: type[BaseModel]) -> tuple[str, str]:
+    kind, context, loc = found["type"], found.get("ctx") or {}, found["loc"]
+    name = shorten(str(loc[-1]), 60) if loc else ""
+    if kind == "extra_forbidden":
+        return f"unknown key `{name}`", did_you_mean(name, _known_keys(loc, model))
+    if kind == "missing":
+        return f"`{name}` is missing", "Add it."
+    if kind == "literal_error":
+        given = shorten(str(found["input"]), 40)
+        return f"`{given}` is not one of the choices", f"Choose {str(context.get('expected', '')).replace(chr(39), '`')}."
+    if kind == "union_tag_invalid":
+        return f"unknown {context['discriminator']} `{shorten(str(context['tag']), 40)}`".replace("'", "`"), f"Choose {context['expected_tags'].replace(chr(39), '`')}."
+    if kind == "union_tag_not_found":
+        return f"{context['discriminator']} is missing".replace("'", "`"), "Add it."
+    if kind in _EXPECTED:
+        mend = 'Put it in quotes: "…".' if kind == "string_type" and isinstance(found["input"], (int, float)) else ""
+        return _EXPECTED[kind], mend
+    if kind in ("greater_than_equal", "greater_than", "less_than_equal", "less_than"):
+        word = kind.replace("_", " ").replace("greater than equal", "at least").replace("less than equal", "at most")
+        bound = context.get("ge", context.get("gt", context.get("le", context.get("lt"))))
+        return f"{shorten(str(found['input']), 40)} is out of bounds: it must be {word} {bound}", ""
+    if kind == "string_too_long":
+        return f"the text is longer than {context.get('max_length')} characters", "Shorten it."
+    if kind in ("string_too_short", "too_short"):
+        return "this must not be empty", ""
+    message = str(found["msg"]).removeprefix("Value error, ")
+    return (message[:1].lower() + message[1:]) if message[:2] != "`" else message, ""

@@ -1,0 +1,133 @@
+"""The facts that end an attempt. The docstring of each is the sentence that an operator reads.
+
+`slug` is the error class of the flow document (`retry.on`, `fall_back_on`, `error.class`); `retryable` answers the engine's only
+question; `sent` says whether the request may have reached the other side, which decides whether a write that may not be repeated
+can be tried again; `answered` whether the other side said itself that it did not do it, so that nothing is owed.
+"""
+
+from __future__ import annotations
+
+
+class Failure(Exception):
+    """The step could not be done."""
+
+    slug = "internal"
+    retryable = False
+    answered = False
+
+    def __init__(self, message: str = "", *, sent: bool = False, retry_after: float | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+        self.message = message or (type(self).__doc__ or "").strip()
+        self.sent = sent
+        self.retry_after = retry_after  # seconds that the other side asked us to wait
+
+
+class RateLimited(Failure):
+    """The service asked us to slow down."""
+
+    slug = "rate_limit"
+    retryable = True
+
+
+class TimedOut(Failure):
+    """No complete answer came in time."""
+
+    slug = "timeout"
+    retryable = True
+
+
+class Unavailable(Failure):
+    """The service is down or cannot be reached."""
+
+    slug = "unavailable"
+    retryable = True
+
+
+class ContextTooLong(Failure):
+    """The request is longer than the model can read."""
+
+    slug = "context_too_long"
+
+
+class Refused(Failure):
+    """The service declined to answer this request."""
+
+    slug = "refused"
+
+
+class InvalidOutput(Failure):
+    """The answer is not of the form that the step asks for."""
+
+    slug = "invalid_output"
+    retryable = True
+
+
+class BadRequest(Failure):
+    """The service says that the request is wrong."""
+
+    slug = "bad_request"
+
+
+class BadKey(Failure):
+    """The service does not accept our key, or there is none."""
+
+    slug = "bad_key"
+
+
+class UnknownOutcome(Failure):
+    """The request was sent and nothing is known of what became of it."""
+
+    slug = "unknown_outcome"
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message, sent=True)
+
+
+class ExpressionFailed(Failure):
+    """An expression of the step could not be evaluated."""
+
+    slug = "expression"
+
+
+class InvalidInput(Failure):
+    """What was given does not match its schema."""
+
+    slug = "invalid_input"
+
+
+class CheckFailed(Failure):
+    """A check found a fault that stops the run."""
+
+    slug = "check_failed"
+
+
+class BudgetSpent(Failure):
+    """A limit leaves no room for the next call."""
+
+    slug = "budget"
+
+
+class SealBroken(Failure):
+    """What would be sent is not what was approved."""
+
+    slug = "seal_broken"
+
+
+class StepDied(Failure):
+    """The worker died too often while it ran this step."""
+
+    slug = "worker_died"
+
+
+RETRYABLE_SLUGS = (
+    "rate_limit",
+    "timeout",
+    "unavailable",
+    "context_too_long",
+    "refused",
+    "invalid_output",
+    "bad_request",
+    "bad_key",
+    "unknown_outcome",
+)
+"""The error classes that `retry.on` and `fall_back_on` may name."""

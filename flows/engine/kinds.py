@@ -1,0 +1,122 @@
+"""What the planner knows of a step kind: its settings, its ports and how it is carried out.
+
+The kinds themselves live in `flows/steps`, one file each, and reach the engine as values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Role(StrEnum):
+    """How a kind is carried out: see the words of `docs/architecture.md`."""
+
+    PURE = "pure"  # evaluated by the planner, recorded together with what follows
+    EFFECT = "effect"  # reaches outside: intent before, result after
+    WAIT = "wait"  # parks the run until a person, a time or an event
+    STRUCTURE = "structure"  # holds a body that the planner runs
+    NOTE = "note"  # on the canvas only
+
+
+class Settings(BaseModel):
+    """The `with` of a step. Unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A step's result: its output, the port it leaves by, and the changes it makes to the run's state."""
+
+    output: Any = None
+    port: str = "done"
+    state: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Kind:
+    """Base of every step kind."""
+
+    slug: ClassVar[str]
+    label: ClassVar[str]
+    role: ClassVar[Role]
+    Settings: ClassVar[type[Settings]]
+
+    def ports(self, settings: Any) -> frozenset[str]:
+        """The ports a step with these settings has, `error` excepted."""
+        return frozenset({"done"})
+
+    def output_schema(self, settings: Any) -> Mapping[str, Any] | None:
+        """The JSON Schema of `steps.<key>.output` where it is known, for the check of references; None where it is not."""
+        return None
+
+    def body_names(self, settings: Any) -> Mapping[str, Mapping[str, Any] | None]:
+        """The names that expressions in the body of a structure have beside the usual ones, with their schemas where known."""
+        return {}
+
+    def local_names(self, settings: Any) -> frozenset[str]:
+        """The names that the bare expressions of such a step have beside the usual ones."""
+        return frozenset()
+
+    def state_keys(self, settings: Any) -> frozenset[str]:
+        """The keys of the run's state that such a step sets."""
+        return frozenset()
+
+    def faults(self, settings: Any, around: Surroundings) -> Iterable[Fault]:
+        """What is wrong with a step with these settings at its place, beyond their form."""
+        return ()
+
+
+class PureKind(Kind):
+    """A kind that is a function of its rendered settings."""
+
+    role = Role.PURE
+
+    def evaluate(self, settings: Any, rendered: Mapping[str, Any], names: Mapping[str, Any]) -> Done:
+        """The step's result.
+
+        `settings` are the validated settings, `rendered` the same by field name with templates rendered, `names` the scope in
+        which bare expressions are evaluated. Raises a `Failure` (`flows/engine/failures.py`) when the step fails.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What flows may refer to: routes, models, and tools with the JSON Schema of their arguments (None where unknown)."""
+
+    routes: frozenset[str] = frozenset()
+    models: frozenset[str] = frozenset()
+    tools: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What a kind finds wrong with a step. `field` leads from `with` to the place; a warning does not keep the flow from running."""
+
+    field: tuple[str | int, ...]
+    message: str
+    mend: str = ""
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What stands around a step when its flow is checked. `downstream` gives the steps that can follow a port of it."""
+
+    key: str
+    slugs: Mapping[str, str]
+    settings: Mapping[str, Settings]
+    downstream: Callable[[str], frozenset[str]]
+    catalogue: Catalogue | None
+    lenient: bool = False  # what the catalogue lacks is a warning
+
+    def not_in_catalogue(self, field: tuple[str | int, ...], what: str, mend: str = "") -> Fault:
+        """The fault of a reference that the catalogue does not have, or that cannot be looked up for want of one."""
+        if self.catalogue is None:
+            return Fault(field, f"{what} cannot be checked without a catalogue", "", warning=True)
+        return Fault(field, f"{what} is not in the catalogue", mend, warning=self.lenient)

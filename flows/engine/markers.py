@@ -1,0 +1,24 @@
+"""How a kind marks the fields of its settings: which are templates, which are bare expressions.
+
+    class SetSettings(Settings):
+        values: dict[str, TemplateValue] = {}
+
+`Node.render` fills in the templates; bare expressions are left as text (`parse_expression` of the same text is cached).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+
+class Templated:
+    """The field's texts may hold `{{ … }}`, at any depth."""
+
+
+class Bare:
+    """The field is one expression without braces."""
+
+
+TemplateText = Annotated[str, Templated()]
+TemplateValue = Annotated[Any, Templated()]
+ExpressionText = Annotated[str, Bare()]

@@ -1,0 +1,96 @@
+"""The vocabulary between planner and driver: what the journal says has happened, and what the planner decides comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flows.engine.graph import Graph, Node
+from flows.engine.kinds import Done
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One fact of the journal, as it is read back after a crash or a wait.
+
+    `status` is an attempt's (open, waiting, succeeded, failed), or ``begun`` for a step whose call was interrupted.
+    `remaining` are the seconds until the next attempt or the end of a wait by the database's clock, None where none is set.
+    """
+
+    path: str
+    n: int
+    status: str
+    port: str = ""
+    output: Any = None
+    state: Mapping[str, Any] = field(default_factory=dict)
+    error: Mapping[str, Any] | None = None
+    remaining: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What a run is given: its input, its initial state, what `run` names in expressions, and how many steps it may take."""
+
+    input: Any
+    state: Mapping[str, Any] = field(default_factory=dict)
+    run: Mapping[str, Any] = field(default_factory=dict)
+    steps_cap: int | None = None
+    steps_taken: int = 0  # in an earlier life
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Carry out this step: an effect, or a wait that is to be asked for."""
+
+    path: str
+    n: int  # the attempt, from 1
+    node: Node
+    graph: Graph  # the one that the step stands in
+    rendered: Mapping[str, Any]
+    names: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Write this down: a step succeeded, failed for good, was opened (a container) or skipped."""
+
+    path: str
+    n: int
+    node: Node
+    status: str  # succeeded | failed | open | skipped
+    done: Done | None = None
+    error: Mapping[str, Any] | None = None  # {class, message}
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The attempt failed; attempt `n` + 1 begins after `delay` seconds."""
+
+    path: str
+    n: int
+    node: Node
+    delay: float
+    error: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """What this step waits for is no longer wanted: its branch has failed."""
+
+    path: str
+    n: int
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The run ends. `error` is ``{step, class, message}`` where it failed."""
+
+    status: str
+    reason: str = ""
+    output: Any = None
+    error: Mapping[str, Any] | None = None
+
+
+Decision = Begin | Record | Retry | Withdraw | End

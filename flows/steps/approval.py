@@ -1,0 +1,147 @@
+"""Asks people to decide, and binds their decision to what they were shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from flows.engine.durations import Duration
+from flows.engine.kinds import Done, Fault, Role, Settings, Surroundings
+from flows.engine.markers import TemplateText, TemplateValue
+from flows.engine.problems import did_you_mean, listed
+from flows.execution.context import Answer, Ask, StepContext, Waiting, WorkKind
+from flows.steps.services import StepServices
+
+ESCALATE = "escalate"
+
+
+class Approvers(BaseModel):
+    """Who may decide: people by name, teams by slug."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    people: list[str] = Field(default_factory=list)
+    teams: list[str] = Field(default_factory=list)
+
+
+def _two_outcomes() -> dict[str, Literal["approve", "reject", "changes"]]:
+    return {"approve": "approve", "reject": "reject"}
+
+
+class ApprovalSettings(Settings):
+    """`seals` names the tool step whose rendered arguments are decided on; `payload` is decided on instead where there is none.
+
+    `outcomes` say what each outcome means; their names are the ports. `at_deadline` is an outcome that means reject, or `escalate`.
+    """
+
+    title: TemplateText = Field(min_length=1, max_length=500)
+    show: TemplateValue = None
+    seals: str | None = None
+    payload: TemplateValue = None
+    editable: list[str] = Field(default_factory=list)
+    outcomes: dict[str, Literal["approve", "reject", "changes"]] = Field(default_factory=_two_outcomes, min_length=1, max_length=20)
+    approvers: Approvers = Field(default_factory=Approvers)
+    quorum: int = Field(default=1, ge=1, le=100, strict=True)
+    policy: str | None = None
+    due: Duration | None = None
+    at_deadline: str | None = None
+
+
+class ApprovalKind(WorkKind):
+    slug = "approval"
+    label = "Ask for approval"
+    role = Role.WAIT
+    Settings = ApprovalSettings
+
+    def ports(self, settings: ApprovalSettings) -> frozenset[str]:
+        return frozenset(settings.outcomes)
+
+    def output_schema(self, settings: ApprovalSettings) -> Mapping[str, Any]:
+        return {
+            "type": "object",
+            "properties": {"outcome": {"type": "string"}, "payload": {}, "comment": {}, "by": {}},
+        }
+
+    def faults(self, settings: ApprovalSettings, around: Surroundings) -> Iterable[Fault]:
+        if "approve" not in settings.outcomes.values():
+            yield Fault(("outcomes",), "no outcome means approve", "Add one, for example `approve: approve`.")
+        yield from _deadline_faults(settings)
+        people = settings.approvers.people
+        if not people and not settings.approvers.teams and settings.policy is None:
+            yield Fault(("approvers",), "nobody is named who may decide", "Name people or teams, or a policy.", warning=True)
+        elif people and not settings.approvers.teams and settings.quorum > len(set(people)):
+            yield Fault(("quorum",), f"{settings.quorum} votes are asked of {len(set(people))} people", "Lower it or name more people.")
+        yield from _seal_faults(settings, around)
+
+    async def perform(self, context: StepContext) -> Waiting:
+        """Asks. What is decided on is the payload, or what the sealed step would send as things stand now."""
+        settings: ApprovalSettings = context.settings
+        services: StepServices = context.services
+        terms: dict[str, Any] = {
+            "outcomes": dict(settings.outcomes),
+            "approvers": settings.approvers.model_dump(),
+            "quorum": settings.quorum,
+            "editable": list(settings.editable),
+            "at_deadline": settings.at_deadline,
+            "policy": settings.policy,
+        }
+        payload = context.rendered.get("payload")
+        if settings.seals is not None:
+            sealed = context.graph.nodes[settings.seals]
+            payload = sealed.render(context.names)["arguments"]
+            spec = services.tools.spec(sealed.settings.tool)  # type: ignore[attr-defined]
+            terms |= {"seals": settings.seals, "tool": spec.slug, "arguments_schema": dict(spec.arguments)}
+        due = settings.due.seconds if settings.due is not None else None
+        return Waiting(Ask("approval", context.rendered["title"], payload, terms, context.rendered.get("show"), due))
+
+    def on_answer(self, settings: ApprovalSettings, answer: Answer) -> Done:
+        output = {"outcome": answer.outcome, "payload": answer.payload, "comment": answer.comment, "by": answer.by}
+        return Done(output, answer.outcome)
+
+
+def _deadline_faults(settings: ApprovalSettings) -> Iterable[Fault]:
+    chosen = settings.at_deadline
+    if chosen is None:
+        return
+    if settings.due is None:
+        yield Fault(("at_deadline",), "there is no deadline", "Add `due`, for example `due: 4h`.")
+    if chosen != ESCALATE and settings.outcomes.get(chosen) != "reject":
+        rejecting = [name for name, meaning in settings.outcomes.items() if meaning == "reject"]
+        yield Fault(
+            ("at_deadline",),
+            f"`{chosen[:60]}` is no outcome that means reject; a deadline never approves",
+            f"Choose one of {listed([*rejecting, ESCALATE])}.",
+        )
+
+
+def _seal_faults(settings: ApprovalSettings, around: Surroundings) -> Iterable[Fault]:
+    sealed = settings.seals
+    if sealed is None:
+        if settings.editable and not isinstance(settings.payload, dict):
+            yield Fault(("editable",), "there is nothing to edit", "Name the step with `seals`, or give a `payload` with fields.")
+        elif settings.editable:
+            yield from _editable_faults(settings, list(settings.payload), "the payload")
+        return
+    if settings.payload is not None:
+        yield Fault(("payload",), "an approval has `seals` or `payload`, not both", "Remove one.")
+    tools = [key for key, slug in around.slugs.items() if slug == "tool"]
+    if around.slugs.get(sealed) != "tool":
+        yield Fault(("seals",), f"`{sealed[:60]}` is no tool step beside this one", did_you_mean(sealed, tools))
+        return
+    approving = [name for name, meaning in settings.outcomes.items() if meaning == "approve"]
+    if not any(sealed in around.downstream(port) for port in approving):
+        yield Fault(
+            ("seals",),
+            f"the step `{sealed}` does not follow from an approval here",
+            f"Connect `{around.key}.{approving[0]} -> {sealed}`." if approving else "",
+        )
+    arguments = getattr(around.settings[sealed], "arguments", {})
+    yield from _editable_faults(settings, list(arguments), f"the step `{sealed}`")
+
+
+def _editable_faults(settings: ApprovalSettings, known: list[str], where: str) -> Iterable[Fault]:
+    for index, name in enumerate(settings.editable):
+        if name not in known:
+            yield Fault(("editable", index), f"`{name[:60]}` is no field of {where}", did_you_mean(name, known))

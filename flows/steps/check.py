@@ -1,0 +1,254 @@
+"""Holds a value against rules: it passes, fails, asks for a person, is mended, or stops the run. The worst verdict wins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+import re2
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from flows.engine.expressions import parse_expression
+from flows.engine.failures import CheckFailed, ExpressionFailed
+from flows.engine.functions import MAX_TEXT, Frame, as_text, compile_pattern
+from flows.engine.functions import Fault as FunctionFault
+from flows.engine.kinds import Done, Fault, PureKind, Settings, Surroundings
+from flows.engine.markers import ExpressionText, TemplateText, TemplateValue
+from flows.engine.schemas import JSONSchema, value_problems
+
+WORST = ("pass", "ask", "fail", "stop")
+
+
+class Rule(BaseModel):
+    """One rule. `then` says what a finding leads to; `fix_with` is an expression of `value` that mends it, for `then: fix`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    then: Literal["fail", "ask", "fix", "stop"] = "fail"
+    message: TemplateText | None = None
+    fix_with: ExpressionText | None = None
+
+    fixes_itself: ClassVar[bool] = False
+
+    @model_validator(mode="after")
+    def _can_fix(self) -> Rule:
+        if self.then == "fix" and self.fix_with is None and not self.can_fix():
+            raise PydanticCustomError("fix", "nothing says how to fix it; give `fix_with`, an expression of `value`")
+        return self
+
+    def can_fix(self) -> bool:
+        """Whether the rule can mend a value by itself."""
+        return self.fixes_itself
+
+    def findings(self, value: Any, rendered: Mapping[str, Any], names: Mapping[str, Any]) -> Iterator[str]:
+        """What is wrong with the value, in words. `rendered` are the rule's fields with templates filled in."""
+        raise NotImplementedError
+
+    def fixed(self, value: Any, rendered: Mapping[str, Any]) -> Any:
+        """The value mended by the rule itself."""
+        return value
+
+
+class SchemaRule(Rule):
+    """The value matches a JSON Schema. Fixed by reading a text as JSON."""
+
+    type: Literal["schema"]
+    schema_: JSONSchema = Field(alias="schema")
+    fixes_itself = True
+
+    def findings(self, value: Any, rendered: Mapping[str, Any], names: Mapping[str, Any]) -> Iterator[str]:
+        for problem in value_problems(value, self.schema_, "value"):
+            yield str(problem)
+
+    def fixed(self, value: Any, rendered: Mapping[str, Any]) -> Any:
+        if not isinstance(value, str):
+            return value
+        text = value.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
+        try:
+            return json.loads(text, parse_constant=lambda word: None)
+        except (ValueError, RecursionError):
+            return value
+
+
+class RegexRule(Rule):
+    """A pattern (RE2) is found in the text, or with `forbid` is not. Fixed, where forbidden, by `replace`."""
+
+    type: Literal["regex"]
+    pattern: str = Field(min_length=1, max_length=500)
+    forbid: bool = Field(default=False, strict=True)
+    replace: str = Field(default="", max_length=1000)
+
+    @model_validator(mode="after")
+    def _runs_on_re2(self) -> RegexRule:
+        try:
+            compile_pattern(self.pattern)
+        except FunctionFault as fault:
+            raise PydanticCustomError("pattern", "{reason}", {"reason": str(fault)}) from None
+        return self
+
+    def can_fix(self) -> bool:
+        return self.forbid
+
+    def findings(self, value: Any, rendered: Mapping[str, Any], names: Mapping[str, Any]) -> Iterator[str]:
+        found = compile_pattern(self.pattern).search(_as_text(value)) is not None
+        if found and self.forbid:
+            yield f"the text has what the pattern {self.pattern} forbids"
+        elif not found and not self.forbid:
+            yield f"the text does not match the pattern {self.pattern}"
+
+    def fixed(self, value: Any, rendered: Mapping[str, Any]) -> Any:
+        text = _as_text(value)
+        if len(text) * (1 + len(self.replace)) > MAX_TEXT * 4:
+            return value
+        try:
+            return compile_pattern(self.pattern).sub(self.replace.replace("\\", "\\\\"), text)
+        except re2.error:
+            return value
+
+
+class LengthRule(Rule):
+    """A text has so many characters, a list or object so many items. Fixed by cutting to `max`."""
+
+    type: Literal["length"]
+    min: int = Field(default=0, ge=0, strict=True)
+    max: int | None = Field(default=None, ge=0, strict=True)
+
+    def can_fix(self) -> bool:
+        return self.max is not None
+
+    def findings(self, value: Any, rendered: Mapping[str, Any], names: Mapping[str, Any]) -> Iterator[str]:
+        if not isinstance(value, (str, list, dict)):
+            yield "the value has no length"
+            return
+        unit = "characters" if isinstance(value, str) else "items"
+        if len(value) < self.min:
+            yield f"{len(value)} {unit} are fewer than {self.min}"
+        if self.max is not None and len(value) > self.max:
+            yield f"{len(value)} {unit} are more than {self.max}"
+
+    def fixed(self, value: Any, rendered: Mapping[str, Any]) -> Any:
+        return value[: self.max] if isinstance(value, (str, list)) else value
+
+
+class ContainsRule(Rule):
+    """The text (or list) has `all` of some texts, at least one of `any`, and none of `none`. Fixed by taking out `none`."""
+
+    type: Literal["contains"]
+    all_: list[TemplateText] = Field(default_factory=list, alias="all")
+    any_: list[TemplateText] = Field(default_factory=list, alias="any")
+    none: list[TemplateText] = Field(default_factory=list)
+    ignore_case: bool = Field(default=False, strict=True)
+
+    @model_validator(mode="after")
+    def _something(self) -> ContainsRule:
+        if not (self.all_ or self.any_ or self.none):
+            raise PydanticCustomError("contains", "give `all`, `any` or `none`, each a list of texts")
+        return self
+
+    def can_fix(self) -> bool:
+        return bool(self.none) and not self.ignore_case
+
+    def findings(self, value: Any, rendered: Mapping[str, Any], names: Mapping[str, Any]) -> Iterator[str]:
+        for text in rendered["all_"]:
+            if not self._has(value, text):
+                yield f"`{text}` is missing"
+        if rendered["any_"] and not any(self._has(value, text) for text in rendered["any_"]):
+            yield f"none of {', '.join(f'`{text}`' for text in rendered['any_'])} is there"
+        for text in rendered["none"]:
+            if self._has(value, text):
+                yield f"`{text}` must not be there"
+
+    def fixed(self, value: Any, rendered: Mapping[str, Any]) -> Any:
+        if isinstance(value, list):
+            return [item for item in value if item not in rendered["none"]]
+        if isinstance(value, str):
+            for text in rendered["none"]:
+                value = value.replace(_as_text(text), "") if text else value
+        return value
+
+    def _has(self, value: Any, wanted: Any) -> bool:
+        if isinstance(value, list):
+            return wanted in value
+        text, part = _as_text(value), _as_text(wanted)
+        return part.lower() in text.lower() if self.ignore_case else part in text
+
+
+class ExpressionRule(Rule):
+    """An expression is true; `value` is the value that is checked."""
+
+    type: Literal["expression"]
+    expression: ExpressionText
+
+    def findings(self, value: Any, rendered: Mapping[str, Any], names: Mapping[str, Any]) -> Iterator[str]:
+        if not parse_expression(self.expression).evaluate({**names, "value": value}):
+            yield f"`{self.expression}` is not true"
+
+
+RULES = (SchemaRule, RegexRule, LengthRule, ContainsRule, ExpressionRule)
+AnyRule = Annotated[SchemaRule | RegexRule | LengthRule | ContainsRule | ExpressionRule, Field(discriminator="type")]
+
+
+class CheckSettings(Settings):
+    """The rules are applied in order, each to the value as the rules before have left it."""
+
+    value: TemplateValue
+    rules: list[AnyRule] = Field(min_length=1, max_length=100)
+
+
+class CheckKind(PureKind):
+    slug = "check"
+    label = "Check"
+    Settings = CheckSettings
+
+    def ports(self, settings: CheckSettings) -> frozenset[str]:
+        return frozenset({"pass", "fail", "ask"})
+
+    def output_schema(self, settings: CheckSettings) -> Mapping[str, Any]:
+        finding = {"type": "object", "properties": {"rule": {}, "message": {}, "then": {}}}
+        return {
+            "type": "object",
+            "properties": {"verdict": {"type": "string"}, "findings": {"type": "array", "items": finding}, "value": {}},
+        }
+
+    def local_names(self, settings: CheckSettings) -> frozenset[str]:
+        return frozenset({"value"})
+
+    def faults(self, settings: CheckSettings, around: Surroundings) -> Iterator[Fault]:
+        for index, rule in enumerate(settings.rules):
+            if isinstance(rule, LengthRule) and rule.max is not None and rule.max < rule.min:
+                yield Fault(("rules", index, "max"), f"`max` {rule.max} is less than `min` {rule.min}", "Exchange them.")
+
+    def evaluate(self, settings: CheckSettings, rendered: Mapping[str, Any], names: Mapping[str, Any]) -> Done:
+        value, verdict, findings = rendered["value"], "pass", []
+        for rule, fields in zip(settings.rules, rendered["rules"], strict=True):
+            found = _messages(rule, fields, value, names)
+            outcome: str = rule.then
+            if found and rule.then == "fix":
+                value = _mended(rule, fields, value, names)
+                outcome = "fail" if _messages(rule, fields, value, names) else "pass"
+            if found:
+                findings += [{"rule": rule.type, "message": message, "then": rule.then} for message in found]
+                verdict = max(verdict, outcome, key=WORST.index)
+        if verdict == "stop":
+            raise CheckFailed("; ".join(finding["message"] for finding in findings if finding["then"] == "stop")[:2000])
+        return Done({"verdict": verdict, "findings": findings, "value": value}, verdict)
+
+
+def _messages(rule: Any, fields: Mapping[str, Any], value: Any, names: Mapping[str, Any]) -> list[str]:
+    try:
+        found = list(rule.findings(value, fields, names))
+    except FunctionFault as fault:
+        raise ExpressionFailed(f"the rule {rule.type} cannot be applied: {fault}") from None
+    return [str(fields["message"])] if found and fields.get("message") else found
+
+
+def _mended(rule: Rule, fields: Mapping[str, Any], value: Any, names: Mapping[str, Any]) -> Any:
+    if rule.fix_with is not None:
+        return parse_expression(rule.fix_with).evaluate({**names, "value": value})
+    return rule.fixed(value, fields)
+
+
+def _as_text(value: Any) -> str:
+    return as_text(value, Frame())

@@ -1,0 +1,183 @@
+"""Asks a language model, by a route of the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from flows.costs.prices import cost_of, upper_bound
+from flows.costs.tokens import tokens_of_request
+from flows.engine.failures import BadRequest, Failure
+from flows.engine.kinds import Done, Fault, Role, Settings, Surroundings
+from flows.engine.markers import TemplateText
+from flows.engine.problems import did_you_mean
+from flows.engine.schemas import JSONSchema
+from flows.execution.context import Intent, OpenCall, Settlement, StepContext, WorkKind
+from flows.execution.jsontext import dump
+from flows.routing.providers import complete
+from flows.routing.providers.base import ModelReply, ModelRequest, reply_of
+from flows.routing.table import ModelInfo
+from flows.steps.services import StepServices
+
+DEFAULT_TIMEOUT = 120.0
+"""Seconds that one call may take where the route does not say."""
+
+
+class Message(BaseModel):
+    """One turn of a conversation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    role: Literal["system", "user", "assistant"]
+    content: TemplateText
+
+
+class ModelSettings(Settings):
+    """Either `prompt` or `messages`. With `output`, a JSON Schema, the answer is an object of that form, else text."""
+
+    route: str = Field(min_length=1, max_length=100)
+    system: TemplateText | None = None
+    prompt: TemplateText | None = None
+    messages: list[Message] | None = Field(default=None, min_length=1, max_length=200)
+    output: JSONSchema | None = None
+    max_output: int | None = Field(default=None, ge=1, le=1_000_000, strict=True)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    seed: int | None = Field(default=None, strict=True)
+    cache: bool = Field(default=False, strict=True)
+
+    @model_validator(mode="after")
+    def _one_question(self) -> ModelSettings:
+        if (self.prompt is None) == (self.messages is None):
+            raise PydanticCustomError("question", "give either `prompt` or `messages`")
+        return self
+
+
+class ModelKind(WorkKind):
+    slug = "model"
+    label = "Ask a model"
+    role = Role.EFFECT
+    Settings = ModelSettings
+
+    def output_schema(self, settings: ModelSettings) -> Mapping[str, Any]:
+        return settings.output if settings.output is not None else {"type": "string"}
+
+    def faults(self, settings: ModelSettings, around: Surroundings) -> Iterable[Fault]:
+        known = around.catalogue.routes | around.catalogue.models if around.catalogue else frozenset()
+        if settings.route not in known:
+            yield around.not_in_catalogue(("route",), f"the route `{settings.route}`", did_you_mean(settings.route, known))
+
+    async def perform(self, context: StepContext) -> Done:
+        """Walks the route: each candidate in turn, until one answers or a failure is none of those that the route falls back on."""
+        settings: ModelSettings = context.settings
+        services: StepServices = context.services
+        route = services.table.route(settings.route)
+        candidates = services.table.candidates(settings.route)
+        messages = _messages(context.rendered)
+        input_tokens = tokens_of_request(messages, settings.output)
+        for position, model in enumerate(candidates):
+            reason = _reason(settings.route, position, len(candidates))
+            intent = _intent(context, model, messages, input_tokens, reason)
+            call = await context.begin(intent)
+            request = ModelRequest(
+                model=model,
+                messages=messages,
+                output_schema=settings.output,
+                max_output=settings.max_output or model.max_output,
+                temperature=settings.temperature,
+                seed=settings.seed,
+                timeout=context.time_left(route.timeout or DEFAULT_TIMEOUT),
+                idempotency_key=str(call.key),
+            )
+            try:
+                reply = await complete(request, context.on_text(call), egress=services.egress)
+            except Failure as failure:
+                final = position == len(candidates) - 1 or failure.slug not in route.fall_back_on
+                context.settle(call, _failed(call, model, failure), last=final)
+                if final:
+                    raise
+            else:
+                context.settle(call, _settled("succeeded", model, reply))
+                return Done(reply.text if settings.output is None else reply.output)
+        raise BadRequest(f"The route {settings.route!r} has no candidates.")
+
+
+def _messages(rendered: Mapping[str, Any]) -> list[dict[str, Any]]:
+    system = [{"role": "system", "content": rendered["system"]}] if rendered.get("system") else []
+    if rendered.get("messages"):
+        return [*system, *rendered["messages"]]
+    return [*system, {"role": "user", "content": rendered["prompt"]}]
+
+
+def _reason(route: str, position: int, count: int) -> str:
+    if count == 1:
+        return f"the only candidate of {route}"
+    return f"first candidate of {route}" if position == 0 else f"candidate {position + 1} of {route}, after the one before it failed"
+
+
+def _intent(context: StepContext, model: ModelInfo, messages: list[dict[str, Any]], input_tokens: int, reason: str) -> Intent:
+    settings: ModelSettings = context.settings
+    max_output = settings.max_output or model.max_output
+    reserve = upper_bound(model.price, input_tokens, max_output)
+    if reserve is None and context.has_cost_cap:
+        raise BadRequest(
+            f"The price of {model.slug} is not known and a limit in dollars applies; add a price for it to the catalogue, or "
+            "remove the limit."
+        )
+    request = {
+        "model": model.slug,
+        "messages": messages,
+        "max_output": max_output,
+        "temperature": settings.temperature,
+        "seed": settings.seed,
+        "output": settings.output,
+    }
+    return Intent(
+        kind="model",
+        target=model.slug,
+        reason=reason,
+        request=dump({key: value for key, value in request.items() if value is not None}),
+        reserve=reserve or Decimal(0),
+        reserve_tokens=input_tokens + max_output,
+        price=model.price.id if model.price is not None else None,
+        simulated=model.simulated,
+    )
+
+
+def _settled(status: str, model: ModelInfo, reply: ModelReply, failure: Failure | None = None) -> Settlement:
+    usage = reply.usage
+    return Settlement(
+        status,
+        cost=cost_of(usage, model.price),
+        paid=True,
+        response=dump({"text": reply.text, "output": reply.output, "finish_reason": reply.finish_reason}),
+        usage_source=usage.source,
+        input_tokens=usage.input_tokens,
+        cached_input_tokens=usage.cached_input_tokens,
+        output_tokens=usage.output_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        error_class=failure.slug if failure else "",
+        error_message=failure.message if failure else "",
+        provider_id=reply.provider_id,
+    )
+
+
+def _failed(call: OpenCall, model: ModelInfo, failure: Failure) -> Settlement:
+    """What a failed call owes: what was used where that is known, nothing where nothing was sent or the provider itself refused,
+    and the reservation where it broke off in between."""
+    status = "failed_retryable" if failure.retryable else "failed_final"
+    reply = reply_of(failure)
+    if reply is not None:
+        return _settled(status, model, reply, failure)
+    owed = failure.sent and not failure.answered
+    return Settlement(
+        status,
+        cost=(call.intent.reserve if model.price is not None else None) if owed else Decimal(0),
+        paid=True,
+        usage_source="estimated" if owed else "none",
+        error_class=failure.slug,
+        error_message=failure.message,
+    )

@@ -1,0 +1,44 @@
+"""What steps use: models, tools and the way out, as one snapshot of the catalogue that the engine renews while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from flows.access.egress import Egress
+from flows.routing.table import RoutingTable, load_table
+from flows.tools.base import ToolContext, ToolKind
+from flows.tools.registry import ToolBox, load_tools
+
+
+class StepServices:
+    """One an engine process. `table` and `tools` are replaced whole, so a step that has begun keeps what it was given."""
+
+    def __init__(self, tool_kinds: Sequence[ToolKind]) -> None:
+        self.table = RoutingTable()
+        self.tools = ToolBox()
+        self.egress = Egress(lambda: self.table.allowed_hosts)
+        self.tool_context = ToolContext(self.egress)
+        self._tool_kinds = tool_kinds
+        self._connections: AsyncConnectionPool[AsyncConnection[Any]] | None = None
+
+    async def start(self, connections: AsyncConnectionPool[AsyncConnection[Any]]) -> None:
+        """Reads the catalogue for the first time."""
+        self._connections = connections
+        self.tool_context = ToolContext(self.egress, connections)
+        await self.renew()
+
+    async def renew(self) -> None:
+        """Takes up what an owner changed."""
+        if self._connections is None:
+            return
+        async with self._connections.connection() as connection:
+            self.table = await load_table(connection)
+            self.tools = await load_tools(connection, self._tool_kinds)
+
+    async def stop(self) -> None:
+        """Closes the connections to the world."""
+        await self.egress.aclose()
