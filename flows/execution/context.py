@@ -1,0 +1,198 @@
+"""What a step is given, and what it gives back. A step never opens the database: it states its intent, acts, and reports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from flows.engine.graph import Graph, Node
+from flows.engine.kinds import Done, Kind
+from flows.engine.plan import Begin
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A call that is about to be made: what it is, and the most that it can cost."""
+
+    kind: str  # model | tool
+    target: str  # the model's or the tool's slug
+    request: str  # JSON text
+    repeat: str = "freely"  # freely | keyed | lookup | never
+    reason: str = ""  # why this target
+    reserve: Decimal = Decimal(0)  # dollars, the upper bound
+    reserve_tokens: int = 0
+    price: UUID | None = None
+    simulated: bool = False
+    request_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of a call. `cost` is None where it is not known, which is not zero."""
+
+    status: str  # succeeded | failed_retryable | failed_final | unknown
+    cost: Decimal | None = Decimal(0)
+    paid: bool = False  # whether it is the kind of call that costs something
+    response: str | None = None  # JSON text
+    usage_source: str = ""
+    input_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    error_class: str = ""
+    error_message: str = ""
+    provider_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question to people, as a row of the request table. `payload` and `show` are JSON values, `due` seconds from now."""
+
+    kind: str
+    title: str
+    payload: Any
+    terms: Mapping[str, Any] = field(default_factory=dict)
+    show: Any = None
+    due: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The step waits: for an answer, for a time (`seconds` from now, or `until`), for a named event, or for several of these."""
+
+    ask: Ask | None = None
+    seconds: float | None = None
+    until: datetime | None = None
+    event: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What people said: `state` is the request's, `outcome` the flow's own word for it."""
+
+    state: str
+    outcome: str
+    payload: Any
+    comment: str
+    by: str | None
+
+
+Outcome = Done | Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCall:
+    """A call that has been committed and may be made now."""
+
+    id: UUID
+    n: int
+    key: UUID  # the idempotency key: the same for every repetition of this step
+    intent: Intent
+
+
+@dataclass(slots=True)
+class Past:
+    """What a step did before this begin, in an earlier life of the run: it goes on counting from there."""
+
+    calls: int = 0
+    elapsed: float = 0.0
+    spent: Decimal = Decimal(0)
+    last: str = ""  # status of its newest call
+    repeat: str = ""
+
+
+class StepContext:
+    """One attempt of one step."""
+
+    __slots__ = ("_begin", "_driver", "_started", "attempt", "calls", "names", "node", "open_call", "past", "path", "rendered", "services")
+
+    def __init__(self, driver: Any, begin: Begin, past: Past, services: Any) -> None:
+        self._driver = driver
+        self._begin = begin
+        self._started = time.monotonic()
+        self.path = begin.path
+        self.attempt = begin.n
+        self.node: Node = begin.node
+        self.rendered: Mapping[str, Any] = begin.rendered
+        self.names: Mapping[str, Any] = begin.names
+        self.past = past
+        self.calls = past.calls
+        self.open_call: OpenCall | None = None
+        self.services = services
+
+    @property
+    def settings(self) -> Any:
+        return self.node.settings
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that the step stands in: an approval shows what a later step of it would send."""
+        return self._begin.graph
+
+    @property
+    def has_cost_cap(self) -> bool:
+        """Whether a limit in dollars applies, so that a call without a known price must be refused."""
+        return self._driver.run.cap_cost is not None or (self.node.limits is not None and self.node.limits.cost is not None)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the step's first attempt began."""
+        return self.past.elapsed + time.monotonic() - self._started
+
+    def time_left(self, most: float) -> float:
+        """Seconds that a call may take: `most`, or less where the attempt's own limit comes sooner."""
+        left = most
+        if self.node.timeout is not None:
+            left = min(left, self.node.timeout - (time.monotonic() - self._started))
+        if self.node.deadline is not None:
+            left = min(left, self.node.deadline - self.elapsed)
+        return max(left, 0.001)
+
+    async def begin(self, intent: Intent) -> OpenCall:
+        """Commits the intent and what it may cost. Only then may the call be made.
+
+        Raises `BudgetSpent` where a limit leaves no room for it; ends by cancellation where the run was cancelled meanwhile.
+        """
+        self.calls += 1
+        call = await self._driver.begin_call(self, intent, self.calls)
+        self.open_call = call
+        return call  # type: ignore[no-any-return]
+
+    def settle(self, call: OpenCall, settlement: Settlement, *, last: bool = True) -> None:
+        """Reports what became of the call. It is written together with what follows: the step's result, or, with `last` false,
+        its next call."""
+        self.open_call = None
+        self._driver.settle_call(self, call, settlement, last)
+
+    def on_text(self, call: OpenCall) -> Callable[[str], None]:
+        """Where a model's text goes while it is being written: to the pages that watch, never to the database."""
+        return self._driver.text_sink(self.path, call.id)  # type: ignore[no-any-return]
+
+
+class WorkKind(Kind):
+    """A kind that reaches outside or waits."""
+
+    async def perform(self, context: StepContext) -> Outcome:
+        """Carries the step out. Raises a `Failure` where it cannot be done."""
+        raise NotImplementedError
+
+    def on_time(self, settings: Any) -> Done:
+        """The result when the time that it waited for has come."""
+        return Done()
+
+    def on_event(self, settings: Any, payload: Any) -> Done:
+        """The result when the event that it waited for has come."""
+        return Done(payload)
+
+    def on_answer(self, settings: Any, answer: Answer) -> Done:
+        """The result when its request was answered."""
+        return Done(answer.payload, answer.outcome)
+
+    def event_name(self, settings: Any, rendered: Mapping[str, Any]) -> str | None:
+        """The event that it waits for, if it waits for one."""
+        return None

@@ -1,0 +1,719 @@
+"""One run in memory: asks the planner what comes next, has it carried out, and hands what happened to the writer.
+
+At most one record of a run is on its way at a time. What happens meanwhile gathers and is planned together when the verdict is
+there, so nothing begins before that on which it depends is stored. Everything here runs on the engine's loop; nothing here waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from flows.engine.canonical import canonical, sha256_of
+from flows.engine.failures import BudgetSpent, Failure, TimedOut, UnknownOutcome
+from flows.engine.graph import Flow
+from flows.engine.kinds import Done
+from flows.engine.plan import Begin, Decision, End, Entry, Record, Retry, RunFacts, Withdraw
+from flows.engine.planner import Planner
+from flows.execution.claims import ClaimedRun, Journal, RequestRow
+from flows.execution.context import Answer, Ask, Intent, OpenCall, Outcome, Past, Settlement, StepContext, Waiting, WorkKind
+from flows.execution.journal import Op, Verdict
+from flows.execution.journal import Record as JournalRecord
+from flows.execution.jsontext import LARGEST, dump, load, plain
+from flows.models.identifiers import new_id, shown
+
+if TYPE_CHECKING:
+    from flows.execution.worker import Engine
+
+log = logging.getLogger(__name__)
+
+SHORT_WAIT = 2.0
+"""Seconds: a run whose next attempt or timer is nearer than this stays in memory instead of being parked."""
+
+MOST_CLAIMS = 3
+"""Claims in a row without a finished step, after which the run fails instead of killing another worker."""
+
+ANSWERED = frozenset({"approved", "rejected", "changes_requested", "expired"})
+
+
+class Driver:
+    """The owner of one run while it holds its epoch."""
+
+    __slots__ = (
+        "_asks",
+        "_begins",
+        "_deliveries",
+        "_dropped",
+        "_ops",
+        "_outstanding",
+        "_pasts",
+        "_record",
+        "_refreshing",
+        "_refused",
+        "_results",
+        "_scheduled",
+        "_signals",
+        "_takes",
+        "_timer",
+        "_timers",
+        "_withdraws",
+        "asked",
+        "cancelled",
+        "engine",
+        "planner",
+        "run",
+        "tasks",
+    )
+
+    def __init__(self, engine: Engine, run: ClaimedRun, flow: Flow) -> None:
+        self.engine = engine
+        self.run = run
+        started = run.started_at.isoformat().replace("+00:00", "Z")
+        facts = {
+            "id": shown("run", run.id),
+            "number": run.number,
+            "flow": run.flow,
+            "version": run.version,
+            "started_at": started,
+            "key": run.key,
+            "tags": run.tags,
+            "by": run.by,
+        }
+        state = dict(flow.document.state or {})
+        self.planner = Planner(flow, RunFacts(load(run.input), state, facts, run.cap_steps, run.steps))
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+        self.asked = run.epoch > 1  # whether requests of this run may be open
+        self.cancelled = False
+        self._signals = run.signals
+        self._record = 0
+        self._outstanding = False
+        self._scheduled = False
+        self._dropped = False
+        self._refreshing = False
+        self._ops: list[Op] = []
+        self._begins: list[tuple[Op, asyncio.Future[None]]] = []  # of `_ops`: who waits for their verdict
+        self._refused: list[tuple[Op, asyncio.Future[None]]] = []  # found no room in a cap; tried again when something settles
+        self._asks: list[Op] = []
+        self._withdraws: list[Op] = []
+        self._takes: list[Op] = []
+        self._results: list[tuple[StepContext, Outcome | Failure | None]] = []
+        self._pasts: dict[str, Past] = {}
+        self._timers: dict[str, float] = {}  # path → monotonic time
+        self._timer: asyncio.TimerHandle | None = None
+        self._deliveries: list[tuple[uuid.UUID, str, str]] = []  # (id, event, JSON text), oldest first
+
+    # ------------------------------------------------------------------ beginning
+
+    def start(self, journal: Journal | None) -> None:
+        """Take the run up where its journal ends."""
+        if journal is not None:
+            self._take_up(journal)
+        if self.run.claims > MOST_CLAIMS:
+            self._give_up()
+        if self.run.cancel_requested:
+            self.cancel()
+        elif self.run.overdue:
+            self.planner.stop("failed", "timed_out")
+        self._fire_timers()
+        self._schedule()
+
+    def _take_up(self, journal: Journal) -> None:
+        now = time.monotonic()
+        entries: list[tuple[float, Entry]] = []
+        last_failed: dict[str, int] = {}
+        for row in journal.attempts:
+            if row.status == "failed":
+                last_failed[row.path] = row.n
+            entry = Entry(
+                row.path, row.n, row.status, row.port, load(row.output), load(row.state) or {}, load(row.error), row.remaining
+            )
+            entries.append((row.seq, entry))
+            if row.remaining is not None:
+                self._timers[row.path] = now + row.remaining
+        for path, row_ in journal.open_paths.items():
+            self._pasts[path] = Past(row_.n, row_.elapsed, row_.spent, row_.last, row_.repeat)
+            begun = Entry(path, row_.attempt, "begun")
+            entries.append((row_.seq, begun))
+            if path in last_failed and row_.attempt > last_failed[path]:
+                entries.append((float("inf"), begun))
+        entries.sort(key=lambda pair: pair[0])
+        self.planner.replay(entry for _, entry in entries)
+        self._timers = {path: due for path, due in self._timers.items() if path in self.planner.held}
+        self._deliveries = [(row.id, row.event, row.payload) for row in journal.deliveries]
+        self._hear(journal.requests)
+        self._match_deliveries()
+
+    def _give_up(self) -> None:
+        paths = [path for path, past in self._pasts.items() if past.last == "unknown"] or ["before its first step"]
+        message = f"The worker died {MOST_CLAIMS} times in step {', '.join(paths)}."
+        self.planner.root.failure = {"step": paths[0], "class": "worker_died", "message": message}
+
+    # ------------------------------------------------------------------ what steps report
+
+    async def begin_call(self, context: StepContext, intent: Intent, n: int) -> OpenCall:
+        """Commit the intent of one call. See `StepContext.begin`."""
+        await self.engine.may_begin()
+        self._heed_step_limit(context, intent)
+        key = uuid.uuid5(self.run.id, f"{context.path}/0")
+        call = OpenCall(new_id(), n, key, intent)
+        first = n == context.past.calls + 1
+        data = {"call": shown("call", call.id), "kind": intent.kind, "target": intent.target, "attempt": context.attempt}
+        op: Op = {
+            "op": "begin",
+            "event": "step.started" if first else "call.started",
+            "data": orjson.dumps(data).decode(),
+            "path": context.path,
+            "attempt": context.attempt,
+            "n": n,
+            "call": call.id,
+            "kind": intent.kind,
+            "target": intent.target,
+            "reason": plain(intent.reason, 200),
+            "repeat": intent.repeat,
+            "key": key,
+            "hash": intent.request_hash,
+            "request": intent.request,
+            "reserve": str(intent.reserve),
+            "reserve_tokens": intent.reserve_tokens,
+            "price": intent.price,
+            "simulated": intent.simulated,
+        }
+        verdict = self.engine.loop.create_future()
+        self._begins.append((op, verdict))
+        self._ops.append(op)
+        self._schedule()
+        await verdict
+        return call
+
+    def _heed_step_limit(self, context: StepContext, intent: Intent) -> None:
+        limits = context.node.limits
+        if limits is None or limits.cost is None:
+            return
+        if context.past.spent + intent.reserve > limits.cost:
+            self.planner.stop("budget_stopped", f"cost of {context.path}"[:60])
+            raise BudgetSpent(
+                f"The step's limit of ${limits.cost} has no room for this call: ${context.past.spent} are spent, "
+                f"${intent.reserve} would be reserved."
+            )
+
+    def settle_call(self, context: StepContext, call: OpenCall, result: Settlement, last: bool) -> None:
+        """Write down what became of a call. See `StepContext.settle`."""
+        if result.cost is not None:
+            context.past.spent += result.cost
+        context.past.last = result.status
+        context.past.repeat = call.intent.repeat
+        data = {"call": shown("call", call.id), "class": result.error_class, "target": call.intent.target}
+        self._ops.append(
+            {
+                "op": "settle",
+                "event": None if last else "call.failed",
+                "data": None if last else orjson.dumps(data).decode(),
+                "path": context.path,
+                "call": call.id,
+                "status": result.status,
+                "response": result.response,
+                "cost": None if result.cost is None else str(result.cost),
+                "paid": result.paid,
+                "tokens": (result.input_tokens or 0) + (result.output_tokens or 0),
+                "usage_source": result.usage_source,
+                "input_tokens": result.input_tokens,
+                "cached_input_tokens": result.cached_input_tokens,
+                "output_tokens": result.output_tokens,
+                "reasoning_tokens": result.reasoning_tokens,
+                "error_class": result.error_class,
+                "error_message": plain(result.error_message),
+                "provider_id": plain(result.provider_id, 160),
+            }
+        )
+        self._schedule()
+
+    def text_sink(self, path: str, call: uuid.UUID) -> Callable[[str], None]:
+        return self.engine.live.text_sink(self.run.id, path, call)
+
+    async def _perform(self, context: StepContext) -> None:
+        """Carry out one attempt. Its outcome reaches the run through `_home`, whatever happens to this task."""
+        kind = context.node.kind
+        if not isinstance(kind, WorkKind):
+            raise TypeError(f"{kind.slug} cannot be carried out")
+        past = context.past
+        if past.last == "unknown" and past.repeat in {"never", "lookup"}:
+            raise UnknownOutcome("The call was sent and its outcome is not known; it may not be repeated.")
+        try:
+            async with asyncio.timeout(context.node.timeout):
+                outcome = await kind.perform(context)
+        except TimeoutError:
+            raise TimedOut(f"The step took longer than its limit of {context.node.timeout:g} s.", sent=True) from None
+        if isinstance(outcome, Done):
+            dump(outcome.output)  # an output that cannot be kept fails the attempt, not the run
+        self._results.append((context, outcome))
+
+    def _home(self, context: StepContext, task: asyncio.Task[None]) -> None:
+        """A task has ended: with a result, a failure, or broken off. (A task that is cancelled before its first step never enters
+        its own `try`, so this is where everything is heard of.)"""
+        self.tasks.pop(context.path, None)
+        if self._dropped:
+            return
+        failure: Failure | None = None
+        if task.cancelled():
+            self._close_call(context, "cancelled", "The call was broken off.")
+            self._results.append((context, None))
+        elif (error := task.exception()) is not None:
+            if isinstance(error, Failure):
+                failure = error
+            else:
+                log.error("run %s, step %s: %s", self.run.id, context.path, type(error).__name__, exc_info=error)
+                failure = Failure(f"{type(error).__name__} in the step's own code; the worker's log has the details.", sent=True)
+            self._close_call(context, failure.slug, failure.message)
+            self._results.append((context, failure))
+        self._schedule()
+
+    def _close_call(self, context: StepContext, error_class: str, message: str) -> None:
+        call = context.open_call
+        if call is not None:
+            context.settle(
+                call,
+                Settlement(
+                    "unknown",
+                    cost=call.intent.reserve,
+                    paid=call.intent.kind == "model",
+                    usage_source="estimated",
+                    error_class=error_class,
+                    error_message=message,
+                ),
+            )
+
+    # ------------------------------------------------------------------ planning
+
+    def _schedule(self) -> None:
+        """Plan as soon as the loop is free. What the steps that begin now have to say comes into the same record."""
+        if not (self._scheduled or self._outstanding or self._dropped):
+            self._scheduled = True
+            self.engine.loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        if self._outstanding or self._dropped:
+            return
+        results, self._results = self._results, []
+        for context, outcome in results:
+            self._take_in(context, outcome)
+        if self._refused and results:
+            self._retry_refused()
+        for decision in self.planner.decide(begin=not self.engine.draining):
+            self._carry_out(decision)
+        # The tasks that were just made take their first steps before this comes round: their intents ride along.
+        self._scheduled = True
+        self.engine.loop.call_soon(self._send)
+
+    def _take_in(self, context: StepContext, outcome: Outcome | Failure | None) -> None:
+        path = context.path
+        if isinstance(outcome, Done):
+            self._pasts.pop(path, None)
+            self.planner.succeed(path, outcome)
+        elif isinstance(outcome, Failure):
+            repeatable = not (outcome.sent and context.past.repeat in {"never", "lookup"})
+            context.past.calls = context.calls
+            context.past.elapsed = context.elapsed
+            self.planner.fail(path, outcome, elapsed=context.elapsed, repeatable=repeatable)
+        elif isinstance(outcome, Waiting):
+            self._park_step(context, outcome)
+        else:
+            self.planner.abandon(path)
+
+    def _park_step(self, context: StepContext, waiting: Waiting) -> None:
+        path = context.path
+        data: dict[str, Any] = {}
+        if waiting.ask is not None:
+            data = self._ask(path, waiting.ask)
+        if waiting.event is not None:
+            data["event"] = waiting.event
+        op: Op = self._result(path, context.attempt, context.node.kind.slug, "waiting", "step.waiting", data)
+        seconds = waiting.seconds
+        if waiting.until is not None:
+            op["until"] = waiting.until.isoformat()
+            seconds = (waiting.until - self.engine.database_now()).total_seconds()
+        elif seconds is not None:
+            op["delay"] = seconds
+        if seconds is not None:
+            self._timers[path] = time.monotonic() + seconds
+        self._ops.append(op)
+        self.planner.wait(path)
+        self._match_deliveries()
+
+    def _ask(self, path: str, ask: Ask) -> dict[str, Any]:
+        self.asked = True
+        request = new_id()
+        self._asks.append(
+            {
+                "id": request,
+                "run": self.run.id,
+                "path": path,
+                "kind": ask.kind,
+                "title": plain(ask.title, 300),
+                "terms": dict(ask.terms),
+                "show": None if ask.show is None else dump(ask.show),
+                "payload": canonical(ask.payload),
+                "hash": sha256_of(ask.payload),
+                "due": ask.due,
+            }
+        )
+        return {"request": shown("req", request), "kind": ask.kind, "title": plain(ask.title, 300)}
+
+    def _result(self, path: str, n: int, kind: str, status: str, event: str, data: Any = None) -> Op:
+        return {
+            "op": "result",
+            "event": event,
+            "path": path,
+            "attempt": n,
+            "kind": kind,
+            "status": status,
+            "data": orjson.dumps(data).decode() if data else None,
+        }
+
+    def _carry_out(self, decision: Decision) -> None:
+        match decision:
+            case Begin():
+                self._begin(decision)
+            case Record():
+                self._ops.append(self._recorded(decision))
+            case Retry(path, n, node, delay, error):
+                op = self._result(path, n, node.kind.slug, "failed", "step.retrying", {**error, "delay": round(delay, 3)})
+                self._ops.append(op | {"error": orjson.dumps(error).decode(), "delay": delay})
+                self._timers[path] = time.monotonic() + delay
+            case Withdraw(path, n, node):
+                self._timers.pop(path, None)
+                self._ops.append(self._result(path, n, node.kind.slug, "skipped", "step.skipped"))
+                self._withdraws.append({"run": self.run.id, "path": path})
+            case End():
+                self._ops.append(self._ended(decision))
+                if self.asked:
+                    self._withdraws.append({"run": self.run.id, "path": None})
+
+    def _begin(self, decision: Begin) -> None:
+        past = self._pasts.setdefault(decision.path, Past())
+        context = StepContext(self, decision, past, self.engine.services)
+        task = self.engine.loop.create_task(self._perform(context))
+        task.add_done_callback(functools.partial(self._home, context))
+        self.tasks[decision.path] = task
+
+    def _recorded(self, record: Record) -> Op:
+        kind = record.node.kind.slug
+        if record.done is not None:
+            done = record.done
+            data = None if done.port == "done" else {"port": done.port}
+            op = self._result(record.path, record.n, kind, "succeeded", "step.succeeded", data)
+            op["port"] = done.port
+            op["output"] = dump(done.output, most=16 * LARGEST)
+            if done.state:
+                op["state"] = dump(dict(done.state))
+            return op
+        self._pasts.pop(record.path, None)
+        event = {"open": "step.opened", "failed": "step.failed", "skipped": "step.skipped"}[record.status]
+        op = self._result(record.path, record.n, kind, record.status, event, record.error)
+        if record.error is not None:
+            op["error"] = orjson.dumps(record.error).decode()
+        return op
+
+    def _ended(self, end: End) -> Op:
+        data = {"status": end.status, "reason": end.reason}
+        error = None if end.error is None else orjson.dumps(end.error).decode()
+        if end.error is not None:
+            data["error"] = dict(end.error)  # type: ignore[assignment]
+        output = None
+        if end.status == "succeeded":
+            try:
+                output = dump(end.output)
+            except Failure as failure:
+                return self._ended(End("failed", failure.slug, error={"step": "output", "class": failure.slug, "message": failure.message}))
+        return {
+            "op": "fate",
+            "event": "run.ended",
+            "data": orjson.dumps(data).decode(),
+            "next": end.status,
+            "reason": end.reason[:60],
+            "output": output,
+            "error": error,
+        }
+
+    # ------------------------------------------------------------------ writing
+
+    def _send(self) -> None:
+        self._scheduled = False
+        if self._outstanding or self._dropped:
+            return
+        self._forget_broken_off()
+        self._rest()
+        if not (self._ops or self._asks or self._withdraws or self._takes):
+            return
+        self._record += 1
+        record = JournalRecord(
+            self.run.id,
+            self.run.epoch,
+            self._record,
+            self._signals,
+            self.planner.taken_steps,
+            self._ops,
+            self._asks,
+            self._withdraws,
+            self._takes,
+        )
+        begins, self._begins = self._begins, []
+        self._ops, self._asks, self._withdraws, self._takes = [], [], [], []
+        self._outstanding = True
+        self.engine.writer.submit(record, functools.partial(self._heard, record, begins))
+
+    def _forget_broken_off(self) -> None:
+        """Calls whose step was broken off before their intent was sent do not begin at all."""
+        gone = {id(op) for op, future in self._begins if future.cancelled()}
+        if gone:
+            self._begins = [pair for pair in self._begins if id(pair[0]) not in gone]
+            self._ops = [op for op in self._ops if id(op) not in gone]
+
+    def _rest(self) -> None:
+        """Park the run, or hand it on, where nothing of it is being done here."""
+        planner = self.planner
+        if self.tasks or self._results or planner.ended or self._refused or self._refreshing:
+            return
+        if self.engine.draining:
+            self._ops.append({"op": "fate", "event": None, "next": "queued"})
+            return
+        if planner.more or not planner.held:
+            return
+        soonest = min(self._timers.values(), default=None)
+        seconds = None if soonest is None else soonest - time.monotonic()
+        if seconds is not None and seconds < SHORT_WAIT:
+            self._set_timer(seconds)
+            return
+        statuses = {
+            "waiting_approval" if task.node.kind.slug == "approval" else task.status for task in planner.held.values()
+        }
+        status = next(name for name in ("waiting_approval", "retrying", "waiting") if name in statuses)
+        path = next(iter(planner.held))
+        op: Op = {"op": "fate", "event": "run.parked", "next": status, "reason": path[:60], "wake": seconds}
+        op["data"] = orjson.dumps({"status": status, "paths": list(planner.held)[:20]}).decode()
+        self._ops.append(op)
+
+    def _heard(self, record: JournalRecord, begins: list[tuple[Op, asyncio.Future[None]]], verdict: Verdict | BaseException) -> None:
+        """The record has its verdict: the calls that may begin begin; the run goes on, rests or is let go."""
+        self._outstanding = False
+        if self._dropped:
+            return
+        if isinstance(verdict, BaseException):
+            self._refused_by_database(record, verdict)
+            return
+        if verdict.fenced:
+            log.warning("run %s: fenced at epoch %s", self.run.id, self.run.epoch)
+            self.drop()
+            return
+        self.engine.live.touch(self.run.id)
+        if record.asks or record.withdraws:
+            self.engine.live.inbox()
+        positions = {id(op): i for i, op in enumerate(record.ops)} if verdict.refused else {}
+        for op, future in begins:
+            reason = verdict.refused.get(positions[id(op)]) if positions else None
+            if reason is None and future.cancelled():
+                self._ops.append(_never_made(op))
+            elif reason is None:
+                if not future.done():
+                    future.set_result(None)
+            else:
+                self._refuse(op, future, reason)
+        if verdict.signals is not None or verdict.fate == "signalled":
+            self._refresh()
+        if verdict.fate == "cancelled":
+            self._end_cancelled()
+        elif verdict.fate is None and record.ops and record.ops[-1]["op"] == "fate":
+            self.leave()
+            return
+        self._schedule()
+
+    def _refuse(self, op: Op, future: asyncio.Future[None], reason: str) -> None:
+        if reason in {"cost", "tokens"}:
+            if len(self.tasks) - len(self._refused) <= 1:  # alone: nothing is left that could settle and make room
+                self.planner.stop("budget_stopped", reason)
+                if not future.done():
+                    future.set_exception(BudgetSpent(self._no_room(op, reason)))
+            else:
+                self._refused.append((op, future))
+        elif reason == "again":
+            self._begins.append((op, future))
+            self._ops.append(op)
+        elif reason == "deadline":
+            self._time_out()
+        else:
+            self.cancel()
+
+    def _no_room(self, op: Op, reason: str) -> str:
+        run = self.run
+        if reason == "tokens":
+            return f"The run's limit of {run.cap_tokens:,} tokens has no room for another call of up to {op['reserve_tokens']:,}."
+        return f"The run's limit of ${run.cap_cost:f} has no room for another call of up to ${Decimal(op['reserve']):f}."
+
+    def _retry_refused(self) -> None:
+        """Something of the run settled, so there may be room now."""
+        refused, self._refused = self._refused, []
+        for op, future in refused:
+            if not future.done():
+                self._begins.append((op, future))
+                self._ops.append(op)
+
+    def _refused_by_database(self, record: JournalRecord, error: BaseException) -> None:
+        """PostgreSQL takes no such record, alone as it is. The run fails with what it says; its calls are closed without texts."""
+        if self.planner.root.failure is not None and self.planner.root.failure["class"] == "internal":
+            log.error("run %s: its failure could not be recorded: %s", self.run.id, error)
+            self.drop()
+            return
+        message = f"What happened could not be recorded: {error}"
+        self.planner.root.failure = {"step": "", "class": "internal", "message": plain(message, 500)}
+        for op in record.ops:
+            if op["op"] == "settle":
+                self._ops.append(op | {"response": None, "error_message": "", "provider_id": ""})
+        for task in list(self.tasks.values()):
+            task.cancel()
+        self._schedule()
+
+    # ------------------------------------------------------------------ news from outside
+
+    def nudge(self) -> None:
+        """Somebody rang for this run: look whether something changed."""
+        self._refresh()
+
+    def _refresh(self) -> None:
+        if not (self._refreshing or self._dropped):
+            self._refreshing = True
+            self.engine.spawn(self._read_news())
+
+    async def _read_news(self) -> None:
+        try:
+            flags, journal = await self.engine.news_of(self.run.id)
+        finally:
+            self._refreshing = False
+        if self._dropped or flags is None:
+            return
+        self._signals, cancel = flags
+        if cancel:
+            self.cancel()
+        known = {delivery[0] for delivery in self._deliveries} | {take["id"] for take in self._takes}
+        self._deliveries += [(row.id, row.event, row.payload) for row in journal.deliveries if row.id not in known]
+        self._hear(journal.requests)
+        self._match_deliveries()
+        self._schedule()
+
+    def _hear(self, requests: list[RequestRow]) -> None:
+        for request in requests:
+            task = self.planner.held.get(request.path)
+            if request.state in ANSWERED and task is not None and task.status == "waiting":
+                answer = Answer(request.state, request.outcome, load(request.answer), request.comment, request.by)
+                kind = task.node.kind
+                if isinstance(kind, WorkKind):
+                    self._finish_wait(request.path, lambda kind=kind, task=task, answer=answer: kind.on_answer(task.node.settings, answer))
+
+    def _match_deliveries(self) -> None:
+        for path, task in list(self.planner.held.items()):
+            kind = task.node.kind
+            if task.status != "waiting" or not isinstance(kind, WorkKind) or not self._deliveries:
+                continue
+            rendered = task.rendered if task.rendered is not None else task.node.render(task.names or {})
+            name = kind.event_name(task.node.settings, rendered)
+            found = next((delivery for delivery in self._deliveries if delivery[1] == name), None)
+            if name is not None and found is not None:
+                self._deliveries.remove(found)
+                self._takes.append({"id": found[0], "path": path})
+                self._finish_wait(path, lambda kind=kind, task=task, text=found[2]: kind.on_event(task.node.settings, load(text)))
+
+    def _finish_wait(self, path: str, result: Callable[[], Done]) -> None:
+        self._timers.pop(path, None)
+        try:
+            self.planner.succeed(path, result())
+        except Failure as failure:
+            self.planner.fail(path, failure, repeatable=False)
+
+    # ------------------------------------------------------------------ time
+
+    def _set_timer(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.engine.loop.call_later(max(seconds, 0.0), self._on_timer)
+
+    def _on_timer(self) -> None:
+        if not self._dropped:
+            self._fire_timers()
+            self._schedule()
+
+    def _fire_timers(self) -> None:
+        now = time.monotonic()
+        for path, due in list(self._timers.items()):
+            task = self.planner.held.get(path)
+            if task is None:
+                del self._timers[path]
+            elif due <= now:
+                del self._timers[path]
+                if task.status == "retrying":
+                    self.planner.resume(path)
+                elif isinstance(task.node.kind, WorkKind):
+                    kind = task.node.kind
+                    self._finish_wait(path, lambda kind=kind, task=task: kind.on_time(task.node.settings))
+
+    def _time_out(self) -> None:
+        self.planner.stop("failed", "timed_out")
+        self._break_off()
+
+    # ------------------------------------------------------------------ endings
+
+    def cancel(self) -> None:
+        """Begin nothing more, break off what is in flight, and end as cancelled."""
+        if not self.cancelled:
+            self.cancelled = True
+            self.planner.stopping = ("cancelled", "cancelled")
+            self._break_off()
+            self._schedule()
+
+    def _break_off(self) -> None:
+        for op, future in self._refused:
+            if not future.done():
+                future.cancel()
+        self._refused = []
+        for task in list(self.tasks.values()):
+            task.cancel()
+
+    def _end_cancelled(self) -> None:
+        """The run was cancelled while its end was on its way: it ends as cancelled."""
+        self.cancelled = True
+        self._ops.append(self._ended(End("cancelled", "cancelled")))
+        if self.asked:
+            self._withdraws.append({"run": self.run.id, "path": None})
+
+    def leave(self) -> None:
+        """The run has ended, or rests in the database: nothing of it is needed here."""
+        self._dropped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self.engine.forget(self)
+
+    def drop(self) -> None:
+        """Somebody else drives the run, or will: forget everything, write nothing."""
+        self.leave()
+        for task in list(self.tasks.values()):
+            task.cancel()
+
+
+def _never_made(begin: Op) -> Op:
+    """Settles a call whose step was broken off between its intent and the call itself: nothing was sent, nothing is owed."""
+    return {
+        "op": "settle",
+        "path": begin["path"],
+        "call": begin["call"],
+        "status": "failed_final",
+        "cost": "0",
+        "paid": False,
+        "error_class": "cancelled",
+        "error_message": "Broken off before it was sent.",
+    }

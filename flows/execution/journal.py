@@ -1,0 +1,212 @@
+"""The journal's one statement: everything that a batch of runs has to say, written and judged at once.
+
+A `Record` is what one run wants to write next: calls that came home, results of steps, calls that are about to begin, and what
+becomes of the run (it goes on, parks, ends). The statement below takes the records of many runs and
+
+1. locks the runs in the order of their ids, and keeps those whose epoch is still the sender's (the others are *fenced*);
+2. settles the calls that came home, and takes back what was reserved for them;
+3. judges every call that wants to begin against the cancel flag, the deadline and the caps, with a running sum a run, so that
+   several calls of one record cannot overspend together;
+4. numbers the events of what it accepted, without gaps, under the run's lock; inserts events, attempts and calls;
+5. updates each run once, and returns only what was *not* accepted.
+
+What came home is accepted even where what wants to begin is not, so no result is lost. A statement in PostgreSQL is atomic: a
+record is there as a whole or not at all. (Protocol and figures: docs/architecture.md, "The journal".)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+WRITE: Final = """
+WITH
+h AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%s::json) AS h(run uuid, epoch int, record int, signals int, steps int)
+),
+l AS MATERIALIZED (
+    SELECT r.id, r.epoch, r.pass, r.seq, r.signals, r.cancel_requested, r.deadline, r.open_calls, r.cap_cost, r.cap_tokens,
+           r.reserved, r.reserved_tokens, r.spent, r.spent_tokens, r.status
+    FROM flows_run r WHERE r.id IN (SELECT run FROM h) ORDER BY r.id FOR NO KEY UPDATE
+),
+m AS MATERIALIZED (
+    SELECT l.*, h.record, h.signals AS seen, h.steps
+    FROM l JOIN h ON h.run = l.id AND h.epoch = l.epoch WHERE l.status = 'running'
+),
+o AS MATERIALIZED (
+    SELECT x.*, m.pass, m.epoch, m.seq AS base, m.cancel_requested, m.deadline, m.open_calls, m.cap_cost, m.cap_tokens,
+           m.reserved AS run_reserved, m.reserved_tokens AS run_reserved_tokens, m.spent AS run_spent,
+           m.spent_tokens AS run_spent_tokens, m.signals <> m.seen AS signalled
+    FROM json_to_recordset(%s::json) AS x(
+        run uuid, i int, op text, event text, path text, attempt int, n int, data text, kind text,
+        call uuid, status text, response text, cost numeric, paid boolean, tokens bigint, usage_source text, input_tokens int,
+        cached_input_tokens int, output_tokens int, reasoning_tokens int, error_class text, error_message text, provider_id text,
+        target text, reason text, repeat text, key uuid, hash text, request text, reserve numeric, reserve_tokens int, price uuid,
+        simulated boolean,
+        port text, output text, state text, error text, delay float8, until timestamptz,
+        next text, wake float8
+    ) JOIN m ON m.id = x.run
+),
+settled AS (
+    UPDATE flows_call c SET status = o.status, response = o.response, settled = o.cost, usage_source = coalesce(o.usage_source, ''),
+        input_tokens = o.input_tokens, cached_input_tokens = o.cached_input_tokens, output_tokens = o.output_tokens,
+        reasoning_tokens = o.reasoning_tokens, error_class = coalesce(o.error_class, ''),
+        error_message = coalesce(o.error_message, ''), provider_id = coalesce(o.provider_id, ''), ended_at = clock_timestamp()
+    FROM o WHERE o.op = 'settle' AND c.id = o.call AND c.status = 'started' AND c.epoch = o.epoch
+    RETURNING c.run_id AS run, c.reserved, c.reserved_tokens, o.cost, o.paid, o.tokens
+),
+rel AS MATERIALIZED (
+    SELECT run, sum(reserved) AS reserved, sum(reserved_tokens) AS reserved_tokens, sum(coalesce(cost, 0)) AS cost,
+           sum(coalesce(tokens, 0)) AS tokens, count(*) AS n, count(*) FILTER (WHERE paid AND cost IS NULL) AS unpriced
+    FROM settled GROUP BY run
+),
+v AS MATERIALIZED (
+    SELECT o.*, CASE
+        WHEN o.op = 'begin' THEN CASE
+            WHEN o.cancel_requested THEN 'cancelled'
+            WHEN o.deadline <= now() THEN 'deadline'
+            WHEN o.cap_cost < o.run_spent + coalesce(rel.cost, 0) + o.run_reserved - coalesce(rel.reserved, 0)
+                + sum(o.reserve) OVER begins THEN 'cost'
+            WHEN o.cap_tokens < o.run_spent_tokens + coalesce(rel.tokens, 0) + o.run_reserved_tokens
+                - coalesce(rel.reserved_tokens, 0) + sum(o.reserve_tokens) OVER begins THEN 'tokens'
+        END
+        WHEN o.op = 'fate' THEN CASE
+            WHEN o.next = 'queued' THEN NULL
+            WHEN o.next IN ('succeeded', 'failed', 'budget_stopped', 'cancelled') THEN CASE
+                WHEN o.cancel_requested AND o.next <> 'cancelled' THEN 'cancelled'
+                WHEN o.open_calls > coalesce(rel.n, 0) THEN 'open'
+            END
+            WHEN o.signalled OR o.cancel_requested THEN 'signalled'
+        END
+    END AS verdict
+    FROM o LEFT JOIN rel ON rel.run = o.run
+    WINDOW begins AS (PARTITION BY o.run, o.op ORDER BY o.i)
+),
+a AS MATERIALIZED (
+    SELECT v.*, v.base + sum(CASE WHEN v.event IS NOT NULL AND v.verdict IS NULL THEN 1 ELSE 0 END)
+        OVER (PARTITION BY v.run ORDER BY v.i) AS seq
+    FROM v
+),
+event AS (
+    INSERT INTO flows_event (run_id, seq, pass, type, path, at, data)
+    SELECT run, seq, pass, event, coalesce(path, ''), clock_timestamp(), data FROM a WHERE event IS NOT NULL AND verdict IS NULL
+),
+result AS (
+    INSERT INTO flows_attempt (run_id, pass, path, n, kind, status, seq, port, output, state, error, next_at, started_at, ended_at)
+    SELECT run, pass, path, attempt, kind, status, seq, coalesce(port, ''), output, state, error,
+        coalesce(until, clock_timestamp() + delay * interval '1 second'), clock_timestamp(),
+        CASE WHEN status NOT IN ('open', 'waiting') THEN clock_timestamp() END
+    FROM a WHERE op = 'result'
+    ON CONFLICT (run_id, pass, path, n) DO UPDATE SET status = excluded.status, seq = excluded.seq, port = excluded.port,
+        output = excluded.output, state = excluded.state, error = excluded.error, next_at = excluded.next_at,
+        ended_at = excluded.ended_at
+    WHERE flows_attempt.status IN ('open', 'waiting')
+),
+begun AS (
+    INSERT INTO flows_call (id, run_id, pass, path, attempt, n, epoch, seq, status, kind, target, reason, repeat, idempotency_key,
+        request_hash, request, reserved, reserved_tokens, price_id, simulated, usage_source, error_class, error_message, provider_id,
+        started_at)
+    SELECT call, run, pass, path, attempt, n, epoch, seq, 'started', kind, target, coalesce(reason, ''), repeat, key,
+        coalesce(hash, ''), request, reserve, reserve_tokens, price, simulated, '', '', '', '', clock_timestamp()
+    FROM a WHERE op = 'begin' AND verdict IS NULL
+),
+g AS MATERIALIZED (
+    SELECT run, max(seq) AS seq, bool_or(op IN ('result', 'settle')) AS progress,
+        coalesce(sum(reserve) FILTER (WHERE op = 'begin' AND verdict IS NULL), 0) AS reserve,
+        coalesce(sum(reserve_tokens) FILTER (WHERE op = 'begin' AND verdict IS NULL), 0) AS reserve_tokens,
+        count(*) FILTER (WHERE op = 'begin' AND verdict IS NULL) AS begun,
+        max(next) FILTER (WHERE op = 'fate' AND verdict IS NULL) AS next,
+        max(reason) FILTER (WHERE op = 'fate') AS reason, max(output) FILTER (WHERE op = 'fate') AS output,
+        max(error) FILTER (WHERE op = 'fate') AS error, max(wake) FILTER (WHERE op = 'fate') AS wake
+    FROM a GROUP BY run
+),
+run AS (
+    UPDATE flows_run r SET
+        seq = coalesce(g.seq, r.seq), record = m.record, steps = m.steps,
+        claims = CASE WHEN g.progress THEN 0 ELSE r.claims END,
+        reserved = r.reserved - coalesce(rel.reserved, 0) + coalesce(g.reserve, 0),
+        reserved_tokens = r.reserved_tokens - coalesce(rel.reserved_tokens, 0) + coalesce(g.reserve_tokens, 0),
+        spent = r.spent + coalesce(rel.cost, 0), spent_tokens = r.spent_tokens + coalesce(rel.tokens, 0),
+        unpriced = r.unpriced + coalesce(rel.unpriced, 0),
+        open_calls = r.open_calls - coalesce(rel.n, 0) + coalesce(g.begun, 0),
+        status = coalesce(g.next, r.status),
+        owner = CASE WHEN g.next IS NULL THEN r.owner END,
+        reason = CASE WHEN g.next IS NULL THEN r.reason ELSE coalesce(g.reason, '') END,
+        wake_at = CASE WHEN g.next IN ('waiting_approval', 'waiting', 'retrying')
+            THEN clock_timestamp() + g.wake * interval '1 second' END,
+        ended_at = CASE WHEN g.next IN ('succeeded', 'failed', 'budget_stopped', 'cancelled') THEN clock_timestamp() END,
+        output = CASE WHEN g.next = 'succeeded' THEN g.output ELSE r.output END,
+        error = CASE WHEN g.next = 'failed' THEN g.error ELSE r.error END
+    FROM m LEFT JOIN g ON g.run = m.id LEFT JOIN rel ON rel.run = m.id
+    WHERE r.id = m.id
+)
+SELECT h.run, -1 AS i, 'fenced' AS verdict, 0 AS signals
+FROM h LEFT JOIN m ON m.id = h.run AND m.epoch = h.epoch WHERE m.id IS NULL
+UNION ALL SELECT run, i, verdict, 0 FROM v WHERE verdict IS NOT NULL
+UNION ALL SELECT id, -2, 'signalled', signals FROM m WHERE signals <> seen
+"""
+
+ASK: Final = """
+INSERT INTO flows_request (id, run_id, pass, path, kind, round, state, revision, title, terms, show, payload, payload_hash, due,
+    outcome, comment, created_at)
+SELECT x.id, x.run, r.pass, x.path, x.kind, 1, 'pending', 1, x.title, x.terms, x.show, x.payload, x.hash,
+    clock_timestamp() + x.due * interval '1 second', '', '', clock_timestamp()
+FROM json_to_recordset(%s::json) AS x(id uuid, run uuid, path text, kind text, title text, terms jsonb, show text, payload text,
+    hash text, due float8) JOIN flows_run r ON r.id = x.run
+"""
+
+WITHDRAW: Final = """
+UPDATE flows_request q SET state = 'withdrawn', revision = revision + 1, decided_at = clock_timestamp()
+FROM json_to_recordset(%s::json) AS x(run uuid, path text)
+WHERE q.run_id = x.run AND (x.path IS NULL OR q.path = x.path) AND q.state IN ('pending', 'info_requested')
+"""
+
+TAKE: Final = """
+UPDATE flows_delivery d SET taken_by = x.path FROM json_to_recordset(%s::json) AS x(id uuid, path text)
+WHERE d.id = x.id AND d.taken_by = ''
+"""
+
+COMMITTED: Final = """
+SELECT r.id, r.epoch, r.record, array(SELECT c.id FROM flows_call c WHERE c.id = ANY(%s::uuid[]) AND c.run_id = r.id)
+FROM flows_run r WHERE r.id = ANY(%s::uuid[])
+"""
+
+Op = dict[str, Any]
+"""One line of a record: the columns of `o` above that it fills. Money is text, identifiers are `UUID`, values are JSON text."""
+
+
+@dataclass(slots=True)
+class Record:
+    """What one run writes next. All of it is written, or, where its epoch is over, nothing."""
+
+    run: UUID
+    epoch: int
+    number: int  # counts the owner's records: after a lost connection it tells whether this one was committed
+    signals: int  # the run's signals that the sender knows of
+    steps: int
+    ops: list[Op] = field(default_factory=list)
+    asks: list[Op] = field(default_factory=list)
+    withdraws: list[Op] = field(default_factory=list)
+    takes: list[Op] = field(default_factory=list)
+
+    @property
+    def rare(self) -> bool:
+        """Whether it touches tables beside the hot ones, and so needs a transaction of several statements."""
+        return bool(self.asks or self.withdraws or self.takes)
+
+    def head(self) -> Op:
+        return {"run": self.run, "epoch": self.epoch, "record": self.number, "signals": self.signals, "steps": self.steps}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a record. `refused` has the reason for each call that may not begin, by its position among the ops."""
+
+    fenced: bool = False
+    fate: str | None = None  # why the run may not park or end: cancelled | open | signalled
+    refused: dict[int, str] = field(default_factory=dict)
+    signals: int | None = None  # the run's signals, where they are not those that the sender knew
+
+
+ACCEPTED: Final = Verdict()

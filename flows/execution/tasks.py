@@ -1,0 +1,15 @@
+"""The engine's only Celery task: a ring has come."""
+
+from uuid import UUID
+
+from celery import shared_task
+
+from flows.execution.worker import running_engine
+
+
+@shared_task(name="flows.wake", acks_late=False, ignore_result=True)
+def wake(run_id: str) -> None:
+    """Rings the engine of this worker process, if it has one."""
+    engine = running_engine()
+    if engine is not None:
+        engine.ring(UUID(run_id))

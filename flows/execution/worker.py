@@ -1,0 +1,328 @@
+"""The engine of a worker process: one asyncio loop in a thread of its own, which claims runs and drives them.
+
+Everything that the runs of a process share is here: the writer, the lease, the reconciler, the way to the pages. Celery only rings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from flows.engine.graph import Flow
+from flows.execution.claims import ClaimedRun, Journal, claim_queued, load_journals, reclaim
+from flows.execution.driver import Driver
+from flows.execution.lease import Lease
+from flows.execution.live import Live
+from flows.execution.reconciler import Hook, Reconciler
+from flows.execution.writer import Writer
+from flows.models.identifiers import new_id
+
+log = logging.getLogger(__name__)
+
+CLAIM_AT_ONCE = 50
+GRACE = 7.0
+"""Seconds that calls in flight get when the worker is told to stop."""
+
+BLOCKED = 0.2
+"""Seconds after which a callback that held the loop is reported."""
+
+_running: Engine | None = None
+
+
+class Services(Protocol):
+    """What steps use (models, tools, the way out), as one snapshot that is renewed while the engine runs."""
+
+    async def start(self, connections: AsyncConnectionPool[AsyncConnection[Any]]) -> None: ...
+    async def renew(self) -> None: ...
+    async def stop(self) -> None: ...
+
+
+def running_engine() -> Engine | None:
+    """The engine of this process, if it runs one."""
+    return _running
+
+
+class Engine:
+    """Claims runs up to its capacity and drives them until they end or rest."""
+
+    def __init__(
+        self,
+        *,
+        dsn: str,
+        redis_address: str,
+        compile_document: Callable[[str], Flow],
+        services: Services,
+        lease: float,
+        scan_period: float,
+        capacity: int,
+        hooks: Sequence[Hook] = (),
+    ) -> None:
+        self.id = new_id()
+        self.dsn = dsn
+        self.compile_document = compile_document
+        self.services = services
+        self.scan_period = scan_period
+        self.capacity = capacity
+        self.draining = False
+        self.drivers: dict[UUID, Driver] = {}
+        self.lease = Lease(dsn, self.id, lease)
+        self._redis_address = redis_address
+        self._hooks = hooks
+        self._flows: dict[UUID, Flow] = {}
+        self._rung: asyncio.Event
+        self._nudged: set[UUID] = set()
+        self._spawned: set[asyncio.Task[Any]] = set()
+        self._stopped = threading.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self.loop: asyncio.AbstractEventLoop
+        self.writer: Writer
+        self.live: Live
+
+    # ------------------------------------------------------------------ from other threads
+
+    def start(self) -> None:
+        """Begin to drive runs. Returns at once; works without Redis, and waits for PostgreSQL."""
+        global _running
+        _running = self
+        self.lease.start()
+        self._thread.start()
+
+    def ring(self, run: UUID) -> None:
+        """A hint that this run can go on."""
+        if self._ready.is_set():
+            self.loop.call_soon_threadsafe(self._on_ring, run)
+
+    def begin_to_drain(self) -> None:
+        """Claim nothing more and hand on what rests. Returns at once."""
+        if self._ready.is_set():
+            self.loop.call_soon_threadsafe(self._drain)
+
+    def stop(self, patience: float = GRACE + 1.0) -> None:
+        """Drain, then end. What is still in flight after the grace is left to be reclaimed at once."""
+        self.begin_to_drain()
+        self._stopped.set()
+        self._thread.join(patience)
+
+    # ------------------------------------------------------------------ for drivers
+
+    async def may_begin(self) -> None:
+        """Returns once a call may begin: at once, unless the heartbeat has been failing."""
+        while not self.lease.may_begin:
+            await asyncio.sleep(0.1)
+
+    def database_now(self) -> datetime:
+        return self.lease.database_now()
+
+    def forget(self, driver: Driver) -> None:
+        if self.drivers.get(driver.run.id) is driver:
+            del self.drivers[driver.run.id]
+        if len(self.drivers) < self.capacity:
+            self._rung.set()
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run this beside everything else; what goes wrong is logged."""
+        task = self.loop.create_task(work)
+        self._spawned.add(task)
+        task.add_done_callback(self._spawn_done)
+
+    async def news_of(self, run: UUID) -> tuple[tuple[int, bool] | None, Journal]:
+        """(signals, whether it was cancelled) of a run that we drive, with what was asked and delivered; None if it is not ours."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(
+                "SELECT signals, cancel_requested FROM flows_run WHERE id = %s AND owner = %s", (run, self.id)
+            )
+            row = await cursor.fetchone()
+            journals = await load_journals(connection, [run])
+            return (None if row is None else (row[0], row[1])), journals[run]
+
+    # ------------------------------------------------------------------ the loop
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except Exception:  # the worker's edge: the process ends, the supervisor starts another
+            log.exception("the engine has failed")
+        finally:
+            self.lease.stop()
+
+    async def _main(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.loop.slow_callback_duration = BLOCKED
+        self._rung = asyncio.Event()
+        self.writer = Writer(self.dsn)
+        self.live = Live(self._redis_address)
+        self._pool = AsyncConnectionPool(
+            self.dsn, min_size=1, max_size=8, open=False, kwargs={"autocommit": True}, timeout=30.0, name="engine"
+        )
+        await self._pool.open()
+        await self.services.start(self._pool)
+        reconciler = Reconciler(self.dsn, self._rung.set, self._hooks)
+        work = [self.writer.run(), self.live.run(), reconciler.run(), self._tick(), self._scan(), self._renew()]
+        tasks = [asyncio.create_task(item) for item in work]
+        self._ready.set()
+        log.info("engine %s drives runs", self.id)
+        try:
+            await self._until_stopped(tasks)
+        finally:
+            self.lease.stop()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._sign_off()
+            await self.services.stop()
+            await self._pool.close(timeout=1.0)
+
+    async def _until_stopped(self, tasks: list[asyncio.Task[Any]]) -> None:
+        while not self._stopped.is_set():
+            for task in tasks:
+                if task.done():
+                    task.result()  # a part of the engine has failed: so has the engine
+            await asyncio.sleep(0.05)
+        deadline = time.monotonic() + GRACE
+        while self.drivers and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        for driver in list(self.drivers.values()):
+            driver.drop()
+
+    async def _sign_off(self) -> None:
+        """Without its row a worker holds nothing: what it left is reclaimed at once."""
+        try:
+            async with self._pool.connection(timeout=1.0) as connection:
+                await connection.execute("DELETE FROM flows_worker WHERE id = %s", (self.id,))
+        except (psycopg.Error, OSError) as error:
+            log.warning("the engine could not sign off: %s", error)
+
+    async def _tick(self) -> None:
+        """Shows the lease that the loop is alive; lets go of everything when the lease is as good as lost."""
+        before = time.monotonic()
+        while True:
+            await asyncio.sleep(0.1)
+            now = time.monotonic()
+            if now - before > 0.1 + BLOCKED:
+                log.warning("the engine's loop was blocked for %.2f s", now - before - 0.1)
+            before = self.lease.tick = now
+            if self.lease.lost and self.drivers:
+                log.error("no heartbeat for %.1f s: letting go of %d runs", self.lease.age, len(self.drivers))
+                for driver in list(self.drivers.values()):
+                    driver.drop()
+
+    async def _renew(self) -> None:
+        """Takes up changes of the catalogue."""
+        while True:
+            await asyncio.sleep(self.scan_period * 2)
+            try:
+                await self.services.renew()
+            except (psycopg.Error, OSError) as error:
+                log.warning("catalogue: %s", str(error).splitlines()[0] if str(error) else type(error).__name__)
+
+    # ------------------------------------------------------------------ finding runs
+
+    def _on_ring(self, run: UUID) -> None:
+        driver = self.drivers.get(run)
+        if driver is not None:
+            driver.nudge()
+        else:
+            self._rung.set()
+
+    def _drain(self) -> None:
+        if not self.draining:
+            self.draining = self.lease.draining = True
+            for driver in list(self.drivers.values()):
+                driver._schedule()
+
+    async def _scan(self) -> None:
+        """Claims what is queued when a ring comes, and once a period in any case; then also looks after the abandoned."""
+        swept = float("-inf")
+        while True:
+            try:
+                async with asyncio.timeout(self.scan_period):
+                    await self._rung.wait()
+            except TimeoutError:
+                pass
+            self._rung.clear()
+            if self.draining or not self.lease.may_begin:
+                await asyncio.sleep(0.05)
+                continue
+            try:
+                async with self._pool.connection() as connection:
+                    await self._claim(connection)
+                    if time.monotonic() - swept >= self.scan_period:
+                        swept = time.monotonic()
+                        await self._sweep(connection)
+            except (psycopg.Error, OSError) as error:
+                log.warning("scan: %s", str(error).splitlines()[0] if str(error) else type(error).__name__)
+                await asyncio.sleep(0.2)
+
+    async def _claim(self, connection: AsyncConnection[Any]) -> None:
+        while not self.draining:
+            room = min(self.capacity - len(self.drivers), CLAIM_AT_ONCE)
+            if room <= 0:
+                return
+            runs = await claim_queued(connection, self.id, room)
+            if runs:
+                await self._drive(connection, runs)
+            if len(runs) < room:
+                return
+
+    async def _sweep(self, connection: AsyncConnection[Any]) -> None:
+        room = min(self.capacity - len(self.drivers), CLAIM_AT_ONCE)
+        if room > 0:
+            runs = await reclaim(connection, self.id, room, self.lease.seconds, list(self.drivers))
+            if runs:
+                log.warning("reclaimed %d run(s)", len(runs))
+                await self._drive(connection, runs)
+        cursor = await connection.execute(
+            "SELECT id FROM flows_run WHERE owner = %s AND (signals > 0 OR cancel_requested)", (self.id,)
+        )
+        for (run,) in await cursor.fetchall():
+            driver = self.drivers.get(run)
+            if driver is not None:
+                driver.nudge()
+
+    async def _drive(self, connection: AsyncConnection[Any], runs: list[ClaimedRun]) -> None:
+        earlier = [run.id for run in runs if run.epoch > 1]
+        journals = await load_journals(connection, earlier) if earlier else {}
+        for run in runs:
+            try:
+                flow = await self._flow(connection, run.version_id)
+                driver = Driver(self, run, flow)
+                driver.start(journals.get(run.id))
+            except (psycopg.Error, OSError):
+                raise
+            except Exception:  # the worker's edge: a run that cannot even be taken up is counted by its claims, and fails after three
+                log.exception("run %s could not be taken up", run.id)
+                continue
+            self.drivers[run.id] = driver
+            self.live.touch(run.id)
+
+    async def _flow(self, connection: AsyncConnection[Any], version: UUID) -> Flow:
+        flow = self._flows.get(version)
+        if flow is None:
+            cursor = await connection.execute("SELECT document FROM flows_flowversion WHERE id = %s", (version,))
+            row = await cursor.fetchone()
+            if row is None:
+                raise LookupError(f"version {version} does not exist")
+            flow = await asyncio.to_thread(self.compile_document, row[0])
+            if len(self._flows) > 500:
+                self._flows.clear()
+            self._flows[version] = flow
+        return flow
+
+    def _spawn_done(self, task: asyncio.Task[Any]) -> None:
+        self._spawned.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            if isinstance(error, (psycopg.Error, OSError)):
+                log.warning("engine: %s", error)
+            else:
+                log.error("engine: %s", type(error).__name__, exc_info=error)

@@ -1,0 +1,41 @@
+"""Puts the engine together from what the catalogue lists and the settings say."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import connections
+from psycopg.conninfo import make_conninfo
+
+from flows.engine.document import parse_document
+from flows.engine.graph import Flow, compile_flow
+from flows.execution.worker import Engine
+from flows.steps.services import StepServices
+from orchestrator.catalogue import step_kinds, tool_kinds
+
+
+def dsn() -> str:
+    """The database's address for connections beside Django's."""
+    parameters = connections["default"].get_connection_params()
+    known = {key: value for key, value in parameters.items() if isinstance(value, (str, int)) and key != "prepare_threshold"}
+    return make_conninfo("", **known)
+
+
+def compile_document(text: str) -> Flow:
+    """The flow behind a version's document. What its catalogue lacks by now is found out by the step that needs it."""
+    return compile_flow(parse_document(text), step_kinds())
+
+
+def make_engine() -> Engine:
+    """This process's engine, not yet started."""
+    from approvals.deadlines import expire_due
+
+    return Engine(
+        dsn=dsn(),
+        redis_address=settings.REDIS_ADDRESS,
+        compile_document=compile_document,
+        services=StepServices(tool_kinds()),
+        lease=settings.LEASE,
+        scan_period=settings.SCAN_PERIOD,
+        capacity=settings.ENGINE_CAPACITY,
+        hooks=[expire_due],
+    )
