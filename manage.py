@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import ExitStack
 
-ALONE = {"", "check", "collectstatic", "compilemessages", "diffsettings", "help", "makemigrations", "startapp", "up", "version"}
+ALONE = {"", "check", "collectstatic", "compilemessages", "diffsettings", "help", "startapp", "up", "version"}
 ALONE_IN_FLOW = {"schema", "validate"}
 
 

@@ -1,0 +1,30 @@
+"""What every test may use. A test that marks ``django_db`` gets a real PostgreSQL and Redis; they start when first needed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from orchestrator.embedded.servers import running_servers
+
+
+@pytest.fixture(scope="session")
+def embedded_servers() -> Iterator[None]:
+    """PostgreSQL and Valkey of this session. Ask for it by name where a test needs Redis but no database."""
+    with running_servers(settings.DATA_DIR, holder="pytest"):
+        yield
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(embedded_servers: None) -> None:
+    """pytest-django asks for this before it opens its first connection."""
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Tests that commit are cleaned up with TRUNCATE, which the audit log refuses; `tests/access/test_audit.py` puts the wall back
+    to test it."""
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE flows_auditrow DISABLE TRIGGER audit_no_truncate")

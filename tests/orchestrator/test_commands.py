@@ -1,0 +1,130 @@
+"""The commands: what they do, and how they fail."""
+
+import json
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from flows.access.keys import key_behind
+from flows.models import Call, Flow, Person, Run, Worker
+from flows.models.identifiers import new_id
+from tests.makers import DOCUMENT, make_flow, make_person, make_run
+
+pytestmark = pytest.mark.django_db
+
+TEXT_FLOW = DOCUMENT.replace("name: {type: string}", "name: {type: string, contentMediaType: text/plain}")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "greet.yaml"
+    path.write_text(DOCUMENT)
+    return path
+
+
+def test_a_file_is_imported_published_and_exported(file: Path, capsys: Any) -> None:
+    call_command("flow", "import", str(file), "--publish")
+    assert "published as version 1" in capsys.readouterr().out
+    call_command("flow", "export", "greet")
+
+    assert capsys.readouterr().out == Flow.objects.get(slug="greet").draft
+
+
+@pytest.mark.parametrize("verb", ["import", "validate"])
+def test_a_bad_file_is_refused_with_file_place_and_reason(file: Path, verb: str) -> None:
+    file.write_text(DOCUMENT.replace("kind: set", "kind: sett"))
+
+    with pytest.raises(CommandError) as error:
+        call_command("flow", verb, str(file))
+
+    assert str(file) in str(error.value)
+    assert "steps.greet.kind" in str(error.value)
+    assert "line " in str(error.value)
+    assert not Flow.objects.exists()
+    with pytest.raises(CommandError, match="cannot be read"):
+        call_command("flow", verb, str(file.parent / "nowhere.yaml"))
+
+
+def test_validate_knows_routes_only_with_a_catalogue(file: Path, tmp_path: Path, capsys: Any) -> None:
+    model = "kind: model\n    with: {route: balanced, prompt: hi}"
+    text = DOCUMENT.replace('kind: set\n    with:\n      values: {text: "Hello {{ input.name }}"}', model)
+    file.write_text(text.replace("steps.greet.output.text", "steps.greet.output"))
+    catalogue = tmp_path / "catalogue.yaml"
+    catalogue.write_text("models: {m: {model: sim/small}}\nroutes: {other: {candidates: [m]}}\n")
+
+    call_command("flow", "validate", str(file))
+    assert "valid" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="balanced"):
+        call_command("flow", "validate", str(file), "--catalogue", str(catalogue))
+
+
+def test_a_run_is_started_with_json_a_file_or_a_text(tmp_path: Path) -> None:
+    make_flow("greet", document=TEXT_FLOW)
+    person = make_person("operator")
+    (tmp_path / "in.json").write_text('{"name": "Bob"}')
+    (tmp_path / "LICENSE").write_text("Apache\n")
+
+    call_command("flow", "run", "greet", "--input", '{"name": "Ann"}', "--as", person.username)
+    call_command("flow", "run", "greet", "--input", f"@{tmp_path}/in.json")
+    call_command("flow", "run", "greet", "--input", f"@{tmp_path}/LICENSE")
+
+    names = [json.loads(run.input)["name"] for run in Run.objects.order_by("id")]
+    assert names == ["Ann", "Bob", "Apache\n"]
+    assert Run.objects.order_by("id")[0].started_by == person
+    with pytest.raises(CommandError, match=r"input\.name|name"):
+        call_command("flow", "run", "greet", "--input", "{}")
+    with pytest.raises(CommandError, match="--input"):
+        call_command("flow", "run", "greet", "--input", "Ann")
+    with pytest.raises(CommandError, match="nobody"):
+        call_command("flow", "run", "greet", "--as", "nobody")
+
+
+def test_waiting_without_an_engine_says_how_to_start_one() -> None:
+    make_flow("greet")
+    Worker.objects.create(host="h", pid=1, beat=timezone.now() - timedelta(hours=1))
+
+    with pytest.raises(CommandError, match="manage.py up"):
+        call_command("flow", "run", "greet", "--input", '{"name": "Ann"}', "--wait")
+    assert not Run.objects.exists()
+
+
+def test_schema_prints_json(capsys: Any) -> None:
+    call_command("flow", "schema")
+
+    assert json.loads(capsys.readouterr().out)["properties"]["steps"]
+
+
+def test_people_and_keys_are_made(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    call_command("person", "create", "ann", "--role", "operator", "--no-password")
+    capsys.readouterr()
+    call_command("apikey", "create", "--user", "ann", "--scopes", "runs:write,flows:read")
+
+    key = key_behind(capsys.readouterr().out.strip())
+    assert key is not None
+    assert key.person == Person.objects.get(username="ann")
+    assert key.scopes == ["flows:read", "runs:write"]
+    with pytest.raises(CommandError, match="scopes"):
+        call_command("apikey", "create", "--user", "ann", "--scopes", "everything")
+    with pytest.raises(CommandError, match="already"):
+        call_command("person", "create", "ann", "--role", "viewer", "--no-password")
+
+
+def test_the_ledger_is_compared_exactly(capsys: Any) -> None:
+    run = make_run(status="succeeded", spent=Decimal("0.000000000003"))
+    for n in range(3):
+        Call.objects.create(
+            run=run, pass_number=1, path=f"s{n}", attempt=1, n=1, epoch=1, seq=1, status="succeeded", kind="model", target="m",
+            repeat="freely", idempotency_key=new_id(), settled=Decimal("0.000000000001"),
+        )  # fmt: skip
+
+    call_command("costs", "verify")
+    assert "0.000000000003 settled, 0.000000000003 spent" in capsys.readouterr().out
+    Run.objects.update(spent=Decimal("0.000000000004"))
+    with pytest.raises(CommandError, match="1 run"):
+        call_command("costs", "verify")
+    assert run.public_id in capsys.readouterr().err
