@@ -1,0 +1,146 @@
+"""What each role includes, and who may do what.
+
+A role is held in one team or everywhere. A flow belongs to one team, or to everybody: then a role in any team is enough. Matters
+of the whole installation (its catalogue, people, audit log) need a role that is held everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from flows.access.refusals import Forbidden, NotFound
+from flows.models import Flow, FlowVersion, Membership, Person, Request, Role, Run, Team
+
+if TYPE_CHECKING:
+    from flows.access.actor import Actor
+
+
+class Right(StrEnum):
+    SEE_FLOWS = "flows.see"
+    EDIT_FLOWS = "flows.edit"
+    PUBLISH_FLOWS = "flows.publish"
+    SEE_RUNS = "runs.see"
+    START_RUNS = "runs.start"
+    CONTROL_RUNS = "runs.control"  # cancel, retry, pause, deliver events
+    RAISE_LIMITS = "runs.limits"
+    SEE_REQUESTS = "requests.see"
+    DECIDE = "requests.decide"
+    SEE_COSTS = "costs.see"
+    SEE_AUDIT = "audit.see"
+    MANAGE_CATALOGUE = "catalogue.manage"
+    MANAGE_PEOPLE = "people.manage"
+    MANAGE_KEYS = "keys.manage"  # other people's; one's own need no right
+
+
+_SEE = {Right.SEE_FLOWS, Right.SEE_RUNS, Right.SEE_REQUESTS}
+_OPERATE = _SEE | {Right.START_RUNS, Right.CONTROL_RUNS, Right.SEE_COSTS}
+_BUILD = _OPERATE | {Right.EDIT_FLOWS, Right.PUBLISH_FLOWS}
+
+INCLUDES: Mapping[str, frozenset[Right]] = {
+    Role.VIEWER: frozenset(_SEE),
+    Role.OPERATOR: frozenset(_OPERATE),
+    Role.APPROVER: frozenset(_SEE | {Right.DECIDE}),
+    Role.BUILDER: frozenset(_BUILD),
+    Role.OWNER: frozenset(Right),
+    Role.AUDITOR: frozenset(_SEE | {Right.SEE_COSTS, Right.SEE_AUDIT}),
+}
+"""The rights that each role bundles."""
+
+INSTALLATION = frozenset({Right.SEE_AUDIT, Right.MANAGE_CATALOGUE, Right.MANAGE_PEOPLE, Right.MANAGE_KEYS})
+"""Rights that belong to no flow: only a role that is held everywhere gives them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """The rights that somebody holds everywhere, and those in single teams."""
+
+    everywhere: frozenset[Right] = frozenset()
+    by_team: Mapping[UUID, frozenset[Right]] = field(default_factory=dict)
+    team_slugs: Mapping[UUID, str] = field(default_factory=dict)
+
+    def allow(self, right: Right, team_id: UUID | None = None) -> bool:
+        """Whether `right` is held for what belongs to this team; None stands for everybody's."""
+        if right in self.everywhere:
+            return True
+        if right in INSTALLATION:
+            return False
+        if team_id is None:
+            return any(right in rights for rights in self.by_team.values())
+        return right in self.by_team.get(team_id, frozenset())
+
+    def teams(self, right: Right) -> list[UUID]:
+        """The teams in which `right` is held beside what is held everywhere."""
+        return [team for team, rights in self.by_team.items() if right in rights]
+
+
+NOTHING = Holdings()
+EVERYTHING = Holdings(everywhere=frozenset(Right))
+
+
+def holdings_of(person: Person) -> Holdings:
+    """What a person holds now: one query. Somebody who was deactivated holds nothing."""
+    if not person.is_active:
+        return NOTHING
+    everywhere: set[Right] = set()
+    by_team: dict[UUID, set[Right]] = {}
+    slugs: dict[UUID, str] = {}
+    for team_id, slug, role in Membership.objects.filter(person=person).values_list("team_id", "team__slug", "role"):
+        rights = INCLUDES.get(role, frozenset())
+        if team_id is None:
+            everywhere |= rights
+        else:
+            by_team.setdefault(team_id, set()).update(rights)
+            slugs[team_id] = slug
+    return Holdings(frozenset(everywhere), {team: frozenset(rights) for team, rights in by_team.items()}, slugs)
+
+
+def may(person: Person, right: Right, team: Team | UUID | None = None) -> bool:
+    """Whether a person holds `right` now for what belongs to `team` (None: everybody's)."""
+    return holdings_of(person).allow(right, team.id if isinstance(team, Team) else team)
+
+
+SEEING: tuple[tuple[type[Any], Right], ...] = (
+    (Flow, Right.SEE_FLOWS),
+    (FlowVersion, Right.SEE_FLOWS),
+    (Run, Right.SEE_RUNS),
+    (Request, Right.SEE_REQUESTS),
+)
+
+
+def team_of(subject: Any) -> UUID | None:
+    """The team that a flow, version, run or request belongs to; None where it is everybody's."""
+    if isinstance(subject, Flow):
+        return subject.team_id
+    if isinstance(subject, (FlowVersion, Run)):
+        return subject.flow.team_id
+    if isinstance(subject, Request):
+        return subject.run.flow.team_id if subject.run is not None else None
+    if isinstance(subject, Team):
+        return subject.id
+    return None
+
+
+def require(actor: Actor, right: Right, subject: Any = None) -> None:
+    """Passes if `actor` may use `right` on `subject` (a flow, version, run, request or team; None: the installation).
+
+    Raises `NotFound` where the actor may not even see it, and `Forbidden`, naming the right, where the person or the key lacks
+    it.
+    """
+    team_id = team_of(subject)
+    for kind, seeing in SEEING:
+        if isinstance(subject, kind) and not actor.holdings.allow(seeing, team_id):
+            raise NotFound
+    require_scope(actor, right)
+    if not actor.holdings.allow(right, team_id):
+        raise Forbidden(right)
+
+
+def require_scope(actor: Actor, right: Right) -> None:
+    """Passes unless the actor's key is not meant for `right`. Raises `Forbidden` naming the scope that is missing."""
+    scope = actor.missing_scope(right)
+    if scope is not None:
+        raise Forbidden(right, f"This needs the right {str(right)!r}; the API key lacks the scope {scope!r}.")

@@ -1,0 +1,151 @@
+"""The models, routes, prices and allowed hosts as one immutable value, loaded from the catalogue's tables.
+
+An engine process loads it when it starts and again when the catalogue changes; nothing on the hot path reads those tables.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+
+from django.db import connection as django_connection
+from psycopg import AsyncConnection
+from psycopg.rows import tuple_row
+
+from flows.costs.prices import PriceRow
+from flows.engine.failures import Failure
+
+
+class Unknown(Failure):
+    """The catalogue has no route or model of this name."""
+
+    slug = "bad_request"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """One model of the catalogue with the price that is valid now."""
+
+    slug: str
+    model: str  # LiteLLM's provider/name
+    api_base: str = ""
+    api_key_env: str = ""  # the environment variable that holds the key
+    context: int = 8192  # tokens that one request may hold
+    max_output: int = 1024  # tokens, where a step does not say
+    capabilities: frozenset[str] = frozenset()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    simulated: bool = False
+    price: PriceRow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RouteInfo:
+    """One route: ordered candidates, the error classes after which the next is tried, and the seconds that one call may take."""
+
+    slug: str
+    candidates: tuple[str, ...]
+    fall_back_on: frozenset[str] = frozenset()
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingTable:
+    models: Mapping[str, ModelInfo] = field(default_factory=dict)
+    routes: Mapping[str, RouteInfo] = field(default_factory=dict)
+    allowed_hosts: frozenset[str] = frozenset()
+
+    def candidates(self, name: str) -> tuple[ModelInfo, ...]:
+        """The models behind a route, in order, or the one model of this slug. Raises `Unknown` naming what is missing."""
+        route = self.routes.get(name)
+        if route is None:
+            return (self.model(name),)
+        found = tuple(self.model(slug) for slug in route.candidates)
+        if not found:
+            raise Unknown(f"The route {name!r} has no candidates; add models to it in the catalogue.")
+        return found
+
+    def route(self, name: str) -> RouteInfo:
+        """The route of this name; a model's slug is a route to that model alone. Raises `Unknown`."""
+        route = self.routes.get(name)
+        return route if route is not None else RouteInfo(slug=name, candidates=(self.model(name).slug,))
+
+    def model(self, slug: str) -> ModelInfo:
+        """The model of this slug. Raises `Unknown`."""
+        try:
+            return self.models[slug]
+        except KeyError:
+            raise Unknown(f"The catalogue has no route or model named {slug!r}.") from None
+
+
+MODELS = """
+SELECT m.slug, m.model, m.api_base, m.api_key_env, m.context, m.max_output, m.capabilities, m.settings, m.simulated,
+       p.id, p.input, p.cached_input, p.output
+FROM flows_modelentry m
+LEFT JOIN LATERAL (
+    SELECT id, input, cached_input, output FROM flows_price
+    WHERE model_id = m.slug AND valid_from <= statement_timestamp() ORDER BY valid_from DESC, id DESC LIMIT 1
+) p ON true
+ORDER BY m.slug
+"""
+ROUTES = "SELECT slug, candidates, fall_back_on, timeout FROM flows_route ORDER BY slug"
+HOSTS = "SELECT host FROM flows_allowedhost"
+
+
+async def load_table(connection: AsyncConnection[Any]) -> RoutingTable:
+    """The catalogue as it is now, read in three queries."""
+    found = []
+    for query in (MODELS, ROUTES, HOSTS):
+        async with connection.cursor(row_factory=tuple_row) as cursor:
+            await cursor.execute(query.encode())
+            found.append(await cursor.fetchall())
+    return table_from_rows(*found)
+
+
+def current_table() -> RoutingTable:
+    """The same through Django's connection, for pages and commands."""
+    found = []
+    for query in (MODELS, ROUTES, HOSTS):
+        with django_connection.cursor() as cursor:
+            cursor.execute(query)
+            found.append(cursor.fetchall())
+    return table_from_rows(*found)
+
+
+def table_from_rows(models: Iterable[Any], routes: Iterable[Any], hosts: Iterable[Any]) -> RoutingTable:
+    """The table from rows in the columns of `MODELS`, `ROUTES` and `HOSTS`."""
+    return RoutingTable(
+        models=MappingProxyType({row[0]: _model(row) for row in models}),
+        routes=MappingProxyType(
+            {row[0]: RouteInfo(row[0], tuple(_json(row[1])), frozenset(_json(row[2])), row[3]) for row in routes}
+        ),
+        allowed_hosts=frozenset(row[0] for row in hosts),
+    )
+
+
+def _model(row: Any) -> ModelInfo:
+    price = PriceRow(row[9], _decimal(row[10]), _decimal(row[11]), _decimal(row[12])) if row[9] is not None else None
+    return ModelInfo(
+        slug=row[0],
+        model=row[1],
+        api_base=row[2],
+        api_key_env=row[3],
+        context=row[4],
+        max_output=row[5],
+        capabilities=frozenset(_json(row[6])),
+        settings=MappingProxyType(_json(row[7])),
+        simulated=row[8],
+        price=price,
+    )
+
+
+def _json(value: Any) -> Any:
+    """Django's connection gives jsonb as text, a bare psycopg connection as values."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _decimal(value: Any) -> Decimal | None:
+    return None if value is None else Decimal(value)

@@ -1,0 +1,69 @@
+"""What every tool kind has in common: what is asked of it, with what, and its one verb."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+from pydantic import BaseModel, ConfigDict
+
+from flows.access.egress import Egress
+
+Effect = Literal["read", "write"]
+Repeat = Literal["freely", "keyed", "lookup", "never"]
+
+
+class ToolSettings(BaseModel):
+    """What a kind needs of its tools' catalogue entries. Unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """One tool of the catalogue. `arguments` is a JSON Schema, `settings` its kind's settings, validated."""
+
+    slug: str
+    kind: str
+    effect: Effect
+    repeat: Repeat
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    settings: Any = None
+    timeout: float | None = None  # seconds that one call may take
+    reversible: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call of one tool. `timeout` is in seconds; `call_id` is the row of the ledger, `idempotency_key` the same in every
+    repetition.
+    """
+
+    spec: ToolSpec
+    arguments: Mapping[str, Any]
+    idempotency_key: str
+    timeout: float
+    call_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """What a tool may use: the checked way out; for plain functions the database and the ring of the tools worker."""
+
+    egress: Egress
+    connections: AsyncConnectionPool[AsyncConnection[Any]] | None = None
+    ring: Callable[[UUID], None] | None = None  # tells the tools worker of a job; may fail, must not block
+
+
+class ToolKind(Protocol):
+    """A kind of tool. `call` gives a JSON value, or raises a `Failure` whose `sent` says if the other side may have acted."""
+
+    slug: ClassVar[str]
+    label: ClassVar[str]
+    Settings: ClassVar[type[ToolSettings]]
+
+    async def call(self, call: ToolCall, context: ToolContext) -> Any: ...
