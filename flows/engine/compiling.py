@@ -9,7 +9,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from flows.engine.document import Body, FlowDocument, Retry, Step, in_order, key_problem, model_problems, problem_at, version_hash
+from flows.engine.document import RESERVED, Body, FlowDocument, Retry, Step, key_problem, version_hash
+from flows.engine.explaining import in_order, model_problems, problem_at
 from flows.engine.expressions import Expression, ExpressionError, parse_expression
 from flows.engine.kinds import Catalogue, Kind, Role, Settings, Surroundings
 from flows.engine.markers import Bare, Templated
@@ -33,7 +34,7 @@ def compile_flow(
 class _Prepared:
     """A step whose settings are valid: what is known of it before its edges are."""
 
-    __slots__ = ("key", "step", "kind", "settings", "place", "body", "fields", "expressions", "bare_places")
+    __slots__ = ("bare_places", "body", "expressions", "fields", "key", "kind", "place", "settings", "step")
 
     def __init__(self, key: str, step: Step, kind: Kind, settings: Settings, place: Place) -> None:
         self.key, self.step, self.kind, self.settings, self.place = key, step, kind, settings, place
@@ -77,9 +78,8 @@ class _Compiler:
         if depth > MAX_BODIES:
             self.problem(place, f"bodies are nested more than {MAX_BODIES} deep", "Flatten them.")
             return levels
-        if not any(step.kind in self.kinds and self.kinds[step.kind].role is not Role.NOTE for step in body.steps.values()):
-            if not body.steps:
-                self.problem((*place, "steps"), "there are no steps", "Add one, and the edge `start -> <its key>`.")
+        if all(self._is_note(step) for step in body.steps.values()):
+            self.problem((*place, "steps"), "there are no steps", "Add one, and the edge `start -> <its key>`.")
         for key, step in body.steps.items():
             here: Place = (*place, "steps", key)
             wrong = key_problem(key)
@@ -144,9 +144,7 @@ class _Compiler:
                 inner[name] = self.marked(getattr(value, name), part, (*path, name), (*place, shown), prepared)
             return inner
         if isinstance(value, (list, tuple)):
-            return [
-                self.marked(item, field, (*path, index), (*place, index), prepared) for index, item in enumerate(value)
-            ]
+            return [self.marked(item, field, (*path, index), (*place, index), prepared) for index, item in enumerate(value)]
         if isinstance(value, dict):
             return {key: self.marked(item, field, (*path, key), (*place, key), prepared) for key, item in value.items()}
         return _as_json(value)
@@ -200,12 +198,16 @@ class _Compiler:
     def ports(self, prepared: _Prepared) -> frozenset[str]:
         ports = prepared.kind.ports(prepared.settings)
         for port in ports:
-            if port == "error" or key_problem(port) is not None and port not in ("start", "input"):
-                self.problem((*prepared.place, "with"), f"`{port[:60]}` cannot be the name of a port", "Use small letters, digits and underscores.")
+            if port == "error" or (key_problem(port) is not None and port not in RESERVED):
+                self.problem(
+                    (*prepared.place, "with"),
+                    f"`{port[:60]}` cannot be the name of a port",
+                    "Use small letters, digits and underscores.",
+                )
         return ports - {"error"}
 
     def references(self, prepared: _Prepared, scope: Scope) -> None:
-        for name, shown, template in prepared.fields:
+        for _, shown, template in prepared.fields:
             for below, path in template.uses:
                 wrong = scope.fault(path, prepared.key)
                 if wrong:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Self
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -15,12 +15,12 @@ _FORM = re.compile(PATTERN)
 _UNITS = (86400.0, 3600.0, 60.0, 1.0, 0.001)
 
 
-class Duration(str):
+class Duration(str):  # noqa: SLOT000  (it keeps what it was read as)
     """A duration that keeps the text it was written as; `seconds` is what it means."""
 
     seconds: float
 
-    def __new__(cls, text: str) -> Duration:
+    def __new__(cls, text: str) -> Self:
         self = super().__new__(cls, text)
         self.seconds = parse_duration(text)
         return self
@@ -40,7 +40,9 @@ class Duration(str):
         if isinstance(value, cls):
             return value
         if not isinstance(value, str):
-            raise PydanticCustomError("duration", "`{value}` is not a duration; write it with its unit, like 30s", {"value": str(value)[:40]})
+            raise PydanticCustomError(
+                "duration", "`{value}` is not a duration; write it with its unit, like 30s", {"value": str(value)[:40]}
+            )
         try:
             return cls(value)
         except ValueError as error:

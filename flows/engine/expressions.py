@@ -5,6 +5,8 @@ compiled or executed by Python. Dots and brackets look up keys and never attribu
 pays for its work from a fixed number of operations.
 """
 
+# ruff: noqa: ARG005  (every closure takes names and frame)
+
 from __future__ import annotations
 
 import ast
@@ -12,11 +14,12 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flows.engine import functions
 from flows.engine.failures import ExpressionFailed
-from flows.engine.functions import FUNCTIONS, Fault, Frame, MissingFault, among, equal, number, type_name
+from flows.engine.functions import FUNCTIONS
+from flows.engine.operators import COMPARISONS, OPERATIONS
 from flows.engine.problems import did_you_mean, listed, shorten
 from flows.engine.scanning import ScanError, Scanned, scan
+from flows.engine.values import Fault, Frame, MissingFault, measure, number, type_name
 
 MAX_DEPTH = 100
 
@@ -45,7 +48,7 @@ class ExpressionError(ExpressionFailed):
 class Expression:
     """A parsed expression. `references` are the paths that it looks up, like `("steps", "classify", "output", "topic")`."""
 
-    __slots__ = ("source", "references", "_run", "_slots", "_builds")
+    __slots__ = ("_builds", "_run", "_slots", "references", "source")
 
     def __init__(self, source: str, run: Step, references: tuple[Path, ...], slots: int, builds: bool) -> None:
         self.source = source
@@ -59,7 +62,7 @@ class Expression:
         try:
             value = self._run(names, Frame(self._slots))
             if self._builds and (type(value) is list or type(value) is dict):
-                functions.measure(value)
+                measure(value)
         except ExpressionError:
             raise
         except Fault as fault:
@@ -67,7 +70,9 @@ class Expression:
         except (ArithmeticError, ValueError, TypeError, LookupError, RecursionError, MemoryError) as error:
             raise ExpressionError(f"the expression cannot be evaluated: {type(error).__name__}", self.source) from error
         if type(value) not in _JSON_TYPES:
-            raise ExpressionError("the result is not a JSON value; name what you want of it, like steps.classify.output", self.source)
+            raise ExpressionError(
+                "the result is not a JSON value; name what you want of it, like steps.classify.output", self.source
+            )
         return value
 
     def __repr__(self) -> str:
@@ -373,7 +378,7 @@ class _Builder:
         return self.guarded(node, run)
 
     def binary(self, node: ast.BinOp) -> Step:
-        operation = _OPERATIONS.get(type(node.op))
+        operation = OPERATIONS.get(type(node.op))
         if operation is None:
             raise self.error(node, "this operator is not available; there are + - * / // % **")
         left, right = self.visit(node.left), self.visit(node.right)
@@ -386,7 +391,7 @@ class _Builder:
         for operator, operand in zip(node.ops, node.comparators, strict=True):
             if isinstance(operator, (ast.Is, ast.IsNot)) and not _is_word(operand):
                 raise self.error(node, "`is` asks for None, true or false only; write == to compare")
-            rest.append((_COMPARISONS[type(operator)], self.visit(operand)))
+            rest.append((COMPARISONS[type(operator)], self.visit(operand)))
         if len(rest) == 1:
             compare, second = rest[0]
             return self.guarded(node, lambda names, frame: compare(first(names, frame), second(names, frame), frame))
@@ -425,9 +430,7 @@ class _Builder:
             raise self.error(node, f"write the values of a function one after the other: {function.usage}")
         if not function.least <= len(node.args) <= function.most:
             raise self.error(node, f"`{node.func.id}` is written {function.usage}")
-        values = [
-            self.comprehension(value) if isinstance(value, ast.GeneratorExp) else self.visit(value) for value in node.args
-        ]
+        values = [self.comprehension(value) if isinstance(value, ast.GeneratorExp) else self.visit(value) for value in node.args]
         self.builds = True
         perform = function.call
         if node.func.id == "default":
@@ -620,126 +623,3 @@ def _is_word(node: ast.expr) -> bool:
     if isinstance(node, ast.Name):
         return node.id in CONSTANTS
     return isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, bool))
-
-
-# --- what the operators do
-
-_NUMBERS = (int, float)
-
-
-def _both_numbers(left: Any, right: Any, word: str) -> None:
-    if not isinstance(left, _NUMBERS) or not isinstance(right, _NUMBERS):
-        other = right if isinstance(left, _NUMBERS) else left
-        raise Fault(f"`{word}` takes two numbers; one is {type_name(other)}")
-
-
-def _add(left: Any, right: Any, frame: Frame) -> Any:
-    if isinstance(left, _NUMBERS) and isinstance(right, _NUMBERS):
-        return number(left + right)
-    if isinstance(left, str) and isinstance(right, str):
-        frame.text(len(left) + len(right))
-        return left + right
-    if isinstance(left, list) and isinstance(right, list):
-        frame.spend(len(left) + len(right))
-        return left + right
-    mend = "; str(…) makes text" if isinstance(left, str) or isinstance(right, str) else ""
-    raise Fault(f"`+` joins two numbers, two texts or two lists, not {type_name(left)} and {type_name(right)}{mend}")
-
-
-def _subtract(left: Any, right: Any, frame: Frame) -> Any:
-    _both_numbers(left, right, "-")
-    return number(left - right)
-
-
-def _multiply(left: Any, right: Any, frame: Frame) -> Any:
-    if isinstance(left, _NUMBERS) and isinstance(right, _NUMBERS):
-        return number(left * right)
-    for items, times in ((left, right), (right, left)):
-        if isinstance(items, (str, list)) and type(times) is int:
-            length = len(items) * max(0, times)
-            if isinstance(items, str):
-                frame.text(length)
-            else:
-                frame.spend(length)
-            return items * times
-    raise Fault(f"`*` takes two numbers, not {type_name(left)} and {type_name(right)}")
-
-
-def _divide(left: Any, right: Any, frame: Frame) -> Any:
-    _both_numbers(left, right, "/")
-    return number(left / right)
-
-
-def _floor_divide(left: Any, right: Any, frame: Frame) -> Any:
-    _both_numbers(left, right, "//")
-    return number(left // right)
-
-
-def _remainder(left: Any, right: Any, frame: Frame) -> Any:
-    _both_numbers(left, right, "%")
-    return number(left % right)
-
-
-def _power(left: Any, right: Any, frame: Frame) -> Any:
-    _both_numbers(left, right, "**")
-    if isinstance(left, int) and isinstance(right, int) and right > 1 and int(left).bit_length() * int(right) > 130:
-        if left not in (0, 1, -1):
-            raise Fault("the whole number needs more than 64 bits")
-    result = left**right
-    if isinstance(result, complex):
-        raise Fault("the number is too large or none at all")
-    return number(result)
-
-
-_OPERATIONS: Mapping[type[ast.operator], Callable[[Any, Any, Frame], Any]] = {
-    ast.Add: _add,
-    ast.Sub: _subtract,
-    ast.Mult: _multiply,
-    ast.Div: _divide,
-    ast.FloorDiv: _floor_divide,
-    ast.Mod: _remainder,
-    ast.Pow: _power,
-}
-
-
-def _ordered(left: Any, right: Any, word: str, frame: Frame) -> None:
-    if isinstance(left, _NUMBERS) and isinstance(right, _NUMBERS):
-        return
-    if isinstance(left, str) and isinstance(right, str):
-        frame.text(min(len(left), len(right)))
-        return
-    raise Fault(f"`{word}` cannot compare {type_name(left)} with {type_name(right)}")
-
-
-def _less(left: Any, right: Any, frame: Frame) -> bool:
-    _ordered(left, right, "<", frame)
-    return bool(left < right)
-
-
-def _less_or_equal(left: Any, right: Any, frame: Frame) -> bool:
-    _ordered(left, right, "<=", frame)
-    return bool(left <= right)
-
-
-def _greater(left: Any, right: Any, frame: Frame) -> bool:
-    _ordered(left, right, ">", frame)
-    return bool(left > right)
-
-
-def _greater_or_equal(left: Any, right: Any, frame: Frame) -> bool:
-    _ordered(left, right, ">=", frame)
-    return bool(left >= right)
-
-
-_COMPARISONS: Mapping[type[ast.cmpop], Callable[[Any, Any, Frame], bool]] = {
-    ast.Eq: equal,
-    ast.NotEq: lambda left, right, frame: not equal(left, right, frame),
-    ast.Lt: _less,
-    ast.LtE: _less_or_equal,
-    ast.Gt: _greater,
-    ast.GtE: _greater_or_equal,
-    ast.In: among,
-    ast.NotIn: lambda left, right, frame: not among(left, right, frame),
-    ast.Is: lambda left, right, frame: left is right,
-    ast.IsNot: lambda left, right, frame: left is not right,
-}

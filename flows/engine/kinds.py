@@ -96,7 +96,7 @@ class Catalogue:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What a kind finds wrong with a step. `field` leads from `with` to the place; a warning does not keep the flow from running."""
+    """What a kind finds wrong with a step. `field` leads there from `with`; a warning does not keep the flow from running."""
 
     field: tuple[str | int, ...]
     message: str

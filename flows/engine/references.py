@@ -74,12 +74,16 @@ class Scope:
         key = str(path[1])
         scope: Scope | None = self
         while scope is not None and key not in scope.wiring.positions:
-            scope, at = scope.outer, scope.container
+            at = scope.container
+            scope = scope.outer
         if scope is None:
             return f"`steps.{shorten(key, 60)}`: there is no step `{shorten(key, 60)}`", did_you_mean(key, self._all_steps())
         if at is not None and not scope.wiring.is_upstream(key, at):
             what = "is this step itself" if key == at else f"does not come before `{at}`"
-            return f"`steps.{key}` {what}, so its output cannot be read here", f"Connect `{key}` so that it leads here, or read another step."
+            return (
+                f"`steps.{key}` {what}, so its output cannot be read here",
+                f"Connect `{key}` so that it leads here, or read another step.",
+            )
         if len(path) > 2 and path[2] not in STEP_FIELDS:
             mend = f"Did you mean `steps.{key}.output.{path[2]}`? " if isinstance(path[2], str) else ""
             return f"`{path_text(path[:3])}` does not exist", f"{mend}A step has {listed(STEP_FIELDS)}."

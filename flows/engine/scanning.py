@@ -1,7 +1,7 @@
 """Reads the source of an expression before Python's parser sees it.
 
-Python's parser then gets one short ASCII line whose brackets are not nested deeply, with every text literal blanked out: no string
-prefixes, comments, line ends or escapes reach it, and a key may be a word of Python's (`error.class`).
+Python's parser then gets one short ASCII line whose brackets are not nested deeply, with every text literal blanked out: no
+string prefixes, comments, line ends or escapes reach it, and a key may be a word of Python's (`error.class`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ScanError(Exception):
 
 @dataclass(slots=True)
 class Scanned:
-    """`line` for Python's parser; the texts by the offset they begin at, keys that are Python's words by the offset they end at."""
+    """`line` for Python's parser; the texts by the offset of their begin, keys that are Python's words by that of their end."""
 
     line: str = ""
     end: int = 0
@@ -47,7 +47,7 @@ class Scanned:
     words: dict[int, str] = field(default_factory=dict)
 
 
-def scan(source: str, start: int = 0, *, in_braces: bool = False) -> Scanned:
+def scan(source: str, start: int = 0, *, in_braces: bool = False) -> Scanned:  # noqa: PLR0915  (one loop over the tokens)
     """Scans an expression; with `in_braces` up to the `}}` that ends it (`end` is its offset). Offsets count from `start`."""
     result = Scanned()
     pieces: list[str] = []
@@ -81,6 +81,8 @@ def scan(source: str, start: int = 0, *, in_braces: bool = False) -> Scanned:
                 raise ScanError("texts have no prefix such as f or r; write only the quotes", position - start)
             result.texts[position - start] = _whole(_ESCAPE.sub(_unescape, token[1:-1]))
             token = "'" + "x" * (len(token) - 2) + "'"
+        elif kind == "name" and before == "number" and touching:
+            raise ScanError("a number and a name run together", position - start)
         elif kind == "name" and dotted and keyword.iskeyword(token):
             result.words[found.end() - start] = token
             token = "x" * len(token)
@@ -91,7 +93,7 @@ def scan(source: str, start: int = 0, *, in_braces: bool = False) -> Scanned:
         elif token in (")", "]", "}"):
             depth = max(0, depth - 1)
         pieces.append(token)
-        before, touching, dotted = kind, True, token == "."
+        before, touching, dotted = kind, True, token == "."  # noqa: S105  (no password)
         position = found.end()
     if in_braces:
         raise ScanError("`{{` is not closed by `}}`; a literal brace pair is written {{ '{{' }}", 0)

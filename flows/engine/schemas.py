@@ -11,22 +11,26 @@ import math
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 from jsonschema.exceptions import SchemaError
-from jsonschema.exceptions import _WrappedReferencingError as ReferencingError
 from jsonschema.validators import extend
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
-from flows.engine.functions import Fault, compile_pattern
+from flows.engine.functions import compile_pattern
 from flows.engine.problems import Place, Problem, did_you_mean, listed, path_text, shorten
+from flows.engine.values import Fault
 
 MAX_CHECKS = 100_000
 MAX_PROBLEMS = 50
-_REFUSED_KEYWORDS = frozenset({"$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$id", "unevaluatedProperties", "unevaluatedItems"})
+_REFUSED_KEYWORDS = frozenset(
+    {"$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$id", "unevaluatedProperties", "unevaluatedItems"}
+)
 _NAMED = frozenset({"properties", "$defs", "definitions", "patternProperties", "dependentSchemas"})
 _VALUES = frozenset({"enum", "const", "default", "examples"})
 
@@ -59,7 +63,7 @@ class _Meter(FormatChecker):
         if self.left < 0:
             raise _TooMuch
 
-    def conforms(self, instance: object, format: str) -> bool:
+    def conforms(self, instance: object, format: str) -> bool:  # noqa: A002  (jsonschema's name)
         reader = _FORMATS.get(format)
         if reader is None or not isinstance(instance, str):
             return True
@@ -68,7 +72,7 @@ class _Meter(FormatChecker):
         except ValueError:
             return False
 
-    def check(self, instance: object, format: str) -> None:
+    def check(self, instance: object, format: str) -> None:  # noqa: A002
         raise NotImplementedError
 
 
@@ -154,7 +158,9 @@ _KEYWORDS = dict(Draft202012Validator.VALIDATORS) | {
     "uniqueItems": _unique_items,
 }
 _BRANCHING = frozenset({"$ref", "allOf", "anyOf", "oneOf", "if", "not"})  # what makes a small schema take long
-_Validator = extend(Draft202012Validator, {name: _metered(keyword, 10 if name in _BRANCHING else 1) for name, keyword in _KEYWORDS.items()})
+_Validator: Any = cast(Any, extend)(
+    Draft202012Validator, {name: _metered(keyword, 10 if name in _BRANCHING else 1) for name, keyword in _KEYWORDS.items()}
+)
 _META = Draft202012Validator(Draft202012Validator.META_SCHEMA)
 
 
@@ -259,14 +265,14 @@ def _faults(value: Any, schema: Any) -> list[tuple[Place, str]]:
         found.append(((), "the value is too large for its schema to be checked"))
     except RecursionError:
         found.append(((), "the value or its schema is nested too deeply"))
-    except (ReferencingError, ArithmeticError, ValueError, TypeError) as error:
+    except (Unresolvable, ArithmeticError, ValueError, TypeError) as error:
         found.append(((), f"the schema cannot be applied: {type(error).__name__}"))
     return found
 
 
 @lru_cache(maxsize=256)
 def _validator(schema: str) -> Any:
-    return _Validator(json.loads(schema))
+    return _Validator(json.loads(schema), registry=Registry())  # an empty registry: nothing is ever fetched
 
 
 _TYPES = {
@@ -281,7 +287,7 @@ _TYPES = {
 
 
 def _message(error: ValidationError) -> str:
-    word, bound, value = error.validator, error.validator_value, error.instance
+    word, bound, value = error.validator, cast(Any, error.validator_value), error.instance
     if word == "required" and isinstance(value, dict):
         missing = [key for key in bound if key not in value]
         named = next((key for key in missing if error.message.startswith(repr(key))), missing[0] if missing else "")
@@ -290,7 +296,8 @@ def _message(error: ValidationError) -> str:
         kinds = bound if isinstance(bound, list) else [bound]
         return f"{_shown(value)} is not {' or '.join(_TYPES.get(str(kind), str(kind)) for kind in kinds)}"
     if word == "additionalProperties" and isinstance(error.schema, dict):
-        return f"this key is unknown. {did_you_mean(str(error.path[-1]) if error.path else '', error.schema.get('properties', {}))}".strip()
+        name = str(error.path[-1]) if error.path else ""
+        return f"this key is unknown. {did_you_mean(name, error.schema.get('properties', {}))}".strip()
     if word == "enum":
         return f"{_shown(value)} is not one of {listed([_shown(each) for each in bound])}"
     if word == "const":
@@ -308,7 +315,11 @@ def _message(error: ValidationError) -> str:
     if word in ("format", "uniqueItems"):
         return f"{_shown(value)} {error.message}"
     if word in ("anyOf", "oneOf"):
-        return f"{_shown(value)} matches none of the forms that are allowed" if error.context else f"{_shown(value)} matches several forms"
+        return (
+            f"{_shown(value)} matches none of the forms that are allowed"
+            if error.context
+            else f"{_shown(value)} matches several forms"
+        )
     return f"does not match `{word}`" if isinstance(value, (dict, list)) else shorten(error.message, 200)
 
 
@@ -334,7 +345,9 @@ def missing_field(schema: Mapping[str, Any] | None, path: Place) -> tuple[int, s
     current: Any = schema
     for position, key in enumerate(path):
         current = _deref(root, current)
-        if not isinstance(current, dict) or any(word in current for word in ("anyOf", "oneOf", "allOf", "if", "$ref", "patternProperties")):
+        if not isinstance(current, dict) or any(
+            word in current for word in ("anyOf", "oneOf", "allOf", "if", "$ref", "patternProperties")
+        ):
             return None
         kind = current.get("type")
         if isinstance(kind, str) and kind not in ("object", "array", "string"):

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flows.engine.expressions import Expression, ExpressionError, Names, Path, build
-from flows.engine.functions import MAX_TEXT, Fault, Frame, as_text
 from flows.engine.scanning import ScanError, scan
+from flows.engine.values import MAX_TEXT, Fault, Frame, as_text
 
 Render = Callable[[Names], Any]
 
@@ -28,7 +28,7 @@ class Live:
 class Template:
     """A value with its expressions ready. What `render` gives may share parts with the template: do not change it."""
 
-    __slots__ = ("references", "uses", "static", "_value", "_render")
+    __slots__ = ("_render", "_value", "references", "static", "uses")
 
     def __init__(self, value: Any, render: Render | None, uses: tuple[tuple[Path, Path], ...]) -> None:
         self.uses = uses  # where in the value a text stands, and a path that it looks up

@@ -44,19 +44,27 @@ class Wiring:
         return seen
 
 
-def wire(edges: Sequence[Edge], keys: Sequence[str], notes: set[str], ports: Mapping[str, frozenset[str] | None]) -> tuple[Wiring, list[Found]]:
+def wire(
+    edges: Sequence[Edge], keys: Sequence[str], notes: set[str], ports: Mapping[str, frozenset[str] | None]
+) -> tuple[Wiring, list[Found]]:
     """The wiring of steps with these keys, and what is wrong with it. `ports` is None for a step whose ports are not known."""
     wiring = Wiring({key: position for position, key in enumerate(keys)})
     problems: list[Found] = []
     seen: dict[str, int] = {}
     for index, edge in enumerate(edges):
         if edge in seen:
-            problems.append((("edges", index), f"the edge `{edge}` stands here twice (first as edges[{seen[edge]}])", "Remove one."))
+            problems.append(
+                (("edges", index), f"the edge `{edge}` stands here twice (first as edges[{seen[edge]}])", "Remove one.")
+            )
             continue
         seen[edge] = index
         faults = list(_edge_faults(edge, keys, notes, ports, wiring))
         problems += [(("edges", index), message, mend) for message, mend in faults]
-        if edge.target == "start" or edge.target not in wiring.positions or (edge.source != "start" and edge.source not in wiring.positions):
+        if (
+            edge.target == "start"
+            or edge.target not in wiring.positions
+            or (edge.source != "start" and edge.source not in wiring.positions)
+        ):
             continue
         if edge.source == "start":
             wiring.start.append(edge.target)
@@ -76,7 +84,10 @@ def _edge_faults(
         elif key in notes:
             yield f"the edge `{edge}` {word} the note `{key}`", "Notes have no edges; remove it."
         elif key != "start" and key not in wiring.positions:
-            yield f"the edge `{shorten(edge, 80)}` {word} `{shorten(key, 40)}`, which is no step", did_you_mean(key, [*keys, "start"])
+            yield (
+                f"the edge `{shorten(edge, 80)}` {word} `{shorten(key, 40)}`, which is no step",
+                did_you_mean(key, [*keys, "start"]),
+            )
     if edge.source == "start" and edge.port != "done":
         yield f"`start` has no port `{shorten(edge.port, 40)}`", f"Write `start -> {edge.target}`."
     known = ports.get(edge.source)
@@ -118,7 +129,11 @@ def _topology(wiring: Wiring, keys: list[str]) -> Iterator[Found]:
     reached = wiring._reached(wiring.start)
     for key in keys:
         if key not in reached and key not in circle:
-            yield ("steps", key), f"the step `{key}` can never be reached", f"Connect it, for example `start -> {key}`, or remove it."
+            yield (
+                ("steps", key),
+                f"the step `{key}` can never be reached",
+                f"Connect it, for example `start -> {key}`, or remove it.",
+            )
 
 
 def _circle(wiring: Wiring, left: list[str]) -> list[str]:
@@ -132,4 +147,6 @@ def _circle(wiring: Wiring, left: list[str]) -> list[str]:
         trail[key] = None
         key = next(source for source, _ in wiring.incoming[key] if source in stuck)
     path = list(trail)
-    return path[path.index(key) :][::-1]
+    circle = path[path.index(key) :][::-1]
+    first = circle.index(min(circle, key=wiring.positions.__getitem__))
+    return circle[first:] + circle[:first]

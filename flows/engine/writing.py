@@ -72,8 +72,7 @@ def _literal(head: str, text: str, indent: int, lines: list[str]) -> None:
     ends = text.endswith("\n")
     lines.append(f"{head} {'|' if ends else '|-'}")
     pad = "  " * indent
-    for line in (text[:-1] if ends else text).split("\n"):
-        lines.append(pad + line if line else "")
+    lines.extend(pad + line if line else "" for line in (text[:-1] if ends else text).split("\n"))
 
 
 def _is_short(values: Any) -> bool:

@@ -1,7 +1,7 @@
 """YAML 1.2 text (core schema, JSON included) to plain values, with the place of each.
 
-PyYAML's C parser gives the events; which scalar means what is decided here, because PyYAML reads YAML 1.1, where `no` is false and
-`12:30` a number. Values are built without recursion and bounded in size, depth and number.
+PyYAML's C parser gives the events; which scalar means what is decided here, because PyYAML reads YAML 1.1, where `no` is false
+and `12:30` a number. Values are built without recursion and bounded in size, depth and number.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
-from yaml.cyaml import CParser
+from yaml._yaml import CParser
 
 from flows.engine.problems import DocumentError, Place, Problem, path_text, shorten
 
@@ -85,7 +85,11 @@ def _text(source: str | bytes) -> str:
         size = len(source.encode("utf-8", "replace"))
     if size > MAX_BYTES:
         raise DocumentError(
-            [Problem("", f"the document is larger than 1 MiB ({size:,} bytes)", "Keep data out of the document; give it as input.")]
+            [
+                Problem(
+                    "", f"the document is larger than 1 MiB ({size:,} bytes)", "Keep data out of the document; give it as input."
+                )
+            ]
         )
     if isinstance(source, str):
         return source.removeprefix("\ufeff")
@@ -161,11 +165,12 @@ class _Builder:
         if event.anchor is not None:
             word = "alias" if isinstance(event, yaml.AliasEvent) else "anchor"
             self._problem(event, place, f"the {word} `{event.anchor}` is not allowed", "Write the value out where it is needed.")
-        if getattr(event, "tag", None) is not None:
-            self._problem(event, place, f"the tag `{shorten(event.tag, 40)}` is not allowed", "Remove it; put text in quotes.")
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            self._problem(event, place, f"the tag `{shorten(tag, 40)}` is not allowed", "Remove it; put text in quotes.")
         if top is not None and isinstance(top.container, dict) and top.awaits_key:
             return self._key(event, top)
-        self.places.setdefault(place, (event.start_mark.line + 1, event.start_mark.column + 1))
+        self.places.setdefault(place, _where(event))
         value: Any
         if isinstance(event, yaml.ScalarEvent):
             value = self._scalar(event, place)
@@ -188,7 +193,9 @@ class _Builder:
         key = self._scalar(event, top.place)
         name = key if isinstance(key, str) else event.value
         if not isinstance(key, str):
-            self._problem(event, top.place, f"the key `{shorten(name, 40)}` is not text", f'Write it in quotes: "{shorten(name, 40)}".')
+            self._problem(
+                event, top.place, f"the key `{shorten(name, 40)}` is not text", f'Write it in quotes: "{shorten(name, 40)}".'
+            )
         elif len(name) > MAX_KEY:
             self._problem(event, top.place, f"the key `{shorten(name, 40)}` is longer than {MAX_KEY} characters")
             name = name[:MAX_KEY]
@@ -197,7 +204,7 @@ class _Builder:
             self._problem(event, (*top.place, name), f"the key `{name}` stands here twice (first in line {line})", "Remove one.")
             top.dropped += 1
             name = f"{name}\0{top.dropped}"  # read on without losing the first value; never seen, as a problem ends it
-        self.places.setdefault((*top.place, name), (event.start_mark.line + 1, event.start_mark.column + 1))
+        self.places.setdefault((*top.place, name), _where(event))
         top.key, top.awaits_key = name, False
         return True
 
@@ -233,9 +240,14 @@ class _Builder:
         return top.place if top.awaits_key else (*top.place, top.key or "")
 
     def _problem(self, event: yaml.Event, place: Place, message: str, mend: str = "") -> None:
-        mark = event.start_mark
         if len(self.problems) < 100:
-            self.problems.append(Problem(path_text(place), message, mend, mark.line + 1, mark.column + 1))
+            self.problems.append(Problem(path_text(place), message, mend, *_where(event)))
+
+
+def _where(event: yaml.Event) -> tuple[int, int]:
+    """Line and column, from 1."""
+    mark = event.start_mark
+    return (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
 
 
 def _syntax(error: yaml.YAMLError) -> Problem:

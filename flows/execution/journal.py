@@ -25,14 +25,13 @@ WITH
 h AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s::json) AS h(run uuid, epoch int, record int, signals int, steps int)
 ),
-l AS MATERIALIZED (
-    SELECT r.id, r.epoch, r.pass, r.seq, r.signals, r.cancel_requested, r.deadline, r.open_calls, r.cap_cost, r.cap_tokens,
-           r.reserved, r.reserved_tokens, r.spent, r.spent_tokens, r.status
-    FROM flows_run r WHERE r.id IN (SELECT run FROM h) ORDER BY r.id FOR NO KEY UPDATE
-),
 m AS MATERIALIZED (
-    SELECT l.*, h.record, h.signals AS seen, h.steps
-    FROM l JOIN h ON h.run = l.id AND h.epoch = l.epoch WHERE l.status = 'running'
+    SELECT r.*, h.epoch, h.record, h.signals AS seen, h.steps
+    FROM h CROSS JOIN LATERAL (
+        SELECT r.id, r.pass, r.seq, r.signals, r.cancel_requested, r.deadline, r.open_calls, r.cap_cost, r.cap_tokens,
+               r.reserved, r.reserved_tokens, r.spent, r.spent_tokens
+        FROM flows_run r WHERE r.id = h.run AND r.epoch = h.epoch AND r.status = 'running' OFFSET 0 FOR NO KEY UPDATE
+    ) r
 ),
 o AS MATERIALIZED (
     SELECT x.*, m.pass, m.epoch, m.seq AS base, m.cancel_requested, m.deadline, m.open_calls, m.cap_cost, m.cap_tokens,
@@ -53,7 +52,9 @@ settled AS (
         input_tokens = o.input_tokens, cached_input_tokens = o.cached_input_tokens, output_tokens = o.output_tokens,
         reasoning_tokens = o.reasoning_tokens, error_class = coalesce(o.error_class, ''),
         error_message = coalesce(o.error_message, ''), provider_id = coalesce(o.provider_id, ''), ended_at = clock_timestamp()
-    FROM o WHERE o.op = 'settle' AND c.id = o.call AND c.status = 'started' AND c.epoch = o.epoch
+    FROM o CROSS JOIN LATERAL (
+        SELECT f.ctid FROM flows_call f WHERE f.id = o.call AND f.status = 'started' AND f.epoch = o.epoch OFFSET 0
+    ) f WHERE o.op = 'settle' AND c.ctid = f.ctid
     RETURNING c.run_id AS run, c.reserved, c.reserved_tokens, o.cost, o.paid, o.tokens
 ),
 rel AS MATERIALIZED (
@@ -101,7 +102,7 @@ result AS (
     ON CONFLICT (run_id, pass, path, n) DO UPDATE SET status = excluded.status, seq = excluded.seq, port = excluded.port,
         output = excluded.output, state = excluded.state, error = excluded.error, next_at = excluded.next_at,
         ended_at = excluded.ended_at
-    WHERE flows_attempt.status IN ('open', 'waiting')
+    WHERE flows_attempt.status IN ('open', 'waiting') OR flows_attempt.next_at IS NOT NULL AND excluded.status = 'skipped'
 ),
 begun AS (
     INSERT INTO flows_call (id, run_id, pass, path, attempt, n, epoch, seq, status, kind, target, reason, repeat, idempotency_key,
@@ -121,25 +122,33 @@ g AS MATERIALIZED (
         max(error) FILTER (WHERE op = 'fate') AS error, max(wake) FILTER (WHERE op = 'fate') AS wake
     FROM a GROUP BY run
 ),
+u AS MATERIALIZED (
+    SELECT m.id, m.record, m.steps, g.seq, g.progress, g.begun, g.next, g.reason, g.wake, g.output, g.error,
+        coalesce(g.reserve, 0) - coalesce(rel.reserved, 0) AS reserve,
+        coalesce(g.reserve_tokens, 0) - coalesce(rel.reserved_tokens, 0) AS reserve_tokens,
+        coalesce(g.begun, 0) - coalesce(rel.n, 0) AS calls,
+        coalesce(rel.cost, 0) AS cost, coalesce(rel.tokens, 0) AS tokens, coalesce(rel.unpriced, 0) AS unpriced
+    FROM m LEFT JOIN g ON g.run = m.id LEFT JOIN rel ON rel.run = m.id
+),
 run AS (
     UPDATE flows_run r SET
-        seq = coalesce(g.seq, r.seq), record = m.record, steps = m.steps,
-        claims = CASE WHEN g.progress THEN 0 ELSE r.claims END,
-        reserved = r.reserved - coalesce(rel.reserved, 0) + coalesce(g.reserve, 0),
-        reserved_tokens = r.reserved_tokens - coalesce(rel.reserved_tokens, 0) + coalesce(g.reserve_tokens, 0),
-        spent = r.spent + coalesce(rel.cost, 0), spent_tokens = r.spent_tokens + coalesce(rel.tokens, 0),
-        unpriced = r.unpriced + coalesce(rel.unpriced, 0),
-        open_calls = r.open_calls - coalesce(rel.n, 0) + coalesce(g.begun, 0),
-        status = coalesce(g.next, r.status),
-        owner = CASE WHEN g.next IS NULL THEN r.owner END,
-        reason = CASE WHEN g.next IS NULL THEN r.reason ELSE coalesce(g.reason, '') END,
-        wake_at = CASE WHEN g.next IN ('waiting_approval', 'waiting', 'retrying')
-            THEN clock_timestamp() + g.wake * interval '1 second' END,
-        ended_at = CASE WHEN g.next IN ('succeeded', 'failed', 'budget_stopped', 'cancelled') THEN clock_timestamp() END,
-        output = CASE WHEN g.next = 'succeeded' THEN g.output ELSE r.output END,
-        error = CASE WHEN g.next = 'failed' THEN g.error ELSE r.error END
-    FROM m LEFT JOIN g ON g.run = m.id LEFT JOIN rel ON rel.run = m.id
-    WHERE r.id = m.id
+        seq = coalesce(u.seq, r.seq), record = u.record, steps = u.steps,
+        claims = CASE WHEN u.progress THEN 0 ELSE r.claims END,
+        reserved = r.reserved + u.reserve, reserved_tokens = r.reserved_tokens + u.reserve_tokens,
+        spent = r.spent + u.cost, spent_tokens = r.spent_tokens + u.tokens, unpriced = r.unpriced + u.unpriced,
+        open_calls = r.open_calls + u.calls,
+        status = coalesce(u.next, r.status),
+        owner = CASE WHEN u.next IS NULL THEN r.owner END,
+        reason = CASE WHEN u.next IS NULL THEN r.reason ELSE coalesce(u.reason, '') END,
+        wake_at = CASE WHEN u.next IN ('waiting_approval', 'waiting', 'retrying')
+            THEN clock_timestamp() + u.wake * interval '1 second' END,
+        ended_at = CASE WHEN u.next IN ('succeeded', 'failed', 'budget_stopped', 'cancelled') THEN clock_timestamp() END,
+        output = CASE WHEN u.next = 'succeeded' THEN u.output ELSE r.output END,
+        error = CASE WHEN u.next IN ('failed', 'budget_stopped') THEN u.error ELSE r.error END
+    FROM u
+    -- The last line is always true. It tells PostgreSQL's planner to expect few rows, so that it looks each run up by its key
+    -- instead of reading the whole table beside them; a plan made while the table was small stays for good.
+    WHERE r.id = u.id AND u.record >= 0 AND u.steps >= 0 AND u.tokens >= 0 AND u.cost >= 0 AND u.unpriced >= 0
 )
 SELECT h.run, -1 AS i, 'fenced' AS verdict, 0 AS signals
 FROM h LEFT JOIN m ON m.id = h.run AND m.epoch = h.epoch WHERE m.id IS NULL

@@ -23,7 +23,7 @@ def lock_run(run_id: UUID) -> Run:
     return Run.objects.select_for_update(of=("self",), no_key=True).select_related("flow").get(id=run_id)
 
 
-def append_event(run: Run, type: str, path: str = "", data: dict[str, Any] | None = None) -> int:
+def append_event(run: Run, type: str, path: str = "", data: dict[str, Any] | None = None) -> int:  # noqa: A002 - the column's name
     """Writes the run's next event and gives its number. The run's row must be locked by this transaction."""
     run.seq += 1
     Run.objects.filter(id=run.id).update(seq=run.seq)

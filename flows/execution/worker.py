@@ -30,8 +30,8 @@ from flows.models.identifiers import new_id
 log = logging.getLogger(__name__)
 
 CLAIM_AT_ONCE = 50
-GRACE = 7.0
-"""Seconds that calls in flight get when the worker is told to stop."""
+GRACE = 2.5
+"""Seconds that calls in flight get when the worker is told to stop; its supervisor kills it after four."""
 
 BLOCKED = 0.2
 """Seconds after which a callback that held the loop is reported."""
@@ -108,7 +108,7 @@ class Engine:
         if self._ready.is_set():
             self.loop.call_soon_threadsafe(self._drain)
 
-    def stop(self, patience: float = GRACE + 1.0) -> None:
+    def stop(self, patience: float = GRACE + 0.8) -> None:
         """Drain, then end. What is still in flight after the grace is left to be reclaimed at once."""
         self.begin_to_drain()
         self._stopped.set()

@@ -33,7 +33,7 @@ def _two_outcomes() -> dict[str, Literal["approve", "reject", "changes"]]:
 class ApprovalSettings(Settings):
     """`seals` names the tool step whose rendered arguments are decided on; `payload` is decided on instead where there is none.
 
-    `outcomes` say what each outcome means; their names are the ports. `at_deadline` is an outcome that means reject, or `escalate`.
+    `outcomes` say what each outcome means; their names are the ports. `at_deadline` is one that means reject, or `escalate`.
     """
 
     title: TemplateText = Field(min_length=1, max_length=500)
@@ -41,7 +41,9 @@ class ApprovalSettings(Settings):
     seals: str | None = None
     payload: TemplateValue = None
     editable: list[str] = Field(default_factory=list)
-    outcomes: dict[str, Literal["approve", "reject", "changes"]] = Field(default_factory=_two_outcomes, min_length=1, max_length=20)
+    outcomes: dict[str, Literal["approve", "reject", "changes"]] = Field(
+        default_factory=_two_outcomes, min_length=1, max_length=20
+    )
     approvers: Approvers = Field(default_factory=Approvers)
     quorum: int = Field(default=1, ge=1, le=100, strict=True)
     policy: str | None = None
@@ -72,7 +74,9 @@ class ApprovalKind(WorkKind):
         if not people and not settings.approvers.teams and settings.policy is None:
             yield Fault(("approvers",), "nobody is named who may decide", "Name people or teams, or a policy.", warning=True)
         elif people and not settings.approvers.teams and settings.quorum > len(set(people)):
-            yield Fault(("quorum",), f"{settings.quorum} votes are asked of {len(set(people))} people", "Lower it or name more people.")
+            yield Fault(
+                ("quorum",), f"{settings.quorum} votes are asked of {len(set(people))} people", "Lower it or name more people."
+            )
         yield from _seal_faults(settings, around)
 
     async def perform(self, context: StepContext) -> Waiting:

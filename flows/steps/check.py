@@ -12,11 +12,12 @@ from pydantic_core import PydanticCustomError
 
 from flows.engine.expressions import parse_expression
 from flows.engine.failures import CheckFailed, ExpressionFailed
-from flows.engine.functions import MAX_TEXT, Frame, as_text, compile_pattern
-from flows.engine.functions import Fault as FunctionFault
+from flows.engine.functions import compile_pattern
 from flows.engine.kinds import Done, Fault, PureKind, Settings, Surroundings
 from flows.engine.markers import ExpressionText, TemplateText, TemplateValue
 from flows.engine.schemas import JSONSchema, value_problems
+from flows.engine.values import MAX_TEXT, Frame, as_text
+from flows.engine.values import Fault as ValueFault
 
 WORST = ("pass", "ask", "fail", "stop")
 
@@ -67,7 +68,7 @@ class SchemaRule(Rule):
             return value
         text = value.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
         try:
-            return json.loads(text, parse_constant=lambda word: None)
+            return json.loads(text, parse_constant=_no_constant)
         except (ValueError, RecursionError):
             return value
 
@@ -84,7 +85,7 @@ class RegexRule(Rule):
     def _runs_on_re2(self) -> RegexRule:
         try:
             compile_pattern(self.pattern)
-        except FunctionFault as fault:
+        except ValueFault as fault:
             raise PydanticCustomError("pattern", "{reason}", {"reason": str(fault)}) from None
         return self
 
@@ -239,7 +240,7 @@ class CheckKind(PureKind):
 def _messages(rule: Any, fields: Mapping[str, Any], value: Any, names: Mapping[str, Any]) -> list[str]:
     try:
         found = list(rule.findings(value, fields, names))
-    except FunctionFault as fault:
+    except ValueFault as fault:
         raise ExpressionFailed(f"the rule {rule.type} cannot be applied: {fault}") from None
     return [str(fields["message"])] if found and fields.get("message") else found
 
@@ -248,6 +249,10 @@ def _mended(rule: Rule, fields: Mapping[str, Any], value: Any, names: Mapping[st
     if rule.fix_with is not None:
         return parse_expression(rule.fix_with).evaluate({**names, "value": value})
     return rule.fixed(value, fields)
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(f"{word} is not JSON")
 
 
 def _as_text(value: Any) -> str:

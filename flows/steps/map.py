@@ -45,6 +45,12 @@ class MapKind(Kind):
 
     def faults(self, settings: MapSettings, around: Surroundings) -> Iterable[Fault]:
         if settings.as_ is not None and settings.as_ != "item" and (key_problem(settings.as_) or settings.as_ in _TAKEN):
-            yield Fault(("as",), f"`{settings.as_[:60]}` cannot name the item", "Use small letters, digits and underscores, and no reserved name.")
+            yield Fault(
+                ("as",),
+                f"`{settings.as_[:60]}` cannot name the item",
+                "Use small letters, digits and underscores, and no reserved name.",
+            )
         if not settings.body.output:
-            yield Fault(("body",), "the body has no `output`, so the list will hold only nulls", "Say what each item gives.", warning=True)
+            yield Fault(
+                ("body",), "the body has no `output`, so the list will hold only nulls", "Say what each item gives.", warning=True
+            )

@@ -115,7 +115,9 @@ def _messages(rendered: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _reason(route: str, position: int, count: int) -> str:
     if count == 1:
         return f"the only candidate of {route}"
-    return f"first candidate of {route}" if position == 0 else f"candidate {position + 1} of {route}, after the one before it failed"
+    return (
+        f"first candidate of {route}" if position == 0 else f"candidate {position + 1} of {route}, after the one before it failed"
+    )
 
 
 def _intent(context: StepContext, model: ModelInfo, messages: list[dict[str, Any]], input_tokens: int, reason: str) -> Intent:

@@ -62,7 +62,9 @@ class ToolKind(WorkKind):
             status = "unknown" if unknown else "failed_retryable" if failure.retryable else "failed_final"
             context.settle(call, Settlement(status, error_class=failure.slug, error_message=failure.message))
             if unknown and spec.repeat in {"never", "lookup"}:
-                raise UnknownOutcome(f"{failure.message} Whether {spec.slug} did it is not known, and it may not be repeated.") from failure
+                raise UnknownOutcome(
+                    f"{failure.message} Whether {spec.slug} did it is not known, and it may not be repeated."
+                ) from failure
             raise
         context.settle(call, Settlement("succeeded", response=dump(result)))
         return Done(result)
@@ -94,4 +96,6 @@ def _argument_faults(settings: ToolSettings, schema: Mapping[str, Any]) -> Itera
     if known and schema.get("additionalProperties", False) is False and "patternProperties" not in schema:
         for name in settings.arguments:
             if name not in known:
-                yield Fault(("arguments", name), f"the tool `{settings.tool}` has no argument `{name}`", did_you_mean(name, known))
+                yield Fault(
+                    ("arguments", name), f"the tool `{settings.tool}` has no argument `{name}`", did_you_mean(name, known)
+                )

@@ -52,7 +52,9 @@ class WaitKind(WorkKind):
             except ValueError:
                 zone = None
             if zone is None:
-                yield Fault(("until",), f"`{settings.until[:40]}` is not a time with its zone", "Write one like 2030-01-31T09:00:00Z.")
+                yield Fault(
+                    ("until",), f"`{settings.until[:40]}` is not a time with its zone", "Write one like 2030-01-31T09:00:00Z."
+                )
         if settings.timeout is not None and settings.event is None:
             yield Fault(("timeout",), "`timeout` belongs to a wait for an event", "Remove it.")
 

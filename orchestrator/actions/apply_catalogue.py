@@ -1,0 +1,168 @@
+"""Making the catalogue what a document says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from django.db import models, transaction
+
+from flows.access.actor import Actor
+from flows.access.audit import record_change
+from flows.access.rights import Right, require
+from flows.engine.problems import DocumentError, Problem
+from flows.models import AllowedHost, Membership, ModelEntry, Person, Price, Role, Route, Team, ToolEntry
+from orchestrator.catalogue_document import CatalogueDocument, ModelPart, PricePart, TeamPart, missing_references, tool_settings
+
+Row = TypeVar("Row", bound=models.Model)
+
+
+@dataclass
+class Applied:
+    """What changed, and what the document says that was not done; each a sentence."""
+
+    changes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def apply_catalogue(actor: Actor, document: CatalogueDocument) -> Applied:
+    """Adds and alters what the document names, in one transaction with its audit rows; what it does not name stays as it is.
+
+    Applying twice changes nothing the second time. A changed price becomes a new row that is valid from now on. Members of teams
+    who do not exist yet become people without a password, approvers of their team. Raises `Forbidden` without the right to manage
+    the catalogue (for teams: people), and `DocumentError` for references that lead nowhere.
+    """
+    require(actor, Right.MANAGE_CATALOGUE)
+    if document.teams:
+        require(actor, Right.MANAGE_PEOPLE)
+    applied = Applied()
+    with transaction.atomic():
+        _refuse_what_is_missing(document)
+        for slug, model in document.models.items():
+            _apply_model(actor, slug, model, applied)
+        for slug, route in document.routes.items():
+            values = {"candidates": list(route.candidates), "fall_back_on": list(route.fall_back_on), "timeout": route.timeout}
+            _put(actor, Route, "route", slug, values, applied)
+        for slug, tool in document.tools.items():
+            settings: dict[str, Any] = {
+                "kind": tool.kind,
+                "effect": tool.effect,
+                "repeat": tool.repeats,
+                "arguments": dict(tool.arguments),
+                "settings": tool_settings(tool),
+                "timeout": tool.timeout,
+                "reversible": tool.reversible,
+            }
+            _put(actor, ToolEntry, "tool", slug, settings, applied)
+        for slug, team in document.teams.items():
+            _apply_team(actor, slug, team, applied)
+        for host in document.allowed_hosts:
+            if AllowedHost.objects.get_or_create(host=host)[1]:
+                _note(actor, applied, "host.allow", "host", host, {}, f"allowed host {host}")
+    if document.budgets:
+        applied.warnings.append(
+            f"budgets: {len(document.budgets)} entries were NOT applied: budgets of a period are not available yet. "
+            "Limits of runs, flows and steps are."
+        )
+    return applied
+
+
+def _refuse_what_is_missing(document: CatalogueDocument) -> None:
+    known = set(ModelEntry.objects.values_list("slug", flat=True))
+    problems = missing_references(document, known)
+    taken = set(Route.objects.filter(slug__in=document.models).values_list("slug", flat=True))
+    problems += [
+        Problem(f"models.{slug}", f"`{slug}` is the name of a route", "Give the model another name.") for slug in sorted(taken)
+    ]
+    taken = known & set(document.routes)
+    problems += [
+        Problem(f"routes.{slug}", f"`{slug}` is the name of a model", "Give the route another name.") for slug in sorted(taken)
+    ]
+    if problems:
+        raise DocumentError(problems)
+
+
+def _apply_model(actor: Actor, slug: str, model: ModelPart, applied: Applied) -> None:
+    values = {
+        "model": model.model,
+        "api_base": model.api_base,
+        "api_key_env": model.api_key_env,
+        "context": model.context,
+        "max_output": model.max_output,
+        "capabilities": sorted(set(model.capabilities)),
+        "settings": dict(model.settings),
+        "simulated": model.model.startswith("sim/"),
+    }
+    entry = _put(actor, ModelEntry, "model", slug, values, applied)
+    if model.price is None:
+        if not entry.prices.exists():
+            applied.warnings.append(f"model {slug} has no price: where a limit in dollars applies it will be refused.")
+        return
+    _apply_price(actor, entry, model.price, applied)
+
+
+def _apply_price(actor: Actor, entry: ModelEntry, price: PricePart, applied: Applied) -> None:
+    newest = entry.prices.order_by("-valid_from", "-id").first()
+    figures = {"input": price.input, "cached_input": price.cached_input, "output": price.output}
+    if newest is not None and all(getattr(newest, name) == figure for name, figure in figures.items()):
+        return
+    Price.objects.create(model=entry, **figures)
+    shown = {name: None if figure is None else format(figure, "f") for name, figure in figures.items()}
+    said = ", ".join(f"{name} {figure if figure is not None else 'unknown'}" for name, figure in shown.items())
+    _note(actor, applied, "price.add", "model", entry.slug, shown, f"price of {entry.slug} from now on: {said}")
+
+
+def _apply_team(actor: Actor, slug: str, part: TeamPart, applied: Applied) -> None:
+    team, fresh = Team.objects.get_or_create(slug=slug, defaults={"name": part.name or slug})
+    if fresh:
+        _note(actor, applied, "team.create", "team", slug, {"name": team.name}, f"new team {slug}")
+    elif part.name and team.name != part.name:
+        team.name = part.name
+        team.save(update_fields=["name"])
+        _note(actor, applied, "team.rename", "team", slug, {"name": part.name}, f"team {slug}: name")
+    for username in part.members:
+        person = Person.objects.filter(username=username).first()
+        if person is None:
+            person = Person.objects.create_person(username)
+            _note(
+                actor,
+                applied,
+                "person.create",
+                "person",
+                username,
+                {},
+                f"new person {username} (cannot sign in until given a password)",
+            )
+        _, fresh = Membership.objects.get_or_create(person=person, team=team, role=Role.APPROVER)
+        if fresh:
+            data = {"role": Role.APPROVER.value, "team": slug}
+            _note(actor, applied, "role.grant", "person", username, data, f"{username} is an approver of {slug}")
+    others = Membership.objects.filter(team=team, role=Role.APPROVER).exclude(person__username__in=part.members)
+    names = sorted(others.values_list("person__username", flat=True))
+    if names:
+        applied.warnings.append(f"team {slug} keeps approvers whom the document does not name: {', '.join(names)}.")
+
+
+def _put(actor: Actor, table: type[Row], kind: str, slug: str, values: Mapping[str, Any], applied: Applied) -> Row:
+    """The row of this slug with these values; recorded with what changed, if anything did."""
+    row = table._default_manager.filter(pk=slug).first()
+    if row is None:
+        row = table._default_manager.create(pk=slug, **values)
+        _note(actor, applied, f"{kind}.create", kind, slug, dict(values), f"new {kind} {slug}")
+        return row
+    changed = {name: value for name, value in values.items() if getattr(row, name) != value}
+    if changed:
+        before = {name: getattr(row, name) for name in changed}
+        for name, value in changed.items():
+            setattr(row, name, value)
+        row.save(update_fields=list(changed))
+        _note(
+            actor, applied, f"{kind}.change", kind, slug, {"from": before, "to": changed}, f"{kind} {slug}: {', '.join(changed)}"
+        )
+    return row
+
+
+def _note(actor: Actor, applied: Applied, action: str, kind: str, subject: str, data: dict[str, Any], sentence: str) -> None:
+    record_change(actor, action, kind, subject, data)
+    applied.changes.append(sentence)

@@ -1,0 +1,227 @@
+"""The catalogue as a document (YAML or JSON): models, routes, tools, teams, allowed hosts. See
+`orchestrator/demo_catalogue.yaml`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+
+from flows.access.addresses import allowed_name
+from flows.engine.document import JSONObject, Money, Part
+from flows.engine.durations import parse_duration
+from flows.engine.explaining import model_problems
+from flows.engine.failures import RETRYABLE_SLUGS
+from flows.engine.problems import DocumentError, Place, Problem, did_you_mean, listed, path_text
+from flows.engine.schemas import schema_problems
+from flows.engine.yamltext import parse_yaml
+from flows.tools.base import Effect, Repeat, ToolKind
+
+SLUG = re.compile(r"[a-z0-9][a-z0-9._-]*")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _seconds(value: Any) -> Any:
+    """`20s`, `2m`, or a number of seconds."""
+    return (
+        parse_duration(value)
+        if isinstance(value, str)
+        else float(value)
+        if isinstance(value, int) and not isinstance(value, bool)
+        else value
+    )
+
+
+def _host(value: str) -> str:
+    name, colon, port = value.strip().rpartition(":")
+    if not colon or not port.isdigit() or not 0 < int(port) < 65536 or not name or "/" in name or "@" in name:
+        raise ValueError("must be host:port, such as 127.0.0.1:9000 or mail.internal:443")
+    bare = name.strip("[]")
+    if ":" in bare:
+        ipaddress.IPv6Address(bare)
+    return allowed_name(bare, int(port))
+
+
+Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=86400)]
+Host = Annotated[str, AfterValidator(_host)]
+Texts = Annotated[tuple[str, ...], Field(strict=False)]
+
+
+ErrorClass = Literal[RETRYABLE_SLUGS]  # type: ignore[valid-type]
+
+
+class PricePart(Part):
+    """Dollars per million tokens. What is left out is unknown, which is not zero."""
+
+    input: Money | None = None
+    cached_input: Money | None = None
+    output: Money | None = None
+
+
+class ModelPart(Part):
+    model: str = Field(min_length=1, max_length=160)
+    api_base: str = ""
+    api_key_env: str = Field(default="", max_length=80)
+    context: int = Field(default=8192, gt=0)
+    max_output: int = Field(default=1024, gt=0)
+    capabilities: Texts = ()
+    settings: JSONObject = Field(default_factory=dict)
+    price: PricePart | None = None
+
+
+class RoutePart(Part):
+    candidates: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    fall_back_on: Annotated[tuple[ErrorClass, ...], Field(strict=False)] = ("rate_limit", "timeout", "unavailable")
+    timeout: Duration | None = None
+
+
+class ToolPart(Part):
+    """What stands beside these keys belongs to the tool's kind."""
+
+    model_config = {**Part.model_config, "extra": "allow"}
+
+    kind: str
+    effect: Effect
+    repeat: Repeat | None = None
+    arguments: JSONObject = Field(default_factory=dict)
+    timeout: Duration | None = None
+    reversible: bool = False
+
+    @property
+    def repeats(self) -> str:
+        """A read may be repeated freely, a write never, where nothing else is said."""
+        return self.repeat or ("freely" if self.effect == "read" else "never")
+
+
+class TeamPart(Part):
+    name: str = ""
+    members: Texts = ()
+
+
+class BudgetPart(Part):
+    scope: str
+    period: Literal["hour", "day", "week", "month"]
+    cost: Money
+    at_limit: Literal["stop", "pause", "notify", "cheaper", "finish"] = "stop"
+    warn: Annotated[tuple[int, ...], Field(strict=False)] = ()
+
+
+class CatalogueDocument(Part):
+    models: dict[str, ModelPart] = Field(default_factory=dict)
+    routes: dict[str, RoutePart] = Field(default_factory=dict)
+    tools: dict[str, ToolPart] = Field(default_factory=dict)
+    teams: dict[str, TeamPart] = Field(default_factory=dict)
+    allowed_hosts: Annotated[tuple[Host, ...], Field(strict=False)] = ()
+    budgets: Annotated[tuple[BudgetPart, ...], Field(strict=False)] = ()
+
+
+def parse_catalogue(source: str | bytes, kinds: Mapping[str, ToolKind]) -> CatalogueDocument:
+    """The document of this text. `kinds` are the tool kinds by slug. Raises `DocumentError` with every problem and its place."""
+    parsed = parse_yaml(source)
+    value = {} if parsed.value is None else parsed.value
+    if not isinstance(value, dict):
+        raise DocumentError([Problem("", "A catalogue is an object of models, routes, tools, teams, allowed_hosts and budgets")])
+    try:
+        document = CatalogueDocument.model_validate(value)
+    except ValidationError as error:
+        raise DocumentError(model_problems(error, CatalogueDocument, parsed.places)) from None
+    problems = [
+        Problem(path_text(place), message, mend, *(parsed.places.get(place) or (None, None)))
+        for place, message, mend in _further(document, kinds)
+    ]
+    if problems:
+        raise DocumentError(problems)
+    return document
+
+
+def tool_settings(part: ToolPart) -> dict[str, Any]:
+    """The keys of a tool that belong to its kind, as plain JSON values."""
+    return {name: _plain(value) for name, value in (part.model_extra or {}).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, (float, dict, list, tuple)):
+        return value
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value]
+
+
+def _further(document: CatalogueDocument, kinds: Mapping[str, ToolKind]) -> Iterator[tuple[Place, str, str]]:
+    """What types cannot say: where it stands, what is wrong, how to mend it."""
+    for section in ("models", "routes", "tools", "teams"):
+        for slug in getattr(document, section):
+            if not SLUG.fullmatch(slug):
+                yield (section, slug), f"`{slug[:40]}` is no name", "Use small letters, digits, dots, hyphens and underscores."
+    for slug, model in document.models.items():
+        yield from _model_faults(slug, model)
+    for slug in document.routes:
+        if slug in document.models:
+            yield ("routes", slug), f"`{slug}` is the name of a model too", "Give the route another name."
+    for slug, tool in document.tools.items():
+        yield from _tool_faults(slug, tool, kinds)
+
+
+def _model_faults(slug: str, model: ModelPart) -> Iterator[tuple[Place, str, str]]:
+    place = ("models", slug)
+    if "/" not in model.model:
+        yield (*place, "model"), f"`{model.model}` names no provider", "Write provider/name, such as openai/small-1 or sim/small."
+    if model.api_key_env and not VARIABLE.fullmatch(model.api_key_env):
+        yield (
+            (*place, "api_key_env"),
+            "this is no name of an environment variable",
+            "Name the variable that holds the key; the key itself never stands here.",
+        )
+    if model.api_base and not model.api_base.startswith(("http://", "https://")):
+        yield (*place, "api_base"), f"`{model.api_base[:60]}` is no http or https address", ""
+    if model.price is not None and (model.price.input is None) != (model.price.output is None):
+        yield (*place, "price"), "a price needs `input` and `output`, or neither", ""
+
+
+def _tool_faults(slug: str, tool: ToolPart, kinds: Mapping[str, ToolKind]) -> Iterator[tuple[Place, str, str]]:
+    place = ("tools", slug)
+    kind = kinds.get(tool.kind)
+    if kind is None:
+        yield (*place, "kind"), f"there is no tool kind `{tool.kind[:40]}`", did_you_mean(tool.kind, kinds)
+        return
+    try:
+        kind.Settings.model_validate(tool_settings(tool))
+    except ValidationError as error:
+        for problem in model_problems(error, kind.Settings, {}):
+            yield (*place, *_place(problem.path)), problem.message, problem.mend
+    for inner, message in schema_problems(dict(tool.arguments)) if tool.arguments else ():
+        yield (*place, "arguments", *inner), message, ""
+    extra = tool.model_extra or {}
+    if tool.repeats == "keyed" and tool.kind == "http" and not extra.get("idempotency_header"):
+        yield (*place, "repeat"), "`keyed` needs the header that carries the key", "Add `idempotency_header: Idempotency-Key`."
+    if tool.repeats == "lookup" and tool.kind == "http" and not extra.get("find"):
+        yield (
+            (*place, "repeat"),
+            "`lookup` needs an address that tells what became of a call",
+            "Add `find` with {key} in its path.",
+        )
+
+
+def _place(path: str) -> Place:
+    return tuple(part for part in path.split(".") if part)
+
+
+def missing_references(document: CatalogueDocument, models: set[str]) -> list[Problem]:
+    """Candidates of routes that neither the document nor the catalogue (`models`) has."""
+    known = models | set(document.models)
+    return [
+        Problem(
+            path_text(("routes", slug, "candidates", number)),
+            f"there is no model `{name}`",
+            did_you_mean(name, known) or listed(known),
+        )
+        for slug, route in document.routes.items()
+        for number, name in enumerate(route.candidates)
+        if name not in known
+    ]
