@@ -7,30 +7,37 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('flows', '0001_ground'),
+        ("flows", "0001_ground"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Vote',
+            name="Vote",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.PositiveIntegerField()),
-                ('outcome', models.CharField(max_length=64)),
-                ('comment', models.TextField(blank=True)),
-                ('payload', models.TextField(null=True)),
-                ('payload_hash', models.CharField(max_length=64)),
-                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('person', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='votes', to=settings.AUTH_USER_MODEL)),
-                ('request', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='votes', to='flows.request')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("revision", models.PositiveIntegerField()),
+                ("outcome", models.CharField(max_length=64)),
+                ("comment", models.TextField(blank=True)),
+                ("payload", models.TextField(null=True)),
+                ("payload_hash", models.CharField(max_length=64)),
+                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "person",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="votes", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "request",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="votes", to="flows.request"),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('request', 'person', 'revision'), name='vote_once')],
+                "constraints": [models.UniqueConstraint(fields=("request", "person", "revision"), name="vote_once")],
             },
         ),
     ]

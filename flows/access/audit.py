@@ -54,6 +54,4 @@ def without_secrets(value: Any) -> Any:
 def names_a_secret(name: str) -> bool:
     """Whether a key such as ``api_key``, ``X-Auth-Token`` or ``clientSecret`` stands for a secret; ``max_tokens`` does not."""
     words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)]
-    return any(word in SECRET_WORDS for word in words) or any(
-        pair in SECRET_PAIRS for pair in zip(words, words[1:], strict=False)
-    )
+    return any(word in SECRET_WORDS for word in words) or any(pair in SECRET_PAIRS for pair in itertools.pairwise(words))

@@ -88,7 +88,8 @@ def holdings_of(person: Person) -> Holdings:
     everywhere: set[Right] = set()
     by_team: dict[UUID, set[Right]] = {}
     slugs: dict[UUID, str] = {}
-    for team_id, slug, role in Membership.objects.filter(person=person).values_list("team_id", "team__slug", "role"):
+    held: Any = Membership.objects.filter(person=person).values_list("team_id", "team__slug", "role")
+    for team_id, slug, role in held:
         rights = INCLUDES.get(role, frozenset())
         if team_id is None:
             everywhere |= rights

@@ -100,7 +100,7 @@ def ledger_sums() -> LedgerSums:
     return LedgerSums(runs["count"], calls["count"], runs["total"], calls["total"], calls["unknown"])
 
 
-def _spend(row: dict[str, Any]) -> Spend:
+def _spend(row: Any) -> Spend:
     return Spend(**row)
 
 

@@ -15,7 +15,7 @@ from flows.engine.kinds import Done, Kind
 from flows.engine.plan import Begin
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Intent:
     """A call that is about to be made: what it is, and the most that it can cost."""
 
@@ -31,7 +31,7 @@ class Intent:
     request_hash: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Settlement:
     """What became of a call. `cost` is None where it is not known, which is not zero."""
 
@@ -85,7 +85,7 @@ class Answer:
 Outcome = Done | Waiting
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OpenCall:
     """A call that has been committed and may be made now."""
 

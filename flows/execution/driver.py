@@ -246,11 +246,14 @@ class Driver:
         past = context.past
         if past.last == "unknown" and past.repeat in {"never", "lookup"}:
             raise UnknownOutcome("The call was sent and its outcome is not known; it may not be repeated.")
-        try:
-            async with asyncio.timeout(context.node.timeout):
-                outcome = await kind.perform(context)
-        except TimeoutError:
-            raise TimedOut(f"The step took longer than its limit of {context.node.timeout:g} s.", sent=True) from None
+        if context.node.timeout is None:
+            outcome = await kind.perform(context)
+        else:
+            try:
+                async with asyncio.timeout(context.node.timeout):
+                    outcome = await kind.perform(context)
+            except TimeoutError:
+                raise TimedOut(f"The step took longer than its limit of {context.node.timeout:g} s.", sent=True) from None
         if isinstance(outcome, Done):
             dump(outcome.output)  # an output that cannot be kept fails the attempt, not the run
         self._results.append((context, outcome))
@@ -582,9 +585,10 @@ class Driver:
 
     # ------------------------------------------------------------------ news from outside
 
-    def nudge(self) -> None:
-        """Somebody rang for this run: look whether something changed."""
-        self._refresh()
+    def hear_of(self, signals: int, cancel: bool) -> None:
+        """What the run's row says: where that is news, find out what changed."""
+        if signals != self._signals or (cancel and not self.cancelled):
+            self._refresh()
 
     def _refresh(self) -> None:
         if not (self._refreshing or self._dropped):

@@ -14,6 +14,8 @@ from uuid import UUID
 
 import redis.asyncio
 from channels.layers import get_channel_layer
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from flows.execution.doorbells import INBOX, run_group
 from flows.models.identifiers import shown
@@ -36,7 +38,9 @@ class Live:
     """One an engine process, on its loop."""
 
     def __init__(self, redis_address: str) -> None:
-        self._redis = redis.asyncio.from_url(redis_address, socket_timeout=2.0, socket_connect_timeout=1.0)
+        # redis-py would try ten times on its own, and hold the flush for as long as that takes.
+        once = Retry(NoBackoff(), 0)
+        self._redis = redis.asyncio.from_url(redis_address, socket_timeout=2.0, socket_connect_timeout=1.0, retry=once)
         self._touched: set[UUID] = set()
         self._inbox = False
         self._texts: dict[UUID, tuple[UUID, str, list[str]]] = {}

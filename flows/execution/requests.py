@@ -59,8 +59,8 @@ def answer(
 ) -> Request:
     """Decides a request for good and wakes its run, in one transaction (T5 of docs/architecture.md).
 
-    `state` is what the outcome means: approved | rejected | changes_requested | expired. `payload` is the payload as decided (JSON
-    value; None: as it was asked). `by` is None where a deadline decides. Raises `AlreadyDecided`, naming who won, and
+    `state` is what the outcome means: approved | rejected | changes_requested | expired. `payload` is the payload as decided (a
+    JSON value; None: as it was asked). `by` is None where a deadline decides. Raises `AlreadyDecided`, naming who won, and
     `ChangedSince` where `revision` is not the request's newest.
     """
     run_id = Request.objects.values_list("run_id", flat=True).get(id=request_id)

@@ -10,6 +10,7 @@ import logging
 import os
 import queue
 import threading
+import time
 import uuid
 
 from celery import current_app
@@ -18,6 +19,12 @@ log = logging.getLogger(__name__)
 
 EXPIRES = 30.0
 """Seconds after which a ring says nothing any more."""
+
+PAUSE = 0.01
+"""Seconds between two rings of a process: the first is sent at once, what follows it closely goes together."""
+
+MOST_RUNS = 500
+"""Runs that one ring is for."""
 
 _pending: queue.SimpleQueue[uuid.UUID] = queue.SimpleQueue()
 _lock = threading.Lock()
@@ -38,15 +45,14 @@ def ring(run_id: uuid.UUID) -> None:
 
 def _send_for_ever() -> None:
     while True:
-        newest = _pending.get()
-        waiting = 1
-        while True:
+        runs = {str(_pending.get())}
+        while len(runs) < MOST_RUNS:
             try:
-                newest = _pending.get_nowait()
-                waiting += 1
+                runs.add(str(_pending.get_nowait()))
             except queue.Empty:
                 break
         try:
-            current_app.send_task("flows.wake", (str(newest),), queue="engine", expires=EXPIRES, retry=False, ignore_result=True)
+            current_app.send_task("flows.wake", (list(runs),), queue="engine", expires=EXPIRES, retry=False, ignore_result=True)
         except Exception as error:  # noqa: BLE001 - whatever Redis does, a ring is a hint: the workers' scan finds the run
-            log.info("%d ring(s) not sent: %s", waiting, error)
+            log.info("rings for %d run(s) not sent: %s", len(runs), error)
+        time.sleep(PAUSE)

@@ -80,7 +80,7 @@ class Engine:
         self._hooks = hooks
         self._flows: dict[UUID, Flow] = {}
         self._rung: asyncio.Event
-        self._nudged: set[UUID] = set()
+        self._nudged = False  # somebody rang for a run that is driven here
         self._spawned: set[asyncio.Task[Any]] = set()
         self._stopped = threading.Event()
         self._ready = threading.Event()
@@ -98,10 +98,10 @@ class Engine:
         self.lease.start()
         self._thread.start()
 
-    def ring(self, run: UUID) -> None:
-        """A hint that this run can go on."""
+    def ring(self, runs: list[UUID]) -> None:
+        """A hint that these runs can go on."""
         if self._ready.is_set():
-            self.loop.call_soon_threadsafe(self._on_ring, run)
+            self.loop.call_soon_threadsafe(self._on_ring, runs)
 
     def begin_to_drain(self) -> None:
         """Claim nothing more and hand on what rests. Returns at once."""
@@ -228,12 +228,9 @@ class Engine:
 
     # ------------------------------------------------------------------ finding runs
 
-    def _on_ring(self, run: UUID) -> None:
-        driver = self.drivers.get(run)
-        if driver is not None:
-            driver.nudge()
-        else:
-            self._rung.set()
+    def _on_ring(self, runs: list[UUID]) -> None:
+        self._nudged = self._nudged or any(run in self.drivers for run in runs)
+        self._rung.set()
 
     def _drain(self) -> None:
         if not self.draining:
@@ -256,6 +253,9 @@ class Engine:
                 continue
             try:
                 async with self._pool.connection() as connection:
+                    if self._nudged:
+                        self._nudged = False
+                        await self._tell_news(connection)
                     await self._claim(connection)
                     if time.monotonic() - swept >= self.scan_period:
                         swept = time.monotonic()
@@ -282,13 +282,17 @@ class Engine:
             if runs:
                 log.warning("reclaimed %d run(s)", len(runs))
                 await self._drive(connection, runs)
+        await self._tell_news(connection)
+
+    async def _tell_news(self, connection: AsyncConnection[Any]) -> None:
+        """Has the drivers look whose runs somebody else has changed."""
         cursor = await connection.execute(
-            "SELECT id FROM flows_run WHERE owner = %s AND (signals > 0 OR cancel_requested)", (self.id,)
+            "SELECT id, signals, cancel_requested FROM flows_run WHERE owner = %s AND (signals > 0 OR cancel_requested)", (self.id,)
         )
-        for (run,) in await cursor.fetchall():
+        for run, signals, cancel in await cursor.fetchall():
             driver = self.drivers.get(run)
             if driver is not None:
-                driver.nudge()
+                driver.hear_of(signals, cancel)
 
     async def _drive(self, connection: AsyncConnection[Any], runs: list[ClaimedRun]) -> None:
         earlier = [run.id for run in runs if run.epoch > 1]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from pydantic import Field
 
 from flows.engine.canonical import sha256_of
 from flows.engine.failures import Failure, SealBroken, UnknownOutcome
+from flows.engine.graph import Graph, Node
 from flows.engine.kinds import Done, Fault, Role, Settings, Surroundings
 from flows.engine.markers import TemplateValue
 from flows.engine.problems import did_you_mean
@@ -70,13 +72,21 @@ class ToolKind(WorkKind):
         return Done(result)
 
 
+@lru_cache(maxsize=4096)
+def _sealing(graph: Graph) -> Mapping[str, tuple[tuple[str, Node], ...]]:
+    """By the key of a sealed step, the approvals that seal it."""
+    found: dict[str, tuple[tuple[str, Node], ...]] = {}
+    for name, node in graph.nodes.items():
+        key = getattr(node.settings, "seals", None)
+        if key is not None:
+            found[key] = (*found.get(key, ()), (name, node))
+    return found
+
+
 def _sealed(context: StepContext, arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments to send. Where an approval of this graph seals the step, they are the approved ones, and everything but the
     fields that could be edited must still be what the step itself would send. Raises `SealBroken` otherwise."""
-    key = context.node.key
-    for name, node in context.graph.nodes.items():
-        if getattr(node.settings, "seals", None) != key:
-            continue
+    for name, node in _sealing(context.graph).get(context.node.key, ()):
         decision = context.names["steps"][name]["output"]
         if not isinstance(decision, dict) or node.settings.outcomes.get(decision.get("outcome")) != "approve":  # type: ignore[attr-defined]
             continue

@@ -1,0 +1,48 @@
+"""Who asks: an API key in the Authorization header, or the signed-in session of a page (with its CSRF token)."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.conf import settings
+from django.http import HttpRequest
+from ninja.security import APIKeyCookie, HttpBearer
+from ninja.utils import check_csrf
+
+from flows.access.actor import Actor
+from flows.access.keys import key_behind
+from flows.access.refusals import Forbidden, NotSignedIn
+
+
+class BearerKey(HttpBearer):
+    """An API key. One that is not good is refused, whatever session comes with it."""
+
+    def authenticate(self, request: HttpRequest, token: str) -> Actor:
+        key = key_behind(token.strip())
+        if key is None:
+            raise NotSignedIn("This API key is unknown, expired or revoked.")
+        return Actor(person=key.person, key=key, door="api")
+
+
+class PageSession(APIKeyCookie):
+    """The session of a page. What changes something needs the CSRF token, too."""
+
+    param_name = settings.SESSION_COOKIE_NAME
+
+    def __call__(self, request: HttpRequest) -> Actor | None:
+        if not request.user.is_authenticated:
+            return None
+        if check_csrf(request) is not None:
+            raise Forbidden("csrf", "The CSRF token is missing or wrong. Send it as the header X-CSRFToken.")
+        return Actor(person=request.user, door="api")
+
+    def authenticate(self, request: HttpRequest, key: str | None) -> Actor | None:
+        raise NotImplementedError
+
+
+DOORS = [BearerKey(), PageSession()]
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Who asks, as one of `DOORS` found out."""
+    return cast(Actor, request.auth)  # type: ignore[attr-defined]

@@ -1,0 +1,150 @@
+"""Runs over HTTP: start, look, cancel, deliver."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from ninja import Query, Router, Status
+
+from flows.access.refusals import Fault, Invalid
+from flows.access.rights import Right, require_scope
+from flows.api.auth import actor_of
+from flows.api.paging import MOST, newest_first, oldest_first
+from flows.api.problems import ProblemDocument
+from flows.api.shapes import (
+    CallPage,
+    DeliveryIn,
+    DeliveryShape,
+    EventPage,
+    RunDetail,
+    RunPage,
+    RunStart,
+    RunStarted,
+    RunSummary,
+    call_detail,
+    event_shape,
+    run_summary,
+    step_shape,
+)
+from flows.models import Run
+from flows.runs.actions.cancel_run import cancel_run
+from flows.runs.actions.deliver_event import deliver_event
+from flows.runs.actions.start_run import start_run
+from flows.runs.reads import calls_of, events_after, run_named, runs_listed, steps_of, value_of
+
+router = Router(tags=["runs"], by_alias=True)
+
+REFUSALS = {403: ProblemDocument, 404: ProblemDocument, 409: ProblemDocument, 422: ProblemDocument}
+
+
+@router.post("/flows/{slug}/runs", response={202: RunStarted} | REFUSALS)
+def post_run(request: HttpRequest, response: HttpResponse, slug: str, body: RunStart | None = None) -> Any:
+    """Starts a run and answers at once; the same `key` gives the same run."""
+    wanted = body or RunStart.model_validate({})
+    if wanted.simulate:
+        fault = Fault("simulate", "is not supported yet", "Use a flow whose routes lead to simulated models.")
+        raise Invalid("The run cannot be started.", problems=[fault])
+    run = start_run(
+        actor_of(request),
+        slug,
+        wanted.input,
+        key=wanted.key,
+        limits=wanted.limits,
+        tags=wanted.tags,
+        version=wanted.version,
+        source="api",
+    )
+    url = f"{runs_root(request)}/{run.public_id}"
+    response["Location"] = url
+    return Status(202, {"id": run.public_id, "url": url, "state": run.status})
+
+
+@router.get("/runs", response={200: RunPage, 422: ProblemDocument})
+def list_runs(
+    request: HttpRequest,
+    state: str | None = None,
+    flow: str | None = None,
+    tag: list[str] = Query([]),  # noqa: B008 - how ninja declares a repeated parameter
+    since: datetime | None = None,
+    until: datetime | None = None,
+    key: str | None = None,
+    source: str | None = None,
+    after: str | None = None,
+    limit: int = Query(50, ge=1, le=MOST),
+) -> Any:
+    """The runs that you may see and that match, newest first. `state` and `flow` take names with commas; a leading ! excludes."""
+    actor = actor_of(request)
+    require_scope(actor, Right.SEE_RUNS)
+    runs = runs_listed(actor, state=state, flow=flow, tags=tag, since=since, until=until, key=key, source=source)
+    found, following = newest_first(runs, after, limit)
+    root = runs_root(request)
+    return {"items": [run_summary(run, root) for run in found], "next": following}
+
+
+@router.get("/runs/{run_id}", response={200: RunDetail, 404: ProblemDocument})
+def get_run(request: HttpRequest, run_id: str, pass_number: int | None = Query(None, alias="pass", ge=1, le=30000)) -> Any:
+    """A run with its steps, their attempts and calls; `pass` asks for an earlier pass."""
+    run = _visible(request, run_id)
+    steps = steps_of(run, pass_number)
+    return run_summary(run, runs_root(request)) | {
+        "input": value_of(run.input),
+        "output": value_of(run.output),
+        "steps": [step_shape(step) for step in steps.steps],
+        "steps_complete": steps.complete,
+    }
+
+
+@router.get("/runs/{run_id}/events", response={200: EventPage, 404: ProblemDocument})
+def list_events(
+    request: HttpRequest, run_id: str, after: int = Query(0, ge=0, lt=2**31), limit: int = Query(200, ge=1, le=1000)
+) -> Any:
+    """The run's events after this number, in order and without gaps."""
+    found = events_after(_visible(request, run_id), after, limit + 1)
+    items = [event_shape(event) for event in found[:limit]]
+    return {"items": items, "next": str(items[-1]["seq"]) if len(found) > limit else None}
+
+
+@router.get("/runs/{run_id}/calls", response={200: CallPage, 404: ProblemDocument, 422: ProblemDocument})
+def list_calls(request: HttpRequest, run_id: str, after: str | None = None, limit: int = Query(50, ge=1, le=MOST)) -> Any:
+    """The run's calls in the order in which they began, with what was sent and what came back."""
+    found, following = oldest_first(calls_of(_visible(request, run_id)), after, limit)
+    return {"items": [call_detail(call) for call in found], "next": following}
+
+
+@router.post("/runs/{run_id}/cancellation", response={202: RunSummary} | REFUSALS)
+def post_cancellation(request: HttpRequest, run_id: str) -> Any:
+    """Cancels the run. One that is being driven stops within seconds; no new call begins meanwhile."""
+    actor = actor_of(request)
+    run = run_named(actor, run_id)
+    cancelled = cancel_run(actor, run)
+    cancelled.flow, cancelled.version, cancelled.started_by = run.flow, run.version, run.started_by
+    return Status(202, run_summary(cancelled, runs_root(request)))
+
+
+@router.post("/runs/{run_id}/deliveries", response={202: DeliveryShape} | REFUSALS)
+def post_delivery(request: HttpRequest, run_id: str, body: DeliveryIn) -> Any:
+    """Delivers a named event. One that comes before the run waits for it is kept."""
+    actor = actor_of(request)
+    delivery = deliver_event(actor, run_named(actor, run_id), body.event, body.payload, body.key)
+    shape = {
+        "event": delivery.event,
+        "payload": value_of(delivery.payload),
+        "key": delivery.key,
+        "taken_by": delivery.taken_by,
+        "created_at": delivery.created_at,
+    }
+    return Status(202, shape)
+
+
+def runs_root(request: HttpRequest) -> str:
+    """The address of the API's runs."""
+    return request.build_absolute_uri(reverse("api:list_runs"))
+
+
+def _visible(request: HttpRequest, run_id: str) -> Run:
+    actor = actor_of(request)
+    require_scope(actor, Right.SEE_RUNS)
+    return run_named(actor, run_id)

@@ -1,0 +1,436 @@
+"""The types of the API: money is text in plain decimal notation, times are RFC 3339, identifiers carry their prefix."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from ninja import Schema
+from pydantic import Field, PlainSerializer
+
+from flows.costs.reports import Spend
+from flows.models import Call, Event, Flow, FlowVersion, Request, Run
+from flows.models.identifiers import shown
+from flows.runs.reads import Step, StepAttempt, is_unpriced, value_of
+
+
+def money_text(amount: Decimal) -> str:
+    """An amount in plain decimal notation, without zeros that say nothing: ``0.0421``, never ``4.21E-2``."""
+    text = format(amount, "f")
+    return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
+
+
+def time_text(moment: datetime) -> str:
+    """A time by RFC 3339 in UTC: ``2025-07-15T07:14:00.123456Z``."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+Money = Annotated[Decimal, PlainSerializer(money_text, return_type=str)]
+Time = Annotated[datetime, PlainSerializer(time_text, return_type=str)]
+RunState = Literal[
+    "queued", "running", "waiting_approval", "waiting", "retrying", "succeeded", "failed", "cancelled", "budget_stopped"
+]
+StepState = RunState | Literal["skipped"]
+
+
+class FlowSummary(Schema):
+    slug: str
+    name: str
+    description: str
+    team: str | None = Field(description="slug of the team that it belongs to; null: everybody's")
+    revision: int = Field(description="of the draft; rises with every change")
+    version: int | None = Field(description="number of the published version")
+    changed_at: Time
+
+
+class FlowDetail(FlowSummary):
+    document: str = Field(description="the draft, or the version that was asked for, in canonical YAML")
+    hash: str | None = Field(description="of the version that was asked for")
+
+
+class FlowPage(Schema):
+    items: list[FlowSummary]
+    next: str | None
+
+
+class PublicationIn(Schema, extra="forbid"):
+    revision: int | None = Field(None, description="of the draft that was looked at; another one is not published")
+    note: str = Field("", max_length=2000)
+
+
+class Publication(Schema):
+    flow: str
+    version: int
+    hash: str
+    created_at: Time
+
+
+class RunStart(Schema, extra="forbid"):
+    input: Any = Field(default_factory=dict, description="a JSON value that matches the flow's input schema")
+    key: str | None = Field(None, description="the same key gives the same run")
+    limits: dict[str, Any] | None = Field(None, description="cost, tokens, steps, duration, at_limit; the document's hold, too")
+    tags: list[str] = []
+    version: int | None = Field(None, description="number of a published version; the newest by default")
+    simulate: bool = False
+
+
+class RunStarted(Schema):
+    id: str = Field(examples=["run_0198c1f27b0a7cc3b5d2f7a1c0e4d9aa"])
+    url: str
+    state: RunState
+
+
+class RunLimits(Schema):
+    cost: Money | None
+    tokens: int | None
+    steps: int | None
+    at_limit: str
+    deadline: Time | None
+
+
+class RunSummary(Schema):
+    id: str
+    url: str
+    number: int
+    flow: str
+    version: int
+    state: RunState
+    reason: str
+    pass_number: int = Field(serialization_alias="pass")
+    cost: Money = Field(description="dollars that are known to be spent; `unpriced` calls come on top")
+    reserved: Money
+    unpriced: int
+    tokens: int
+    limits: RunLimits
+    error: Any = None
+    key: str | None
+    tags: list[str]
+    source: str
+    started_by: str | None
+    created_at: Time
+    started_at: Time | None
+    ended_at: Time | None
+
+
+class RunPage(Schema):
+    items: list[RunSummary]
+    next: str | None
+
+
+class CallSummary(Schema):
+    id: str
+    path: str
+    pass_number: int = Field(serialization_alias="pass")
+    attempt: int
+    n: int
+    state: str = Field(description="started, succeeded, failed_retryable, failed_final or unknown")
+    kind: str
+    target: str = Field(description="the model's or tool's name in the catalogue")
+    reason: str
+    cost: Money | None = Field(description="dollars; null while it runs and where the price is not known")
+    unpriced: bool
+    reserved: Money
+    usage_source: str = Field(description="provider, estimated or none")
+    simulated: bool
+    input_tokens: int | None
+    cached_input_tokens: int | None
+    output_tokens: int | None
+    reasoning_tokens: int | None
+    error: dict[str, str] | None
+    started_at: Time
+    ended_at: Time | None
+
+
+class CallDetail(CallSummary):
+    idempotency_key: str
+    request: Any
+    response: Any
+
+
+class CallPage(Schema):
+    items: list[CallDetail]
+    next: str | None
+
+
+class AttemptShape(Schema):
+    n: int
+    status: str
+    port: str
+    error: Any
+    started_at: Time | None
+    ended_at: Time | None
+    next_at: Time | None
+    calls: list[CallSummary]
+
+
+class StepShape(Schema):
+    path: str
+    kind: str
+    state: StepState
+    output: Any
+    cost: Money
+    tokens: int
+    unpriced: int
+    attempts: list[AttemptShape]
+
+
+class RunDetail(RunSummary):
+    input: Any
+    output: Any
+    steps: list[StepShape]
+    steps_complete: bool = Field(description="false where the run has more steps than one answer holds")
+
+
+class EventShape(Schema):
+    seq: int
+    type: str
+    path: str
+    pass_number: int = Field(serialization_alias="pass")
+    at: Time
+    data: Any
+
+
+class EventPage(Schema):
+    items: list[EventShape]
+    next: str | None = Field(description="send it as `after`; null where there is no more yet")
+
+
+class DeliveryIn(Schema, extra="forbid"):
+    event: str
+    payload: Any = None
+    key: str | None = Field(None, description="the same key delivers once")
+
+
+class DeliveryShape(Schema):
+    event: str
+    payload: Any
+    key: str | None
+    taken_by: str = Field(description="path of the step that took it; empty while it is kept")
+    created_at: Time
+
+
+class RequestShape(Schema):
+    id: str
+    url: str
+    run: str | None
+    flow: str | None
+    path: str
+    kind: str
+    round: int
+    state: str
+    revision: int
+    title: str
+    outcomes: dict[str, str] = Field(description="names and what they mean: approve, reject or changes")
+    approvers: dict[str, list[str]]
+    quorum: int
+    editable: list[str]
+    at_deadline: str | None
+    seals: str | None
+    tool: str | None
+    show: Any
+    payload: Any
+    payload_hash: str
+    due: Time | None
+    outcome: str | None
+    answer: Any
+    comment: str
+    decided_by: str | None
+    decided_at: Time | None
+    created_at: Time
+
+
+class RequestPage(Schema):
+    items: list[RequestShape]
+    next: str | None
+
+
+class SpendRow(Schema):
+    name: str | None = Field(description="what this row sums: a flow's slug, a model's name, a day …")
+    cost: Money = Field(description="known dollars; simulated money and unpriced calls are not in it")
+    simulated: Money
+    calls: int
+    unpriced: int = Field(description="calls whose cost nobody knows")
+    in_flight: int
+    input_tokens: int
+    output_tokens: int
+
+
+class CostReport(Schema):
+    by: str
+    since: Time | None
+    until: Time | None
+    total: SpendRow
+    items: list[SpendRow]
+    next: str | None = None
+
+
+def flow_summary(flow: Flow) -> dict[str, Any]:
+    return {
+        "slug": flow.slug,
+        "name": flow.name,
+        "description": flow.description,
+        "team": flow.team.slug if flow.team is not None else None,
+        "revision": flow.revision,
+        "version": flow.published.number if flow.published is not None else None,
+        "changed_at": flow.changed_at,
+    }
+
+
+def flow_detail(flow: Flow, version: FlowVersion | None) -> dict[str, Any]:
+    return flow_summary(flow) | {
+        "document": flow.draft if version is None else version.document,
+        "hash": None if version is None else version.hash,
+    }
+
+
+def run_summary(run: Run, root: str) -> dict[str, Any]:
+    """`root` is the address of the API's runs."""
+    return {
+        "id": run.public_id,
+        "url": f"{root}/{run.public_id}",
+        "number": run.number,
+        "flow": run.flow.slug,
+        "version": run.version.number,
+        "state": run.status,
+        "reason": run.reason,
+        "pass_number": run.pass_number,
+        "cost": run.spent,
+        "reserved": run.reserved,
+        "unpriced": run.unpriced,
+        "tokens": run.spent_tokens,
+        "limits": {
+            "cost": run.cap_cost,
+            "tokens": run.cap_tokens,
+            "steps": run.cap_steps,
+            "at_limit": run.at_limit,
+            "deadline": run.deadline,
+        },
+        "error": value_of(run.error),
+        "key": run.key,
+        "tags": run.tags,
+        "source": run.source,
+        "started_by": run.started_by.username if run.started_by is not None else None,
+        "created_at": run.created_at,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+    }
+
+
+def call_summary(call: Call) -> dict[str, Any]:
+    return {
+        "id": shown("call", call.id),
+        "path": call.path,
+        "pass_number": call.pass_number,
+        "attempt": call.attempt,
+        "n": call.n,
+        "state": call.status,
+        "kind": call.kind,
+        "target": call.target,
+        "reason": call.reason,
+        "cost": call.settled,
+        "unpriced": is_unpriced(call),
+        "reserved": call.reserved,
+        "usage_source": call.usage_source,
+        "simulated": call.simulated,
+        "input_tokens": call.input_tokens,
+        "cached_input_tokens": call.cached_input_tokens,
+        "output_tokens": call.output_tokens,
+        "reasoning_tokens": call.reasoning_tokens,
+        "error": {"class": call.error_class, "message": call.error_message} if call.error_class else None,
+        "started_at": call.started_at,
+        "ended_at": call.ended_at,
+    }
+
+
+def call_detail(call: Call) -> dict[str, Any]:
+    return call_summary(call) | {
+        "idempotency_key": str(call.idempotency_key),
+        "request": value_of(call.request),
+        "response": value_of(call.response),
+    }
+
+
+def attempt_shape(attempt: StepAttempt) -> dict[str, Any]:
+    return {
+        "n": attempt.n,
+        "status": attempt.status,
+        "port": attempt.port,
+        "error": attempt.error,
+        "started_at": attempt.started_at,
+        "ended_at": attempt.ended_at,
+        "next_at": attempt.next_at,
+        "calls": [call_summary(call) for call in attempt.calls],
+    }
+
+
+def step_shape(step: Step) -> dict[str, Any]:
+    return {
+        "path": step.path,
+        "kind": step.kind,
+        "state": step.state,
+        "output": step.output,
+        "cost": step.cost,
+        "tokens": step.tokens,
+        "unpriced": step.unpriced,
+        "attempts": [attempt_shape(attempt) for attempt in step.attempts],
+    }
+
+
+def event_shape(event: Event) -> dict[str, Any]:
+    return {
+        "seq": event.seq,
+        "type": event.type,
+        "path": event.path,
+        "pass_number": event.pass_number,
+        "at": event.at,
+        "data": value_of(event.data),
+    }
+
+
+def request_shape(request: Request, root: str) -> dict[str, Any]:
+    """`root` is the address of the API's approvals. The request's run and flow should be loaded."""
+    terms = request.terms
+    return {
+        "id": request.public_id,
+        "url": f"{root}/{request.public_id}",
+        "run": shown("run", request.run_id) if request.run_id is not None else None,
+        "flow": request.run.flow.slug if request.run is not None else None,
+        "path": request.path,
+        "kind": request.kind,
+        "round": request.round,
+        "state": request.state,
+        "revision": request.revision,
+        "title": request.title,
+        "outcomes": terms.get("outcomes") or {},
+        "approvers": terms.get("approvers") or {},
+        "quorum": terms.get("quorum") or 1,
+        "editable": terms.get("editable") or [],
+        "at_deadline": terms.get("at_deadline"),
+        "seals": terms.get("seals"),
+        "tool": terms.get("tool"),
+        "show": value_of(request.show),
+        "payload": value_of(request.payload),
+        "payload_hash": request.payload_hash,
+        "due": request.due,
+        "outcome": request.outcome or None,
+        "answer": value_of(request.answer),
+        "comment": request.comment,
+        "decided_by": request.decided_by.username if request.decided_by is not None else None,
+        "decided_at": request.decided_at,
+        "created_at": request.created_at,
+    }
+
+
+def spend_row(spend: Spend) -> dict[str, Any]:
+    name = spend.name.date().isoformat() if isinstance(spend.name, datetime) else spend.name
+    return {
+        "name": None if name is None else str(name),
+        "cost": spend.cost,
+        "simulated": spend.simulated,
+        "calls": spend.calls,
+        "unpriced": spend.unpriced,
+        "in_flight": spend.in_flight,
+        "input_tokens": spend.input_tokens,
+        "output_tokens": spend.output_tokens,
+    }

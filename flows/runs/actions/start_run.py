@@ -1,0 +1,203 @@
+"""Starting a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+from pydantic import ValidationError
+
+from flows.access.actor import Actor
+from flows.access.audit import record_change
+from flows.access.querysets import flows_for
+from flows.access.refusals import Conflict, Fault, Invalid, NotFound
+from flows.access.rights import Right, require
+from flows.engine.canonical import canonical, storable
+from flows.engine.document import Limits
+from flows.engine.explaining import model_problems
+from flows.engine.inputs import input_problems
+from flows.execution.moves import announce
+from flows.models import Event, Flow, FlowVersion, Run
+from flows.runs.documents import document_of
+
+LONGEST_KEY = 200  # characters
+MOST_TAGS = 20
+LONGEST_TAG = 60
+LARGEST_INPUT = 1024 * 1024  # characters of JSON
+
+
+class KeyReused(Conflict):
+    """This key has started a run with another flow or input. Use a new key for a new run."""
+
+    slug = "key-reused"
+
+
+class NotPublished(Conflict):
+    """The flow has no published version yet. Publish it first."""
+
+    slug = "not-published"
+
+
+class InputRefused(Invalid):
+    """The input does not match what the flow asks for. No run was started."""
+
+    slug = "input-refused"
+
+
+def start_run(
+    actor: Actor,
+    slug: str,
+    input: Any = None,  # noqa: A002 - the word of the document
+    *,
+    key: str | None = None,
+    limits: Mapping[str, Any] | None = None,
+    tags: Sequence[str] = (),
+    version: int | None = None,
+    source: str = "api",
+) -> Run:
+    """Starts a run of a published version (the newest, or that of number `version`) with `input`, a JSON value that matches the
+    flow's input schema.
+
+    The same `key` gives the same run. `limits` are written as in the document; of the document's and these the lower holds. The
+    run, its first event and the audit row are one transaction; the engine is rung once it has committed. Raises `NotFound`,
+    `Forbidden`, `NotPublished`, `InputRefused` and `Invalid` naming each place, `KeyReused`.
+    """
+    flow = flows_for(actor).filter(slug=slug[:80]).defer("draft").select_related("team").first()
+    if flow is None:
+        raise NotFound(f"flow {slug[:80]!r}")
+    require(actor, Right.START_RUNS, flow)
+    version_id = _version_of(flow, version)
+    document = document_of(version_id)
+    text = _input_text(input, document.input)
+    caps = _lower(document.limits, _given_limits(limits))
+    problems = [*_key_faults(key), *_tag_faults(tags)]
+    if problems:
+        raise Invalid("The run cannot be started.", problems=problems)
+    known = _run_of_key(key, flow, text)
+    if known is not None:
+        return known
+    try:
+        return _insert(actor, flow, version_id, text, key, caps, list(dict.fromkeys(tags)), source)
+    except IntegrityError:
+        known = _run_of_key(key, flow, text)
+        if known is None:
+            raise
+        return known
+
+
+def _insert(
+    actor: Actor,
+    flow: Flow,
+    version_id: Any,
+    text: str,
+    key: str | None,
+    caps: Limits,
+    tags: list[str],
+    source: str,
+) -> Run:
+    with transaction.atomic():
+        run = Run.objects.create(
+            flow=flow,
+            version_id=version_id,
+            input=text,
+            key=key,
+            tags=tags,
+            source=source,
+            started_by=actor.person,
+            started_key=actor.key,
+            seq=1,
+            cap_cost=caps.cost,
+            cap_tokens=caps.tokens,
+            cap_steps=caps.steps,
+            at_limit=caps.at_limit,
+            deadline=Now() + timedelta(seconds=caps.duration.seconds) if caps.duration is not None else None,
+        )
+        data = canonical({"by": actor.name, "source": source})
+        Event.objects.bulk_create([Event(run_id=run.id, seq=1, pass_number=1, type="run.created", data=data)])
+        record_change(actor, "run.start", "run", run.public_id, {"flow": flow.slug, "key": key, "source": source, "tags": tags})
+        announce(run)
+    return run
+
+
+def _version_of(flow: Flow, number: int | None) -> Any:
+    if number is None:
+        if flow.published_id is None:
+            raise NotPublished
+        return flow.published_id
+    versions = FlowVersion.objects.filter(flow=flow, number=number) if 0 < number < 2**31 else FlowVersion.objects.none()
+    found = versions.values_list("id", flat=True).first()
+    if found is None:
+        raise NotFound(f"version {number} of {flow.slug}")
+    return found
+
+
+def _input_text(value: Any, schema: Mapping[str, Any] | None) -> str:
+    """The input as canonical JSON, once it is known to match the schema."""
+    try:
+        value = storable({} if value is None else value)
+        text = canonical(value)
+    except ValueError as error:
+        raise InputRefused(problems=[Fault("input", str(error))]) from None
+    if len(text) > LARGEST_INPUT:
+        mend = f"At most {LARGEST_INPUT:,} fit; give large data by reference."
+        raise InputRefused(problems=[Fault("input", f"has {len(text):,} characters", mend)])
+    problems = input_problems(value, schema)
+    if problems:
+        raise InputRefused(problems=[Fault(problem.path, problem.message, problem.mend) for problem in problems])
+    return text
+
+
+def _given_limits(limits: Mapping[str, Any] | None) -> Limits:
+    try:
+        return Limits.model_validate(dict(limits or {}))
+    except ValidationError as error:
+        problems = [
+            Fault(problem.path, problem.message, problem.mend) for problem in model_problems(error, Limits, {}, ("limits",))
+        ]
+        raise Invalid("The limits cannot be used.", problems=problems) from None
+
+
+def _lower(document: Limits | None, given: Limits) -> Limits:
+    """Of each limit the lower one; what happens at the limit is as given for the run, else as in the document."""
+    own = document or Limits()
+    lower: dict[str, Any] = {}
+    for name in ("cost", "tokens", "steps"):
+        values: list[Decimal | int] = [value for value in (getattr(own, name), getattr(given, name)) if value is not None]
+        lower[name] = min(values) if values else None
+    durations = [each for each in (own.duration, given.duration) if each is not None]
+    lower["duration"] = min(durations, key=lambda each: each.seconds) if durations else None
+    at_limit = given.at_limit if "at_limit" in given.model_fields_set else own.at_limit
+    return Limits.model_construct(**lower, at_limit=at_limit)
+
+
+def _key_faults(key: str | None) -> list[Fault]:
+    if key is None or (0 < len(key) <= LONGEST_KEY and key.isprintable() and key == storable(key)):
+        return []
+    return [Fault("key", "cannot be used", f"Use 1 to {LONGEST_KEY} printable characters.")]
+
+
+def _tag_faults(tags: Sequence[str]) -> list[Fault]:
+    faults = [
+        Fault(f"tags[{index}]", "cannot be used", f"Use 1 to {LONGEST_TAG} printable characters.")
+        for index, tag in enumerate(tags[: MOST_TAGS + 1])
+        if not tag or len(tag) > LONGEST_TAG or not tag.isprintable() or tag != storable(tag)
+    ]
+    if len(tags) > MOST_TAGS:
+        faults.append(Fault("tags", f"has {len(tags)} entries", f"At most {MOST_TAGS} are kept."))
+    return faults
+
+
+def _run_of_key(key: str | None, flow: Flow, text: str) -> Run | None:
+    """The run that this key has started. Raises `KeyReused` where it was another one's."""
+    if key is None:
+        return None
+    known = Run.objects.filter(key=key).first()
+    if known is None:
+        return None
+    if known.flow_id != flow.id or known.input != text:
+        raise KeyReused
+    return known

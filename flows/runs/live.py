@@ -1,0 +1,292 @@
+"""``/ws/live?topics=run:<id>,inbox&after=<seq>``: what happens, as it happens.
+
+A run's topic sends each event after `after` once and in order, then what follows; the text of calls in progress comes beside
+them, from its beginning. ``inbox`` is a doorbell: its data says only that something changed. Frames are JSON: events
+``{topic, seq, data}``, the rest ``{topic, data}``. Rights are checked at subscribe and every few minutes.
+
+Closing codes: 4400 the address is wrong, 4401 not signed in, 4404 a topic that one may not see (any more).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs
+from uuid import UUID
+
+import psycopg
+import redis.asyncio
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from flows.access.actor import Actor
+from flows.access.keys import key_behind
+from flows.access.querysets import runs_for
+from flows.access.refusals import Forbidden
+from flows.access.rights import Right, require_scope
+from flows.execution.doorbells import INBOX, run_group
+from flows.models import Person
+from flows.models.identifiers import UnknownIdentifier, parsed, shown
+from flows.runs.feeds import IN_PROGRESS, EventRow, Feed, feeds
+
+log = logging.getLogger(__name__)
+
+MOST_TOPICS = 20
+RIGHTS_ARE_CHECKED_EVERY = 180.0  # seconds
+MOST_TEXTS = 200  # pieces of text that wait for a slow socket; then the whole text is read anew
+LAYER_PATIENCE = 2.0  # seconds that Redis gets; without it the feed's poll goes on
+INBOX_POLL = 10.0  # seconds
+
+BAD_ADDRESS, NOT_SIGNED_IN, NOT_VISIBLE = 4400, 4401, 4404
+
+
+@dataclass(eq=False)
+class Topic:
+    """One run that a socket watches: how far it has seen, and the text that waits to be sent."""
+
+    name: str
+    run_id: UUID
+    cursor: int
+    feed: Feed
+    watcher: asyncio.Event
+    texts: deque[dict[str, Any]] = field(default_factory=deque)
+    texts_lost: bool = True  # at first, too: the text so far is read from Redis
+    sent: dict[str, int] = field(default_factory=dict)  # how much of each call's text was sent
+
+
+class LiveConsumer(AsyncWebsocketConsumer):
+    """One socket."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.topics: dict[str, Topic] = {}  # by the run's identifier in hexadecimal
+        self.inbox = False
+        self.tasks: list[asyncio.Task[None]] = []
+        self.turn = asyncio.Lock()  # one frame at a time
+        self.redis: redis.asyncio.Redis | None = None
+
+    async def connect(self) -> None:
+        await self.accept()
+        actor = await database_sync_to_async(self.actor)()
+        if actor is None:
+            await self.close(NOT_SIGNED_IN)
+            return
+        try:
+            names, after = self.wanted()
+            runs = {name: parsed("run", name.removeprefix("run:")) for name in names if name != INBOX}
+        except (ValueError, UnknownIdentifier):
+            await self.close(BAD_ADDRESS)
+            return
+        inbox = INBOX in names
+        if not await self.visible(actor, set(runs.values()), inbox):
+            await self.close(NOT_VISIBLE)
+            return
+        # First to the group, then to what was before: nothing can fall between.
+        for name, run_id in runs.items():
+            await self.join(run_group(run_id))
+            feed = feeds().feed(run_id)
+            topic = Topic(name, run_id, after, feed, feed.watch(after))
+            self.topics[run_id.hex] = topic
+            self.start(self.follow(topic))
+            feed.ring()
+        if inbox:
+            self.inbox = True
+            await self.join(INBOX)
+            await self.send_frame({"topic": INBOX, "data": {"type": "changed"}})  # what came since the page was rendered
+            self.start(self.poll_inbox())
+        self.start(self.check_rights(set(runs.values()), inbox))
+
+    async def disconnect(self, code: int) -> None:
+        for task in self.tasks:
+            task.cancel()
+        for topic in self.topics.values():
+            await feeds().leave(topic.feed, topic.watcher)
+            await self.part(run_group(topic.run_id))
+        if self.inbox:
+            await self.part(INBOX)
+        self.topics.clear()
+        if self.redis is not None:
+            await self.redis.aclose()
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """What the browser sends is not listened to."""
+
+    # --- from the channel layer
+
+    async def doorbell(self, message: dict[str, Any]) -> None:
+        if message.get("topic") == INBOX:
+            await self.send_frame({"topic": INBOX, "data": {"type": "changed"}})
+            return
+        topic = self.topics.get(str(message.get("run")))
+        seq = int(message.get("seq") or 0)  # 0: the sender does not know it
+        if topic is not None and (not seq or seq > topic.feed.newest):
+            topic.feed.ring()
+
+    async def text(self, message: dict[str, Any]) -> None:
+        """A piece of the text of a call in progress. `at` says where it begins, in characters of the whole."""
+        topic = self.topics.get(str(message.get("run")))
+        if topic is None:
+            return
+        if len(topic.texts) >= MOST_TEXTS:
+            topic.texts.clear()
+            topic.texts_lost = True
+        elif not topic.texts_lost:
+            topic.texts.append(message)
+        topic.watcher.set()
+
+    # --- what each topic does
+
+    async def follow(self, topic: Topic) -> None:
+        """Sends what is new whenever there is something new."""
+        while True:
+            await topic.watcher.wait()
+            topic.watcher.clear()
+            try:
+                while rows := await topic.feed.after(topic.cursor):
+                    for row in rows:
+                        await self.send_event(topic, row)
+                await self.send_texts(topic)
+            except (psycopg.Error, OSError) as error:
+                log.warning("socket of run %s: %s", topic.run_id, type(error).__name__)
+                await asyncio.sleep(1.0)
+                topic.watcher.set()
+
+    async def send_event(self, topic: Topic, row: EventRow) -> None:
+        seq, type_, path, pass_number, at, data = row
+        head = json.dumps({"type": type_, "path": path, "pass": pass_number, "at": at})
+        body = f'{head[:-1]}, "data": {data or "null"}}}'  # `data` is JSON already
+        frame = f'{{"topic": {json.dumps(topic.name)}, "seq": {seq}, "data": {body}}}'
+        async with self.turn:
+            await self.send(text_data=frame)
+        topic.cursor = seq
+
+    async def send_texts(self, topic: Topic) -> None:
+        if topic.texts_lost:
+            topic.texts_lost = False
+            await self.send_whole_texts(topic)
+        while topic.texts:
+            message = topic.texts.popleft()
+            await self.send_text(topic, str(message["call"]), str(message["path"]), str(message["text"]), int(message["at"]))
+
+    async def send_whole_texts(self, topic: Topic) -> None:
+        """The text so far of each call in progress, from the key that the engine keeps while it streams."""
+        calls = await feeds().reader.rows(IN_PROGRESS, topic.run_id)
+        if not calls:
+            return
+        try:
+            texts = await asyncio.wait_for(self.client().mget([f"text:{call.hex}" for call, _ in calls]), LAYER_PATIENCE)
+        except (redis.RedisError, OSError, TimeoutError):
+            return
+        for (call, path), text in zip(calls, texts, strict=True):
+            if text:
+                await self.send_text(topic, shown("call", call), path, str(text), 0)
+
+    async def send_text(self, topic: Topic, call: str, path: str, text: str, at: int) -> None:
+        """Sends the part of `text` that was not sent yet; a piece that does not follow on makes the whole be read again."""
+        sent = topic.sent.get(call, 0)
+        if at > sent:
+            topic.texts_lost = True
+            topic.watcher.set()
+            return
+        fresh = text[sent - at :]
+        if not fresh:
+            return
+        topic.sent[call] = sent + len(fresh)
+        await self.send_frame(
+            {"topic": topic.name, "data": {"type": "text", "path": path, "call": call, "text": fresh, "at": sent}}
+        )
+
+    async def poll_inbox(self) -> None:
+        """Rings now and then by itself, since a doorbell may be lost."""
+        while True:
+            await asyncio.sleep(INBOX_POLL)
+            await self.send_frame({"topic": INBOX, "data": {"type": "changed"}})
+
+    async def check_rights(self, runs: set[UUID], inbox: bool) -> None:
+        while True:
+            await asyncio.sleep(RIGHTS_ARE_CHECKED_EVERY)
+            actor = await database_sync_to_async(self.actor)()
+            if actor is None:
+                await self.close(NOT_SIGNED_IN)
+            elif not await self.visible(actor, runs, inbox):
+                await self.close(NOT_VISIBLE)
+
+    # --- who and what
+
+    def wanted(self) -> tuple[list[str], int]:
+        """The topics and the number of the last event that the browser has. Raises ValueError."""
+        query = parse_qs(self.scope["query_string"].decode("utf-8", "replace"))
+        names = [name for name in ",".join(query.get("topics", [])).split(",") if name]
+        after = int(query.get("after", ["0"])[0])
+        if not names or len(names) > MOST_TOPICS or not 0 <= after < 2**31:
+            raise ValueError("topics and after")
+        if any(name != INBOX and not name.startswith("run:") for name in names):
+            raise ValueError("topics")
+        return list(dict.fromkeys(names)), after
+
+    def actor(self) -> Actor | None:
+        """Who this is, as the database knows them now; None where they are nobody any more."""
+        for name, value in self.scope.get("headers", []):
+            if name.lower() == b"authorization":
+                scheme, _, secret = value.decode("latin-1").partition(" ")
+                key = key_behind(secret.strip()) if scheme.lower() == "bearer" else None
+                return Actor(person=key.person, key=key, door="api") if key is not None else None
+        user = self.scope.get("user")
+        if user is None or not user.is_authenticated:
+            return None
+        person = Person.objects.filter(id=user.pk, is_active=True).first()
+        return Actor(person=person) if person is not None else None
+
+    async def visible(self, actor: Actor, runs: set[UUID], inbox: bool) -> bool:
+        return await database_sync_to_async(_visible)(actor, runs, inbox)
+
+    # --- plumbing
+
+    def start(self, work: Any) -> None:
+        self.tasks.append(asyncio.create_task(work))
+
+    async def send_frame(self, frame: dict[str, Any]) -> None:
+        async with self.turn:
+            await self.send(text_data=json.dumps(frame))
+
+    async def join(self, group: str) -> None:
+        try:
+            await asyncio.wait_for(self.channel_layer.group_add(group, self.channel_name), LAYER_PATIENCE)
+        except Exception as error:  # noqa: BLE001 - whatever Redis does, the poll goes on
+            log.info("no doorbells for a socket: %s", type(error).__name__)
+
+    async def part(self, group: str) -> None:
+        try:
+            await asyncio.wait_for(self.channel_layer.group_discard(group, self.channel_name), LAYER_PATIENCE)
+        except Exception:  # noqa: BLE001
+            log.debug("a socket could not leave its group")
+
+    def client(self) -> redis.asyncio.Redis:
+        if self.redis is None:
+            never = Retry(NoBackoff(), 0)  # redis-py's own default tries for seconds
+            self.redis = redis.asyncio.Redis.from_url(
+                settings.REDIS_ADDRESS,
+                decode_responses=True,
+                socket_timeout=LAYER_PATIENCE,
+                socket_connect_timeout=1.0,
+                retry=never,
+            )
+        return self.redis
+
+
+def _visible(actor: Actor, runs: set[UUID], inbox: bool) -> bool:
+    try:
+        if runs:
+            require_scope(actor, Right.SEE_RUNS)
+        if inbox:
+            require_scope(actor, Right.SEE_REQUESTS)
+    except Forbidden:
+        return False
+    return runs_for(actor).filter(id__in=runs).count() == len(runs)

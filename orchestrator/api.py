@@ -1,0 +1,32 @@
+"""The REST API under /api/v1: each door brings its routes."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from ninja import NinjaAPI
+
+from approvals.api import router as approvals
+from flows.access.refusals import NotFound
+from flows.api.auth import DOORS
+from flows.api.costs import router as costs
+from flows.api.flows import router as flows
+from flows.api.problems import answer_with_problems, refused
+from flows.api.runs import router as runs
+
+api = NinjaAPI(
+    title="Orchestrator",
+    version="1",
+    description="Flows, runs, approvals and costs. Errors are problem documents (RFC 9457), money is text, times are RFC 3339.",
+    urls_namespace="api",
+    docs_url=None,
+    openapi_url="/openapi.json",
+    auth=DOORS,
+)
+answer_with_problems(api)
+for router in (flows, runs, approvals, costs):
+    api.add_router("", router)
+
+
+def unknown_address(request: HttpRequest, rest: str = "") -> HttpResponse:
+    """What an address of the API answers that it does not have."""
+    return refused(NotFound(f"address {request.path[:200]}"))

@@ -1,0 +1,200 @@
+"""Flows as files, and runs from the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models.functions import Now
+
+from flows.access.refusals import NotFound
+from flows.builder.actions.export_flow import export_flow
+from flows.builder.actions.import_flow import import_flow
+from flows.builder.reads import flow_named
+from flows.engine.document import document_schema, parse_document
+from flows.engine.graph import compile_flow
+from flows.engine.kinds import Catalogue
+from flows.engine.states import TERMINAL_STATES
+from flows.models import Request, Run, Worker
+from flows.runs.actions.start_run import start_run
+from flows.runs.documents import document_of
+from flows.steps import known_kinds
+from orchestrator.catalogue import tool_kinds
+from orchestrator.catalogue_document import parse_catalogue
+from orchestrator.management.speaking import CLI, actor_named, document_lines, spoken_refusals
+
+NO_ENGINE = (
+    "No engine is running, so nothing would drive the run. Start one in another terminal, with `make run` or "
+    "`python manage.py up`, and try again; without --wait the run is queued until one starts."
+)
+
+
+class Command(BaseCommand):
+    help = "Import, export, validate and run flows."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="import|export|validate|run|schema")
+        each = verbs.add_parser("import", help="make a file the draft of a flow")
+        each.add_argument("file", type=Path)
+        each.add_argument("--publish", action="store_true", help="and publish it")
+        each.add_argument("--slug", help="the flow's name in addresses; the file's name by default")
+        each = verbs.add_parser("export", help="write a flow's document to the standard output")
+        each.add_argument("slug")
+        each.add_argument("--version", type=int, dest="number", help="number of a version; the draft by default")
+        each = verbs.add_parser("validate", help="check a file; needs no server")
+        each.add_argument("file", type=Path)
+        each.add_argument("--catalogue", type=Path, help="a catalogue document; without it unknown routes and tools are warnings")
+        each = verbs.add_parser("run", help="start a run")
+        each.add_argument("slug")
+        each.add_argument(
+            "--input",
+            default="{}",
+            help="JSON, or @FILE: a file with a JSON object; any other text becomes the one required text field of a flow "
+            "whose input schema says contentMediaType: text/plain",
+        )
+        each.add_argument("--wait", action="store_true", help="until the run has ended; prints its output")
+        each.add_argument("--timeout", type=float, default=600.0, help="seconds that --wait waits (600)")
+        each.add_argument("--key", help="the same key starts the same run")
+        each.add_argument("--as", dest="username", help="the person that starts it")
+        verbs.add_parser("schema", help="print the JSON Schema of the flow document")
+
+    def handle(self, *args: Any, verb: str, **options: Any) -> None:
+        getattr(self, f"do_{verb}")(**options)
+
+    def do_import(self, file: Path, publish: bool, slug: str | None, **options: Any) -> None:
+        name = slug or re.sub(r"[^a-z0-9_-]+", "-", file.stem.lower()).strip("-_")
+        with spoken_refusals(str(file)):
+            flow, version = import_flow(CLI, name, _text(file), publish=publish)
+        done = f"published as version {version.number}" if version is not None else f"saved as draft, revision {flow.revision}"
+        self.stdout.write(f"{flow.slug}: {done}")
+
+    def do_export(self, slug: str, number: int | None, **options: Any) -> None:
+        with spoken_refusals():
+            self.stdout.write(export_flow(CLI, slug, version=number), ending="")
+
+    def do_validate(self, file: Path, catalogue: Path | None, **options: Any) -> None:
+        known = None
+        if catalogue is not None:
+            with spoken_refusals(str(catalogue)):
+                known = _catalogue(_text(catalogue))
+        with spoken_refusals(str(file)):
+            compiled = compile_flow(parse_document(_text(file)), known_kinds(), known, lenient=known is None)
+        for line in document_lines(str(file), compiled.warnings):
+            self.stderr.write(f"warning: {line}")
+        self.stdout.write(f"{file}: valid")
+
+    def do_schema(self, **options: Any) -> None:
+        self.stdout.write(json.dumps(document_schema(known_kinds()), indent=2))
+
+    def do_run(
+        self,
+        slug: str,
+        input: str,  # noqa: A002 - the option's name
+        wait: bool,
+        timeout: float,
+        key: str | None,
+        username: str | None,
+        **options: Any,
+    ) -> None:
+        actor = actor_named(username)
+        if wait and not engine_beats():
+            raise CommandError(NO_ENGINE)
+        with spoken_refusals():
+            value = self.input_value(slug, input)
+            run = start_run(actor, slug, value, key=key, source="cli")
+        self.stderr.write(f"{run.public_id} (#{run.number}) of {slug}: {run.status}")
+        if not wait:
+            self.stdout.write(run.public_id)
+            return
+        run = self.wait_for(run, timeout)
+        if run.output is not None:
+            self.stdout.write(json.dumps(json.loads(run.output), indent=2, ensure_ascii=False))
+        if run.status != "succeeded":
+            raise CommandError(f"The run ended: {run.status}{_why(run)}")
+
+    def wait_for(self, run: Run, timeout: float) -> Run:
+        """The run once it has ended; says aloud each state on the way."""
+        until, shown, pause = time.monotonic() + timeout, run.status, 0.02
+        while run.status not in TERMINAL_STATES:
+            if time.monotonic() > until:
+                raise CommandError(f"The run has not ended within {timeout:g} s: {run.status}. It goes on without this command.")
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.5)
+            run = Run.objects.get(id=run.id)
+            if run.status != shown:
+                shown = run.status
+                self.stderr.write(f"{run.public_id}: {shown}{_asked(run)}")
+            if pause == 0.5 and not engine_beats():
+                raise CommandError(f"The run is {run.status}, and no engine is running any more. {NO_ENGINE}")
+        return run
+
+    def input_value(self, slug: str, given: str) -> Any:
+        """The input behind ``--input``: JSON, or a file's JSON object, or a file's text for a flow that takes one text."""
+        text, place = (_text(Path(given[1:])), given[1:]) if given.startswith("@") else (given, "--input")
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            fault = str(error)
+        else:
+            if isinstance(value, dict) or not given.startswith("@"):
+                return value
+            fault = "it is no JSON object"
+        field = _text_field(slug) if given.startswith("@") else None
+        if field is None:
+            raise CommandError(f"{place}: not usable as input: {fault}")
+        return {field: text}
+
+
+def engine_beats() -> bool:
+    """Whether some engine has shown within a lease that it is alive, by the database's clock."""
+    return Worker.objects.filter(draining=False, beat__gt=Now() - timedelta(seconds=settings.LEASE)).exists()
+
+
+def _text_field(slug: str) -> str | None:
+    """The one required text field of the flow's input that takes plain text."""
+    flow = flow_named(CLI, slug)
+    if flow.published_id is None:
+        raise NotFound(f"published version of {slug}")
+    schema = document_of(flow.published_id).input or {}
+    required, fields = schema.get("required") or [], schema.get("properties") or {}
+    if len(required) != 1:
+        return None
+    field = fields.get(required[0])
+    if not isinstance(field, dict) or field.get("type") != "string" or field.get("contentMediaType") != "text/plain":
+        return None
+    return str(required[0])
+
+
+def _catalogue(text: str) -> Catalogue:
+    """The names in a catalogue document. Raises `DocumentError`."""
+    document = parse_catalogue(text, {kind.slug: kind for kind in tool_kinds()})
+    tools = {slug: dict(tool.arguments) or None for slug, tool in document.tools.items()}
+    return Catalogue(frozenset(document.routes), frozenset(document.models), tools)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{file}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{file}: is not UTF-8 text (byte {error.start})") from None
+
+
+def _asked(run: Run) -> str:
+    titles = Request.objects.filter(run=run, state="pending").values_list("title", flat=True)
+    return f" – {', '.join(titles)}" if run.status == "waiting_approval" and titles else ""
+
+
+def _why(run: Run) -> str:
+    error = json.loads(run.error) if run.error else {}
+    parts = [run.reason, f"{error.get('step')}: {error.get('message')}" if error else ""]
+    told = "; ".join(part for part in parts if part)
+    return f" ({told})" if told else ""

@@ -1,0 +1,49 @@
+"""How the commands speak: who acts in them, and refusals as lines that name file, place and reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from django.core.management.base import CommandError
+
+from flows.access.actor import Actor, system
+from flows.access.refusals import Refusal
+from flows.engine.problems import DocumentError
+from flows.models import Person
+
+CLI = system("command line", door="cli")
+"""Whoever may run commands on this machine may do everything."""
+
+
+def actor_named(username: str | None) -> Actor:
+    """The person of this name acting by command, or, without a name, the machine's own administrator."""
+    return CLI if username is None else Actor(person=person_named(username), door="cli")
+
+
+def person_named(username: str) -> Person:
+    person = Person.objects.filter(username=username).first()
+    if person is None:
+        raise CommandError(f"There is no person {username!r}. Add one: python manage.py person create {username} --role viewer")
+    return person
+
+
+@contextmanager
+def spoken_refusals(about: str = "") -> Iterator[None]:
+    """Refusals inside the block end the command with exit code 1 and one line a problem, each beginning with `about`."""
+    try:
+        yield
+    except Refusal as refusal:
+        lines = [_line(about, fault.place, fault.message, fault.mend) for fault in refusal.problems]
+        raise CommandError("\n".join(lines or [_line(about, "", refusal.message, "")])) from None
+    except DocumentError as error:
+        raise CommandError("\n".join(document_lines(about, error.problems))) from None
+
+
+def document_lines(about: str, problems: Iterable[object]) -> list[str]:
+    return [f"{about}: {problem}" if about else str(problem) for problem in problems]
+
+
+def _line(about: str, place: str, message: str, mend: str) -> str:
+    text = ": ".join(part for part in (about, place, message) if part)
+    return f"{text}. {mend}" if mend else text

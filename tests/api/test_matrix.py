@@ -1,0 +1,109 @@
+"""Every address of the API, as nobody, with a key that is for nothing of the kind, and as somebody who may not see the object.
+
+The addresses come from the OpenAPI document, so a new one is covered as soon as it exists.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from flows.models import AuditRow, Event, Run
+from orchestrator.api import api
+from tests.makers import make_flow, make_key, make_person, make_request, make_run, make_team
+
+pytestmark = pytest.mark.django_db
+
+BODIES = {
+    "/flows/{slug}/runs": {"input": {"name": "Ann"}},
+    "/runs/{run_id}/deliveries": {"event": "order.paid"},
+    "/approvals/{request_id}/decisions": {"outcome": "approve", "revision": 1},
+}
+CLOSEST = {"flows": "runs:read", "runs": "flows:read", "approvals": "runs:write", "costs": "approvals:write"}
+
+
+def operations() -> list[tuple[str, str]]:
+    paths = api.get_openapi_schema(path_prefix="")["paths"]
+    return [(method.upper(), path) for path, methods in paths.items() for method in methods]
+
+
+def call(method: str, path: str, secret: str | None, names: dict[str, str]) -> Any:
+    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+    body = json.dumps(BODIES[path]) if path in BODIES else ""
+    return Client().generic(method, "/api/v1" + path.format(**names), body, content_type="application/json", headers=headers)
+
+
+@pytest.fixture
+def names() -> dict[str, str]:
+    flow = make_flow("hidden", team=make_team("theirs"))
+    run = make_run(flow, status="waiting_approval")
+    request = make_request(run, terms={"approvers": {}})
+    return {"slug": flow.slug, "run_id": run.public_id, "request_id": request.public_id}
+
+
+def unchanged() -> bool:
+    return Run.objects.get().status == "waiting_approval" and Event.objects.count() == 1 and not AuditRow.objects.exists()
+
+
+@pytest.mark.parametrize(("method", "path"), operations())
+def test_nobody_gets_401(method: str, path: str, names: dict[str, str]) -> None:
+    for secret in (None, "ork_nonsense"):
+        response = call(method, path, secret, names)
+        assert response.status_code == 401
+        assert response["Content-Type"] == "application/problem+json"
+        assert response["WWW-Authenticate"] == "Bearer"
+    assert unchanged()
+
+
+@pytest.mark.parametrize(("method", "path"), operations())
+def test_a_key_for_something_else_gets_403(method: str, path: str, names: dict[str, str]) -> None:
+    subject = "runs" if path == "/flows/{slug}/runs" else path.split("/")[1]
+    _, secret = make_key(make_person("owner"), CLOSEST[subject])
+
+    response = call(method, path, secret, names)
+
+    assert response.status_code == 403
+    assert response.json()["right"]
+    assert "scope" in response.json()["detail"]
+    assert unchanged()
+
+
+@pytest.mark.parametrize(("method", "path"), [each for each in operations() if "{" in each[1]])
+def test_what_one_may_not_see_gets_404(method: str, path: str, names: dict[str, str]) -> None:
+    person = make_person("operator", "approver", "builder", team=make_team("ours"))
+    _, secret = make_key(person, "admin")
+
+    response = call(method, path, secret, names)
+
+    if (method, path) == ("PUT", "/flows/{slug}"):  # the body is no document; the flow's name is not told either way
+        assert response.status_code in (404, 409, 422)
+    else:
+        assert response.status_code == 404, response.content
+    assert unchanged()
+
+
+@pytest.mark.parametrize(("method", "path"), [each for each in operations() if each[0] != "GET"])
+def test_a_viewer_gets_403_that_names_the_right(method: str, path: str, names: dict[str, str]) -> None:
+    _, secret = make_key(make_person("viewer"), "admin")
+
+    response = call(method, path, secret, names)
+
+    assert response.status_code == 403
+    assert response.json()["right"] in {
+        "flows.edit",
+        "flows.publish",
+        "runs.start",
+        "runs.control",
+        "requests.decide",
+    }
+    assert unchanged()
+
+
+def test_the_document_of_the_api_names_the_types() -> None:
+    schema = Client().get("/api/v1/openapi.json").json()
+
+    assert {"RunDetail", "EventShape", "RequestShape", "CallDetail", "ProblemDocument"} <= set(schema["components"]["schemas"])
+    assert {"bearer", "apiKey"} & {each.get("scheme", each["type"]) for each in schema["components"]["securitySchemes"].values()}

@@ -1,0 +1,110 @@
+"""Plain factories of rows, to be called in the test that needs them. Names are made up where the test does not care."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+from flows.access.actor import Actor
+from flows.access.keys import digest_of, new_secret
+from flows.engine.canonical import canonical, sha256_of
+from flows.models import ApiKey, Event, Flow, FlowVersion, Membership, Person, Request, Run, Team
+
+_number = itertools.count(1)
+
+DOCUMENT = """\
+orchestrator: 1
+name: Greeting
+input:
+  type: object
+  required: [name]
+  properties:
+    name: {type: string}
+    times: {type: integer, minimum: 1}
+limits: {cost: 1.00, steps: 10, at_limit: stop}
+steps:
+  greet:
+    kind: set
+    with:
+      values: {text: "Hello {{ input.name }}"}
+edges:
+  - start -> greet
+output: {text: "{{ steps.greet.output.text }}"}
+"""
+
+
+def make_team(slug: str | None = None) -> Team:
+    slug = slug or f"team-{next(_number)}"
+    return Team.objects.get_or_create(slug=slug, defaults={"name": slug})[0]
+
+
+def make_person(*roles: str, username: str | None = None, team: Team | None = None) -> Person:
+    """A person who holds these roles, in `team` or everywhere."""
+    person = Person.objects.create_person(username or f"person-{next(_number)}", "correct horse battery")
+    for role in roles:
+        Membership.objects.create(person=person, role=role, team=team)
+    return person
+
+
+def make_actor(*roles: str, username: str | None = None, team: Team | None = None, door: str = "page") -> Actor:
+    return Actor(person=make_person(*roles, username=username, team=team), door=door)
+
+
+def make_key(person: Person, *scopes: str, **fields: Any) -> tuple[ApiKey, str]:
+    secret = new_secret()
+    key = ApiKey.objects.create(person=person, digest=digest_of(secret), hint=secret[:12], scopes=list(scopes), **fields)
+    return key, secret
+
+
+def make_flow(slug: str | None = None, *, document: str = DOCUMENT, team: Team | None = None, published: bool = True) -> Flow:
+    slug = slug or f"flow-{next(_number)}"
+    flow = Flow.objects.create(slug=slug, name=slug, draft=document, team=team)
+    if published:
+        flow.published = FlowVersion.objects.create(flow=flow, number=1, document=document, hash="0" * 64)
+        flow.save()
+    return flow
+
+
+def make_run(flow: Flow | None = None, *, status: str = "queued", events: int = 1, **fields: Any) -> Run:
+    """A run with events 1 … `events`."""
+    flow = flow or make_flow()
+    if status in ("succeeded", "failed", "cancelled", "budget_stopped"):
+        from django.utils import timezone
+
+        fields.setdefault("ended_at", timezone.now())
+    run = Run.objects.create(flow=flow, version=flow.published, input=fields.pop("input", "{}"), status=status, seq=0, **fields)
+    add_events(run, events)
+    return run
+
+
+def add_events(run: Run, count: int = 1, type: str = "step.done") -> None:
+    for _ in range(count):
+        run.seq += 1
+        kind = "run.created" if run.seq == 1 else type
+        Event.objects.create(run_id=run.id, seq=run.seq, pass_number=run.pass_number, type=kind, data=json.dumps({"n": run.seq}))
+    Run.objects.filter(id=run.id).update(seq=run.seq)
+
+
+def make_request(run: Run | None = None, *, payload: Any = None, state: str = "pending", **fields: Any) -> Request:
+    """An open approval of a parked run: refund 420, the amount may be edited, finance decides."""
+    run = run or make_run(status="waiting_approval")
+    payload = {"amount": 420, "reason": "double"} if payload is None else payload
+    terms = {
+        "outcomes": {"approve": "approve", "reject": "reject", "revise": "changes"},
+        "approvers": {"teams": ["finance"]},
+        "quorum": 1,
+        "editable": ["amount"],
+        "at_deadline": "reject",
+    } | fields.pop("terms", {})
+    return Request.objects.create(
+        run=run,
+        path=fields.pop("path", f"approve_{next(_number)}"),
+        kind="approval",
+        state=state,
+        title="Refund 420",
+        terms=terms,
+        payload=canonical(payload),
+        payload_hash=sha256_of(payload),
+        **fields,
+    )
