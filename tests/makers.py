@@ -78,11 +78,11 @@ def make_run(flow: Flow | None = None, *, status: str = "queued", events: int = 
     return run
 
 
-def add_events(run: Run, count: int = 1, type: str = "step.done") -> None:
+def add_events(run: Run, count: int = 1, kind: str = "step.done") -> None:
     for _ in range(count):
         run.seq += 1
-        kind = "run.created" if run.seq == 1 else type
-        Event.objects.create(run_id=run.id, seq=run.seq, pass_number=run.pass_number, type=kind, data=json.dumps({"n": run.seq}))
+        name = "run.created" if run.seq == 1 else kind
+        Event.objects.create(run_id=run.id, seq=run.seq, pass_number=run.pass_number, type=name, data=json.dumps({"n": run.seq}))
     Run.objects.filter(id=run.id).update(seq=run.seq)
 
 

@@ -82,7 +82,7 @@ def _raise_here(name: str) -> tuple[int, int]:
 
 
 def _redis() -> redis.Redis:
-    global _client  # noqa: PLW0603 - one a process
+    global _client
     if _client is None:
         never = Retry(NoBackoff(), 0)  # redis-py's own default tries for seconds
         _client = redis.Redis.from_url(settings.REDIS_ADDRESS, socket_timeout=1.0, socket_connect_timeout=1.0, retry=never)

@@ -29,19 +29,19 @@ RETURNING r.id, r.number, r.flow_id, r.version_id, r.epoch, r.pass, r.seq, r.sig
     r.deadline <= clock_timestamp() AS overdue
 """
 
-CLAIM_QUEUED: Final = f"""
+CLAIM_QUEUED: Final = """
 WITH found AS MATERIALIZED (
     SELECT id, epoch FROM flows_run WHERE status = 'queued' AND owner IS NULL AND open_calls = 0
     ORDER BY id LIMIT %(most)s FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE flows_run r SET status = 'running', owner = %(me)s, epoch = r.epoch + 1, claims = r.claims + 1, seq = r.seq + 1,
         started_at = coalesce(r.started_at, clock_timestamp()), reason = '', wake_at = NULL, record = 0
-    FROM found WHERE r.id = found.id {_RETURNING}
+    FROM found WHERE r.id = found.id {returning}
 ), event AS (
     INSERT INTO flows_event (run_id, seq, pass, type, path, at, data)
     SELECT id, seq, pass, CASE WHEN epoch = 1 THEN 'run.started' ELSE 'run.continued' END, '', clock_timestamp(), NULL FROM claimed
-) {_CLAIMED}
-"""
+) {claimed}
+""".replace("{returning}", _RETURNING).replace("{claimed}", _CLAIMED)
 
 LOCK_ABANDONED: Final = """
 SELECT r.id FROM flows_run r LEFT JOIN flows_worker w ON w.id = r.owner
@@ -52,7 +52,7 @@ WHERE (r.status = 'running' AND r.owner IS NOT NULL AND r.owner <> %(me)s
 ORDER BY r.id LIMIT %(most)s FOR UPDATE OF r SKIP LOCKED
 """
 
-RECLAIM: Final = f"""
+RECLAIM: Final = """
 WITH lost AS (
     UPDATE flows_call c SET status = 'unknown', settled = c.reserved, usage_source = 'estimated', ended_at = clock_timestamp(),
         error_class = 'unknown_outcome', error_message = 'The worker died before the outcome was recorded.'
@@ -65,13 +65,13 @@ WITH lost AS (
         reserved = r.reserved - coalesce(s.reserved, 0), spent = r.spent + coalesce(s.reserved, 0),
         reserved_tokens = r.reserved_tokens - coalesce(s.tokens, 0), spent_tokens = r.spent_tokens + coalesce(s.tokens, 0),
         open_calls = r.open_calls - coalesce(s.n, 0), reason = '', wake_at = NULL, record = 0
-    FROM unnest(%(runs)s::uuid[]) AS x(id) LEFT JOIN sums s ON s.run_id = x.id WHERE r.id = x.id {_RETURNING}
+    FROM unnest(%(runs)s::uuid[]) AS x(id) LEFT JOIN sums s ON s.run_id = x.id WHERE r.id = x.id {returning}
 ), event AS (
     INSERT INTO flows_event (run_id, seq, pass, type, path, at, data)
     SELECT c.id, c.seq, c.pass, 'run.reclaimed', '', clock_timestamp(), json_build_object('calls', coalesce(s.n, 0))::text
     FROM claimed c LEFT JOIN sums s ON s.run_id = c.id
-) {_CLAIMED}
-"""
+) {claimed}
+""".replace("{returning}", _RETURNING).replace("{claimed}", _CLAIMED)
 
 # Rows inside a container that has finished tell nothing that its own row does not.
 ATTEMPTS: Final = """
@@ -203,7 +203,9 @@ async def claim_queued(connection: AsyncConnection[Any], me: UUID, most: int) ->
     return await _claimed(connection, CLAIM_QUEUED, {"me": me, "most": most})
 
 
-async def reclaim(connection: AsyncConnection[Any], me: UUID, most: int, lease: float, driven: Iterable[UUID]) -> list[ClaimedRun]:
+async def reclaim(
+    connection: AsyncConnection[Any], me: UUID, most: int, lease: float, driven: Iterable[UUID]
+) -> list[ClaimedRun]:
     """Up to `most` runs whose owner's lease has run out, or that are ours without being driven (`driven` are those that are)."""
     async with connection.transaction():
         arguments = {"me": me, "most": most, "lease": lease, "driven": list(driven)}

@@ -109,7 +109,20 @@ class Past:
 class StepContext:
     """One attempt of one step."""
 
-    __slots__ = ("_begin", "_driver", "_started", "attempt", "calls", "names", "node", "open_call", "past", "path", "rendered", "services")
+    __slots__ = (
+        "_begin",
+        "_driver",
+        "_started",
+        "attempt",
+        "calls",
+        "names",
+        "node",
+        "open_call",
+        "past",
+        "path",
+        "rendered",
+        "services",
+    )
 
     def __init__(self, driver: Any, begin: Begin, past: Past, services: Any) -> None:
         self._driver = driver
@@ -161,7 +174,7 @@ class StepContext:
         self.calls += 1
         call = await self._driver.begin_call(self, intent, self.calls)
         self.open_call = call
-        return call  # type: ignore[no-any-return]
+        return call
 
     def settle(self, call: OpenCall, settlement: Settlement, *, last: bool = True) -> None:
         """Reports what became of the call. It is written together with what follows: the step's result, or, with `last` false,
@@ -171,7 +184,7 @@ class StepContext:
 
     def on_text(self, call: OpenCall) -> Callable[[str], None]:
         """Where a model's text goes while it is being written: to the pages that watch, never to the database."""
-        return self._driver.text_sink(self.path, call.id)  # type: ignore[no-any-return]
+        return self._driver.text_sink(self.path, call.id)
 
 
 class WorkKind(Kind):

@@ -42,7 +42,7 @@ def inbox_changed() -> None:
 
 
 def _send(group: str, message: dict[str, Any]) -> None:
-    global _waiting  # noqa: PLW0603 - one a process
+    global _waiting
     with _lock:
         if _waiting >= MOST_WAITING:
             return
@@ -66,7 +66,7 @@ async def _deliver(group: str, message: dict[str, Any]) -> None:
 
 
 def _done() -> None:
-    global _waiting  # noqa: PLW0603 - one a process
+    global _waiting
     with _lock:
         _waiting -= 1
 

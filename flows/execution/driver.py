@@ -435,7 +435,9 @@ class Driver:
             try:
                 output = dump(end.output)
             except Failure as failure:
-                return self._ended(End("failed", failure.slug, error={"step": "output", "class": failure.slug, "message": failure.message}))
+                return self._ended(
+                    End("failed", failure.slug, error={"step": "output", "class": failure.slug, "message": failure.message})
+                )
         return {
             "op": "fate",
             "event": "run.ended",
@@ -495,16 +497,16 @@ class Driver:
         if seconds is not None and seconds < SHORT_WAIT:
             self._set_timer(seconds)
             return
-        statuses = {
-            "waiting_approval" if task.node.kind.slug == "approval" else task.status for task in planner.held.values()
-        }
+        statuses = {"waiting_approval" if task.node.kind.slug == "approval" else task.status for task in planner.held.values()}
         status = next(name for name in ("waiting_approval", "retrying", "waiting") if name in statuses)
         path = next(iter(planner.held))
         op: Op = {"op": "fate", "event": "run.parked", "next": status, "reason": path[:60], "wake": seconds}
         op["data"] = orjson.dumps({"status": status, "paths": list(planner.held)[:20]}).decode()
         self._ops.append(op)
 
-    def _heard(self, record: JournalRecord, begins: list[tuple[Op, asyncio.Future[None]]], verdict: Verdict | BaseException) -> None:
+    def _heard(
+        self, record: JournalRecord, begins: list[tuple[Op, asyncio.Future[None]]], verdict: Verdict | BaseException
+    ) -> None:
         """The record has its verdict: the calls that may begin begin; the run goes on, rests or is let go."""
         self._outstanding = False
         if self._dropped:
@@ -618,7 +620,7 @@ class Driver:
                 answer = Answer(request.state, request.outcome, load(request.answer), request.comment, request.by)
                 kind = task.node.kind
                 if isinstance(kind, WorkKind):
-                    self._finish_wait(request.path, lambda kind=kind, task=task, answer=answer: kind.on_answer(task.node.settings, answer))
+                    self._finish_wait(request.path, kind.on_answer, task.node.settings, answer)
 
     def _match_deliveries(self) -> None:
         for path, task in list(self.planner.held.items()):
@@ -631,12 +633,12 @@ class Driver:
             if name is not None and found is not None:
                 self._deliveries.remove(found)
                 self._takes.append({"id": found[0], "path": path})
-                self._finish_wait(path, lambda kind=kind, task=task, text=found[2]: kind.on_event(task.node.settings, load(text)))
+                self._finish_wait(path, kind.on_event, task.node.settings, load(found[2]))
 
-    def _finish_wait(self, path: str, result: Callable[[], Done]) -> None:
+    def _finish_wait(self, path: str, result: Callable[..., Done], *given: Any) -> None:
         self._timers.pop(path, None)
         try:
-            self.planner.succeed(path, result())
+            self.planner.succeed(path, result(*given))
         except Failure as failure:
             self.planner.fail(path, failure, repeatable=False)
 
@@ -663,8 +665,7 @@ class Driver:
                 if task.status == "retrying":
                     self.planner.resume(path)
                 elif isinstance(task.node.kind, WorkKind):
-                    kind = task.node.kind
-                    self._finish_wait(path, lambda kind=kind, task=task: kind.on_time(task.node.settings))
+                    self._finish_wait(path, task.node.kind.on_time, task.node.settings)
 
     def _time_out(self) -> None:
         self.planner.stop("failed", "timed_out")
@@ -681,7 +682,7 @@ class Driver:
             self._schedule()
 
     def _break_off(self) -> None:
-        for op, future in self._refused:
+        for _, future in self._refused:
             if not future.done():
                 future.cancel()
         self._refused = []

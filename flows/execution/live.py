@@ -114,7 +114,7 @@ class Live:
     async def _watched(self) -> set[str]:
         """The runs to whose group some process listens."""
         names = await self._redis.pubsub_channels("*__group__run.*")
-        return {name.decode().rpartition("run.")[2] for name in names}
+        return {(name if isinstance(name, str) else name.decode()).rpartition("run.")[2] for name in names}
 
     async def _keep(self, texts: dict[UUID, tuple[UUID, str, list[str]]]) -> None:
         async with self._redis.pipeline(transaction=False) as pipeline:

@@ -287,7 +287,8 @@ class Engine:
     async def _tell_news(self, connection: AsyncConnection[Any]) -> None:
         """Has the drivers look whose runs somebody else has changed."""
         cursor = await connection.execute(
-            "SELECT id, signals, cancel_requested FROM flows_run WHERE owner = %s AND (signals > 0 OR cancel_requested)", (self.id,)
+            "SELECT id, signals, cancel_requested FROM flows_run WHERE owner = %s AND (signals > 0 OR cancel_requested)",
+            (self.id,),
         )
         for run, signals, cancel in await cursor.fetchall():
             driver = self.drivers.get(run)
@@ -304,7 +305,9 @@ class Engine:
                 driver.start(journals.get(run.id))
             except (psycopg.Error, OSError):
                 raise
-            except Exception:  # the worker's edge: a run that cannot even be taken up is counted by its claims, and fails after three
+            except (
+                Exception
+            ):  # the worker's edge: a run that cannot even be taken up is counted by its claims, and fails after three
                 log.exception("run %s could not be taken up", run.id)
                 continue
             self.drivers[run.id] = driver

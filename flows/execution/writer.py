@@ -17,6 +17,7 @@ import orjson
 import psycopg
 from psycopg import AsyncConnection
 
+from flows.execution.faultpoints import faultpoint
 from flows.execution.journal import ACCEPTED, ASK, COMMITTED, TAKE, WITHDRAW, WRITE, Record, Verdict
 
 log = logging.getLogger(__name__)
@@ -90,13 +91,18 @@ class Writer:
         back_off = 0.05
         while batch:
             try:
+                faultpoint("journal.before_commit")
                 verdicts = await self._commit([record for record, _ in batch])
+                faultpoint("journal.after_commit")
             except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.QueryCanceled) as error:
                 log.warning("journal: %s; the batch is tried again", str(error).splitlines()[0])
                 await asyncio.sleep(back_off)
                 back_off = min(back_off * 2, 2.0)
             except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
-                log.warning("journal: connection lost (%s); reading what was committed", str(error).splitlines()[0] or type(error).__name__)
+                log.warning(
+                    "journal: connection lost (%s); reading what was committed",
+                    str(error).splitlines()[0] or type(error).__name__,
+                )
                 await self._drop_connection()
                 await asyncio.sleep(back_off)
                 back_off = min(back_off * 2, 2.0)

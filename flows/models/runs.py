@@ -5,6 +5,8 @@ everything else reads them, or writes through the verbs. Attempts, calls and eve
 the check would lock the run's row once for every row written.
 """
 
+from functools import partial
+
 from django.db import models
 from django.db.models import Func, Q, Value
 from django.db.models.functions import Now
@@ -14,7 +16,8 @@ from flows.models.access import ApiKey, Person
 from flows.models.definitions import Flow, FlowVersion
 from flows.models.identifiers import new_id, shown
 
-MONEY = {"max_digits": 24, "decimal_places": 12}
+Dollars = partial(models.DecimalField, max_digits=24, decimal_places=12)
+"""A column of money, to a millionth of a microdollar."""
 
 
 class Worker(models.Model):
@@ -52,13 +55,13 @@ class Run(models.Model):
     deadline = models.DateTimeField(null=True)
 
     # The purse: spent + reserved never exceeds the cap.
-    cap_cost = models.DecimalField(**MONEY, null=True)
+    cap_cost = Dollars(null=True)
     cap_tokens = models.PositiveBigIntegerField(null=True)
     cap_steps = models.PositiveIntegerField(null=True)
     at_limit = models.CharField(max_length=8, default="stop")
-    reserved = models.DecimalField(**MONEY, default=0)
+    reserved = Dollars(default=0)
     reserved_tokens = models.PositiveBigIntegerField(default=0)
-    spent = models.DecimalField(**MONEY, default=0)
+    spent = Dollars(default=0)
     spent_tokens = models.PositiveBigIntegerField(default=0)
     steps = models.PositiveIntegerField(default=0)  # step executions, items of maps included
     unpriced = models.PositiveIntegerField(default=0)  # calls whose cost is not known
@@ -146,9 +149,9 @@ class Call(models.Model):
     request_hash = models.CharField(max_length=64, blank=True)
     request = models.TextField(null=True)  # JSON
     response = models.TextField(null=True)  # JSON
-    reserved = models.DecimalField(**MONEY, default=0)
+    reserved = Dollars(default=0)
     reserved_tokens = models.PositiveIntegerField(default=0)
-    settled = models.DecimalField(**MONEY, null=True)  # dollars; empty while it runs, and where the price is not known
+    settled = Dollars(null=True)  # dollars; empty while it runs, and where the price is not known
     usage_source = models.CharField(max_length=10, blank=True)  # provider | estimated | none
     input_tokens = models.PositiveIntegerField(null=True)  # all of the prompt, the cached part included
     cached_input_tokens = models.PositiveIntegerField(null=True)

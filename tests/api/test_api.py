@@ -188,7 +188,7 @@ def test_costs_are_summed_from_the_ledger_and_unknown_ones_counted_apart(builder
     ledger(run)
     Call.objects.create(
         run=run, pass_number=1, path="sim", kind="model", target="sim-small", epoch=1, repeat="freely", attempt=1, n=1, seq=9,
-        status="succeeded", settled=Decimal("9"), simulated=True, idempotency_key=new_id(),
+        status="succeeded", settled=Decimal(9), simulated=True, idempotency_key=new_id(),
     )  # fmt: skip
 
     report = builder("GET", "/costs?by=model").json()

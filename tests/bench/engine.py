@@ -5,10 +5,9 @@ same servers in the same minute: what PostgreSQL's own `pgbench` commits with th
 """
 
 import json
-
-
 import time
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from tests.bench import Row, measure
@@ -41,8 +40,10 @@ COMMIT;
 def document(step: dict[str, Any]) -> str:
     """A chain of ten such steps."""
     keys = [f"s{n}" for n in range(STEPS)]
-    edges = ["start -> s0", *(f"{a} -> {b}" for a, b in zip(keys, keys[1:], strict=False))]
-    return json.dumps({"orchestrator": 1, "name": "Bench", "steps": dict.fromkeys(keys, step), "edges": edges, "output": {"ok": True}})
+    edges = ["start -> s0", *(f"{a} -> {b}" for a, b in pairwise(keys))]
+    return json.dumps(
+        {"orchestrator": 1, "name": "Bench", "steps": dict.fromkeys(keys, step), "edges": edges, "output": {"ok": True}}
+    )
 
 
 EFFECTS = {"kind": "tool", "with": {"tool": "bench.noop", "arguments": {}}}
@@ -98,7 +99,3 @@ def idle_latency() -> Row:
         figures = sorted(figures[2:])
         figure, limit = figures[len(figures) // 2], 11 * stage.commit_milliseconds()
     return Row(round(figure, 2), "ms", "ratio <= 3", figure / limit <= 3, round(limit, 2), figure / limit)
-
-
-
-

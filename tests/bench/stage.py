@@ -67,7 +67,21 @@ class Stage:
         file.write_text(script, encoding="utf-8")
         self.analyze()
         binary = postgres_binaries().folder / "pgbench"
-        command = [str(binary), "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T", str(seconds), "-f", str(file), self.dsn]
+        command = [
+            str(binary),
+            "-n",
+            "-M",
+            "prepared",
+            "-c",
+            str(clients),
+            "-j",
+            "2",
+            "-T",
+            str(seconds),
+            "-f",
+            str(file),
+            self.dsn,
+        ]
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
         found = re.search(r"tps = ([0-9.]+)", answer.stdout)
         if answer.returncode or not found:
@@ -80,7 +94,10 @@ class Stage:
         environment = {**os.environ, "ENGINE_CAPACITY": str(capacity), "LOG_LEVEL": "WARNING"}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         process = subprocess.Popen(
-            [sys.executable, "-m", "orchestrator.zygote", "--engines", str(count)], cwd=ROOT, env=environment, start_new_session=True
+            [sys.executable, "-m", "orchestrator.zygote", "--engines", str(count)],
+            cwd=ROOT,
+            env=environment,
+            start_new_session=True,
         )
         try:
             yield process
@@ -94,7 +111,9 @@ class Stage:
     def wait_until_ended(self, count: int, seconds: float, *, newest: bool = False) -> None:
         which = "id = (SELECT max(id::text)::uuid FROM flows_run)" if newest else "true"
         self._until(f"SELECT count(*) FILTER (WHERE ended_at IS NOT NULL) >= %s FROM flows_run WHERE {which}", (count,), seconds)
-        row = self.database.execute("SELECT count(*) FROM flows_run WHERE ended_at IS NOT NULL AND status <> 'succeeded'").fetchone()
+        row = self.database.execute(
+            "SELECT count(*) FROM flows_run WHERE ended_at IS NOT NULL AND status <> 'succeeded'"
+        ).fetchone()
         if row is None or row[0]:
             raise RuntimeError(f"{row} runs did not succeed")
 

@@ -45,6 +45,6 @@ def problems_of(steps: dict[str, Any], edges: list[str], catalogue: Catalogue | 
     try:
         make_flow(steps, edges, catalogue, **more)
     except DocumentError as error:
-        assert all(problem.line for problem in error.problems)  # noqa: PT017
+        assert all(problem.line for problem in error.problems)
         return [f"{problem.path}: {problem.message}. {problem.mend}".rstrip(" .") for problem in error.problems]
     return []

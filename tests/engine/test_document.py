@@ -1,6 +1,6 @@
 """Reading and writing flow documents."""
 
-# ruff: noqa: E501  (a case is one line)
+
 
 from __future__ import annotations
 

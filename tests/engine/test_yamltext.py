@@ -1,6 +1,6 @@
 """YAML text to plain values."""
 
-# ruff: noqa: E501  (a case is one line)
+
 
 from __future__ import annotations
 
@@ -127,4 +127,4 @@ def test_no_text_breaks_it(source):
     try:
         parse_yaml(source)
     except DocumentError as error:
-        assert error.problems  # noqa: PT017
+        assert error.problems

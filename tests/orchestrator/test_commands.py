@@ -88,7 +88,7 @@ def test_waiting_without_an_engine_says_how_to_start_one() -> None:
     make_flow("greet")
     Worker.objects.create(host="h", pid=1, beat=timezone.now() - timedelta(hours=1))
 
-    with pytest.raises(CommandError, match="manage.py up"):
+    with pytest.raises(CommandError, match=r"manage\.py up"):
         call_command("flow", "run", "greet", "--input", '{"name": "Ann"}', "--wait")
     assert not Run.objects.exists()
 

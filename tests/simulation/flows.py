@@ -20,7 +20,13 @@ def compiled(document: dict[str, Any]) -> Flow:
 def documents(draw: st.DrawFn, depth: int = 2, *, ordered: bool = False) -> dict[str, Any]:
     """A document. With `ordered` nothing in it depends on which of two parallel steps is first, so no failure ends a body."""
     body = draw(bodies(depth, ordered))
-    return {"orchestrator": 1, "name": "Random", "input": {"type": "object", "additionalProperties": True}, "state": {"n": 0}, **body}
+    return {
+        "orchestrator": 1,
+        "name": "Random",
+        "input": {"type": "object", "additionalProperties": True},
+        "state": {"n": 0},
+        **body,
+    }
 
 
 @st.composite
@@ -56,7 +62,10 @@ def settings(draw: st.DrawFn, depth: int, ordered: bool) -> dict[str, Any]:
             if not ordered:
                 step["with"]["state"] = {"n": "{{ state.n + 1 }}"}
         case "branch":
-            step["with"] = {"cases": [{"port": "yes", "when": draw(st.sampled_from(["true", "false", "1 / 0 > 1"]))}], "else": "no"}
+            step["with"] = {
+                "cases": [{"port": "yes", "when": draw(st.sampled_from(["true", "false", "1 / 0 > 1"]))}],
+                "else": "no",
+            }
         case "tool":
             step["with"] = {"tool": "any.tool", "arguments": {"n": 1}}
             step["retry"] = {"attempts": draw(st.integers(1, 3))}
@@ -80,4 +89,6 @@ def settings(draw: st.DrawFn, depth: int, ordered: bool) -> dict[str, Any]:
 
 
 def _ports(step: dict[str, Any]) -> list[str]:
-    return {"branch": ["yes", "no"], "approval": ["approve", "reject"], "check": ["pass", "fail", "ask"]}.get(step["kind"], ["done"])
+    return {"branch": ["yes", "no"], "approval": ["approve", "reject"], "check": ["pass", "fail", "ask"]}.get(
+        step["kind"], ["done"]
+    )

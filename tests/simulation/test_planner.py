@@ -13,7 +13,10 @@ from tests.simulation.world import World
 
 CASES = int(os.environ.get("SIMULATED_CASES", "1000"))
 many = settings(
-    max_examples=CASES // 2, deadline=None, derandomize="SIMULATED_CASES" not in os.environ, suppress_health_check=list(HealthCheck)
+    max_examples=CASES // 2,
+    deadline=None,
+    derandomize="SIMULATED_CASES" not in os.environ,
+    suppress_health_check=list(HealthCheck),
 )
 
 

@@ -31,7 +31,9 @@ class Journal:
         self.seq += 1
         old = self.rows.get((entry.path, entry.n))
         given_up = old is not None and old[1].remaining is not None and entry.status == "skipped"
-        assert old is None or given_up or old[1].status in {"open", "waiting"}, f"{entry.path} was written twice: {old} and {entry}"
+        assert old is None or given_up or old[1].status in {"open", "waiting"}, (
+            f"{entry.path} was written twice: {old} and {entry}"
+        )
         self.rows[entry.path, entry.n] = (self.seq, entry)
 
     def begin(self, path: str, n: int) -> None:
@@ -43,7 +45,9 @@ class Journal:
         return {path for (path, _), (_, entry) in self.rows.items() if entry.status == "succeeded"}
 
     def entries(self) -> list[Entry]:
-        final = {p for (p, _), (_, e) in self.rows.items() if e.status in {"succeeded", "skipped"} or (e.error and e.remaining is None)}
+        final = {
+            p for (p, _), (_, e) in self.rows.items() if e.status in {"succeeded", "skipped"} or (e.error and e.remaining is None)
+        }
         lines: list[tuple[float, Entry]] = [(seq, entry) for seq, entry in self.rows.values() if entry.status != "skipped"]
         for path, (seq, n) in self.begun.items():
             if path in final:
@@ -65,7 +69,9 @@ class Ending:
 class World:
     """Runs one flow. `crashes` is the chance that the planner is lost after a decision; `fails` that an attempt fails."""
 
-    def __init__(self, flow: Flow, value: Any, *, seed: int, crashes: float = 0.0, fails: float = 0.2, steps_cap: int | None = None) -> None:
+    def __init__(
+        self, flow: Flow, value: Any, *, seed: int, crashes: float = 0.0, fails: float = 0.2, steps_cap: int | None = None
+    ) -> None:
         self.flow = flow
         self.facts = RunFacts(value, dict(flow.document.state or {}), {"id": "run_1"}, steps_cap)
         self.random = random.Random(seed)
