@@ -261,7 +261,8 @@ class Driver:
     def _home(self, context: StepContext, task: asyncio.Task[None]) -> None:
         """A task has ended: with a result, a failure, or broken off. (A task that is cancelled before its first step never enters
         its own `try`, so this is where everything is heard of.)"""
-        self.tasks.pop(context.path, None)
+        if self.tasks.get(context.path) is task:
+            del self.tasks[context.path]
         if self._dropped:
             return
         failure: Failure | None = None
@@ -305,6 +306,17 @@ class Driver:
         self._scheduled = False
         if self._outstanding or self._dropped:
             return
+        try:
+            self._plan()
+        except Exception:  # the worker's edge: claimed again, and failed after three times, instead of being stuck in memory
+            log.exception("run %s could not be planned", self.run.id)
+            self.drop()
+            return
+        # The tasks that were just made take their first steps before this comes round: their intents ride along.
+        self._scheduled = True
+        self.engine.loop.call_soon(self._send)
+
+    def _plan(self) -> None:
         results, self._results = self._results, []
         for context, outcome in results:
             self._take_in(context, outcome)
@@ -312,9 +324,6 @@ class Driver:
             self._retry_refused()
         for decision in self.planner.decide(begin=not self.engine.draining):
             self._carry_out(decision)
-        # The tasks that were just made take their first steps before this comes round: their intents ride along.
-        self._scheduled = True
-        self.engine.loop.call_soon(self._send)
 
     def _take_in(self, context: StepContext, outcome: Outcome | Failure | None) -> None:
         path = context.path
@@ -544,8 +553,10 @@ class Driver:
         if reason in {"cost", "tokens"}:
             if len(self.tasks) - len(self._refused) <= 1:  # alone: nothing is left that could settle and make room
                 self.planner.stop("budget_stopped", reason)
-                if not future.done():
-                    future.set_exception(BudgetSpent(self._no_room(op, reason)))
+                refused, self._refused = [*self._refused, (op, future)], []
+                for each, waiting in refused:
+                    if not waiting.done():
+                        waiting.set_exception(BudgetSpent(self._no_room(each, reason)))
             else:
                 self._refused.append((op, future))
         elif reason == "again":
