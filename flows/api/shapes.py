@@ -402,7 +402,7 @@ def request_shape(request: Request, root: str) -> dict[str, Any]:
         "state": request.state,
         "revision": request.revision,
         "title": request.title,
-        "outcomes": terms.get("outcomes") or {},
+        "outcomes": request.outcomes,
         "approvers": terms.get("approvers") or {},
         "quorum": terms.get("quorum") or 1,
         "editable": terms.get("editable") or [],

@@ -204,7 +204,7 @@ class Planner:
         frame.missing[key] -= 1
         if taken:
             frame.taken.add(key)
-            if error is not None:
+            if error is not None and task.status == "idle":
                 task.scope_error = error
         if task.status != "idle":
             return  # `join: any` has begun already

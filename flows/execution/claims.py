@@ -26,7 +26,7 @@ LEFT JOIN flows_person p ON p.id = c.started_by_id
 _RETURNING: Final = """
 RETURNING r.id, r.number, r.flow_id, r.version_id, r.epoch, r.pass, r.seq, r.signals, r.steps, r.cancel_requested, r.cap_cost,
     r.cap_tokens, r.cap_steps, r.at_limit, r.input, r.key, r.tags, r.started_by_id, r.created_at, r.started_at, r.claims,
-    r.deadline <= clock_timestamp() AS overdue
+    extract(epoch FROM r.deadline - clock_timestamp())::float8 AS seconds_left
 """
 
 CLAIM_QUEUED: Final = """
@@ -54,17 +54,20 @@ ORDER BY r.id LIMIT %(most)s FOR UPDATE OF r SKIP LOCKED
 
 RECLAIM: Final = """
 WITH lost AS (
-    UPDATE flows_call c SET status = 'unknown', settled = c.reserved, usage_source = 'estimated', ended_at = clock_timestamp(),
+    UPDATE flows_call c SET status = 'unknown', settled = CASE WHEN c.priced THEN c.reserved END,
+        usage_source = 'estimated', ended_at = clock_timestamp(),
         error_class = 'unknown_outcome', error_message = 'The worker died before the outcome was recorded.'
     WHERE c.run_id = ANY(%(runs)s) AND c.status = 'started'
-    RETURNING c.run_id, c.reserved, c.reserved_tokens
+    RETURNING c.run_id, c.reserved, c.reserved_tokens, c.priced
 ), sums AS MATERIALIZED (
-    SELECT run_id, sum(reserved) AS reserved, sum(reserved_tokens) AS tokens, count(*) AS n FROM lost GROUP BY run_id
+    SELECT run_id, sum(reserved) AS reserved, sum(reserved_tokens) AS tokens, count(*) AS n,
+        count(*) FILTER (WHERE NOT priced) AS unpriced FROM lost GROUP BY run_id
 ), claimed AS (
     UPDATE flows_run r SET status = 'running', owner = %(me)s, epoch = r.epoch + 1, claims = r.claims + 1, seq = r.seq + 1,
         reserved = r.reserved - coalesce(s.reserved, 0), spent = r.spent + coalesce(s.reserved, 0),
         reserved_tokens = r.reserved_tokens - coalesce(s.tokens, 0), spent_tokens = r.spent_tokens + coalesce(s.tokens, 0),
-        open_calls = r.open_calls - coalesce(s.n, 0), reason = '', wake_at = NULL, record = 0
+        open_calls = r.open_calls - coalesce(s.n, 0), unpriced = r.unpriced + coalesce(s.unpriced, 0),
+        reason = '', wake_at = NULL, record = 0
     FROM unnest(%(runs)s::uuid[]) AS x(id) LEFT JOIN sums s ON s.run_id = x.id WHERE r.id = x.id {returning}
 ), event AS (
     INSERT INTO flows_event (run_id, seq, pass, type, path, at, data)
@@ -73,7 +76,7 @@ WITH lost AS (
 ) {claimed}
 """.replace("{returning}", _RETURNING).replace("{claimed}", _CLAIMED)
 
-# Rows inside a container that has finished tell nothing that its own row does not.
+# Rows inside a container that has finished come along; the planner passes them over, since their container is not open.
 ATTEMPTS: Final = """
 SELECT a.run_id, a.seq, a.path, a.n, a.status, a.port, a.output, a.state, a.error,
     extract(epoch FROM a.next_at - clock_timestamp())::float8 AS remaining
@@ -85,6 +88,8 @@ CALLS: Final = """
 SELECT c.run_id, min(c.seq) AS seq, c.path, max(c.attempt) AS attempt, max(c.n) AS n,
     extract(epoch FROM clock_timestamp() - min(c.started_at))::float8 AS elapsed,
     coalesce(sum(c.settled), 0) AS spent,
+    coalesce(sum(CASE WHEN c.input_tokens IS NULL AND c.usage_source = 'estimated' THEN c.reserved_tokens
+        ELSE coalesce(c.input_tokens, 0) + coalesce(c.output_tokens, 0) END), 0)::int AS tokens,
     coalesce((array_agg(c.status ORDER BY c.attempt DESC, c.n DESC))[1], '') AS last,
     (array_agg(c.repeat ORDER BY c.attempt DESC, c.n DESC))[1] AS repeat,
     (array_agg(c.idempotency_key ORDER BY c.attempt DESC, c.n DESC))[1] AS key
@@ -131,7 +136,7 @@ class ClaimedRun:
     created_at: datetime
     started_at: datetime
     claims: int
-    overdue: bool | None
+    seconds_left: float | None  # until the run's deadline
     flow: str
     version: int
     by: str | None
@@ -162,6 +167,7 @@ class OpenPath:
     n: int
     elapsed: float
     spent: Decimal
+    tokens: int
     last: str
     repeat: str
     key: UUID

@@ -25,6 +25,7 @@ class Intent:
     repeat: str = "freely"  # freely | keyed | lookup | never
     reason: str = ""  # why this target
     reserve: Decimal = Decimal(0)  # dollars, the upper bound
+    priced: bool = True  # whether the upper bound is known; else nothing is reserved, and the cost is unknown, not zero
     reserve_tokens: int = 0
     price: UUID | None = None
     simulated: bool = False
@@ -100,8 +101,9 @@ class Past:
     """What a step did before this begin, in an earlier life of the run: it goes on counting from there."""
 
     calls: int = 0
-    elapsed: float = 0.0
+    began: float = field(default_factory=time.monotonic)  # the step's first attempt, by the monotonic clock
     spent: Decimal = Decimal(0)
+    tokens: int = 0
     last: str = ""  # status of its newest call
     repeat: str = ""
 
@@ -155,7 +157,7 @@ class StepContext:
     @property
     def elapsed(self) -> float:
         """Seconds since the step's first attempt began."""
-        return self.past.elapsed + time.monotonic() - self._started
+        return time.monotonic() - self.past.began
 
     def time_left(self, most: float) -> float:
         """Seconds that a call may take: `most`, or less where the attempt's own limit comes sooner."""

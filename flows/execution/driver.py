@@ -50,6 +50,7 @@ class Driver:
     __slots__ = (
         "_asks",
         "_begins",
+        "_deadline",
         "_deliveries",
         "_dropped",
         "_ops",
@@ -59,8 +60,10 @@ class Driver:
         "_refreshing",
         "_refused",
         "_results",
+        "_rows",
         "_scheduled",
         "_signals",
+        "_taken",
         "_takes",
         "_timer",
         "_timers",
@@ -99,15 +102,18 @@ class Driver:
         self._dropped = False
         self._refreshing = False
         self._ops: list[Op] = []
+        self._rows: dict[tuple[str, int], Op] = {}  # of `_ops`: those that write an attempt
         self._begins: list[tuple[Op, asyncio.Future[None]]] = []  # of `_ops`: who waits for their verdict
         self._refused: list[tuple[Op, asyncio.Future[None]]] = []  # found no room in a cap; tried again when something settles
         self._asks: list[Op] = []
         self._withdraws: list[Op] = []
         self._takes: list[Op] = []
+        self._taken: set[uuid.UUID] = set()  # deliveries that a wait of this run has had
         self._results: list[tuple[StepContext, Outcome | Failure | None]] = []
         self._pasts: dict[str, Past] = {}
         self._timers: dict[str, float] = {}  # path → monotonic time
         self._timer: asyncio.TimerHandle | None = None
+        self._deadline: asyncio.TimerHandle | None = None  # the run's own
         self._deliveries: list[tuple[uuid.UUID, str, str]] = []  # (id, event, JSON text), oldest first
 
     # ------------------------------------------------------------------ beginning
@@ -120,8 +126,8 @@ class Driver:
             self._give_up()
         if self.run.cancel_requested:
             self.cancel()
-        elif self.run.overdue:
-            self.planner.stop("failed", "timed_out")
+        elif self.run.seconds_left is not None:
+            self._deadline = self.engine.loop.call_later(max(self.run.seconds_left, 0.0), self._time_out)
         self._fire_timers()
         self._schedule()
 
@@ -139,7 +145,7 @@ class Driver:
             if row.remaining is not None:
                 self._timers[row.path] = now + row.remaining
         for path, row_ in journal.open_paths.items():
-            self._pasts[path] = Past(row_.n, row_.elapsed, row_.spent, row_.last, row_.repeat)
+            self._pasts[path] = Past(row_.n, now - row_.elapsed, row_.spent, row_.tokens, row_.last, row_.repeat)
             begun = Entry(path, row_.attempt, "begun")
             entries.append((row_.seq, begun))
             if path in last_failed and row_.attempt > last_failed[path]:
@@ -185,6 +191,7 @@ class Driver:
             "reserve_tokens": intent.reserve_tokens,
             "price": intent.price,
             "simulated": intent.simulated,
+            "priced": intent.priced,
         }
         verdict = self.engine.loop.create_future()
         self._begins.append((op, verdict))
@@ -194,20 +201,27 @@ class Driver:
         return call
 
     def _heed_step_limit(self, context: StepContext, intent: Intent) -> None:
-        limits = context.node.limits
-        if limits is None or limits.cost is None:
+        limits, past = context.node.limits, context.past
+        if limits is None:
             return
-        if context.past.spent + intent.reserve > limits.cost:
+        if limits.cost is not None and past.spent + intent.reserve > limits.cost:
             self.planner.stop("budget_stopped", f"cost of {context.path}"[:60])
             raise BudgetSpent(
-                f"The step's limit of ${limits.cost} has no room for this call: ${context.past.spent} are spent, "
-                f"${intent.reserve} would be reserved."
+                f"The step's limit of ${limits.cost:f} has no room for this call: ${past.spent:f} are spent, "
+                f"${intent.reserve:f} would be reserved."
+            )
+        if limits.tokens is not None and past.tokens + intent.reserve_tokens > limits.tokens:
+            self.planner.stop("budget_stopped", f"tokens of {context.path}"[:60])
+            raise BudgetSpent(
+                f"The step's limit of {limits.tokens:,} tokens has no room for this call: {past.tokens:,} are used, "
+                f"{intent.reserve_tokens:,} would be reserved."
             )
 
     def settle_call(self, context: StepContext, call: OpenCall, result: Settlement, last: bool) -> None:
         """Write down what became of a call. See `StepContext.settle`."""
         if result.cost is not None:
             context.past.spent += result.cost
+        context.past.tokens += _tokens(call.intent, result)
         context.past.last = result.status
         context.past.repeat = call.intent.repeat
         data = {"call": shown("call", call.id), "class": result.error_class, "target": call.intent.target}
@@ -222,7 +236,7 @@ class Driver:
                 "response": result.response,
                 "cost": None if result.cost is None else str(result.cost),
                 "paid": result.paid,
-                "tokens": (result.input_tokens or 0) + (result.output_tokens or 0),
+                "tokens": _tokens(call.intent, result),
                 "usage_source": result.usage_source,
                 "input_tokens": result.input_tokens,
                 "cached_input_tokens": result.cached_input_tokens,
@@ -253,6 +267,8 @@ class Driver:
                 async with asyncio.timeout(context.node.timeout):
                     outcome = await kind.perform(context)
             except TimeoutError:
+                if context.open_call is not None and context.open_call.intent.repeat in {"never", "lookup"}:
+                    raise UnknownOutcome("The step's time was over before the outcome of its call was known.") from None
                 raise TimedOut(f"The step took longer than its limit of {context.node.timeout:g} s.", sent=True) from None
         if isinstance(outcome, Done):
             dump(outcome.output)  # an output that cannot be kept fails the attempt, not the run
@@ -286,7 +302,7 @@ class Driver:
                 call,
                 Settlement(
                     "unknown",
-                    cost=call.intent.reserve,
+                    cost=call.intent.reserve if call.intent.priced else None,
                     paid=call.intent.kind == "model",
                     usage_source="estimated",
                     error_class=error_class,
@@ -312,8 +328,8 @@ class Driver:
             log.exception("run %s could not be planned", self.run.id)
             self.drop()
             return
-        # The tasks that were just made take their first steps before this comes round: their intents ride along.
-        self._scheduled = True
+        # The tasks that were just made take their first steps before this comes round: their intents ride along. What else happens
+        # until then is planned after it, so nothing may keep `_schedule` from another turn.
         self.engine.loop.call_soon(self._send)
 
     def _plan(self) -> None:
@@ -333,7 +349,6 @@ class Driver:
         elif isinstance(outcome, Failure):
             repeatable = not (outcome.sent and context.past.repeat in {"never", "lookup"})
             context.past.calls = context.calls
-            context.past.elapsed = context.elapsed
             self.planner.fail(path, outcome, elapsed=context.elapsed, repeatable=repeatable)
         elif isinstance(outcome, Waiting):
             self._park_step(context, outcome)
@@ -380,7 +395,7 @@ class Driver:
         return {"request": shown("req", request), "kind": ask.kind, "title": plain(ask.title, 300)}
 
     def _result(self, path: str, n: int, kind: str, status: str, event: str, data: Any = None) -> Op:
-        return {
+        op: Op = {
             "op": "result",
             "event": event,
             "path": path,
@@ -389,6 +404,11 @@ class Driver:
             "status": status,
             "data": orjson.dumps(data).decode() if data else None,
         }
+        before = self._rows.get((path, n))
+        if before is not None:
+            before["op"] = "note"  # one record writes an attempt once: of what it was a moment ago only the event remains
+        self._rows[path, n] = op
+        return op
 
     def _carry_out(self, decision: Decision) -> None:
         match decision:
@@ -398,7 +418,8 @@ class Driver:
                 self._ops.append(self._recorded(decision))
             case Retry(path, n, node, delay, error):
                 op = self._result(path, n, node.kind.slug, "failed", "step.retrying", {**error, "delay": round(delay, 3)})
-                self._ops.append(op | {"error": orjson.dumps(error).decode(), "delay": delay})
+                op |= {"error": orjson.dumps(error).decode(), "delay": delay}
+                self._ops.append(op)
                 self._timers[path] = time.monotonic() + delay
             case Withdraw(path, n, node):
                 self._timers.pop(path, None)
@@ -460,12 +481,13 @@ class Driver:
     # ------------------------------------------------------------------ writing
 
     def _send(self) -> None:
-        self._scheduled = False
         if self._outstanding or self._dropped:
             return
         self._forget_broken_off()
         self._rest()
         if not (self._ops or self._asks or self._withdraws or self._takes):
+            if self._results or self.planner.more:
+                self._schedule()  # something came home while this was on its way
             return
         self._record += 1
         record = JournalRecord(
@@ -481,6 +503,7 @@ class Driver:
         )
         begins, self._begins = self._begins, []
         self._ops, self._asks, self._withdraws, self._takes = [], [], [], []
+        self._rows = {}
         self._outstanding = True
         self.engine.writer.submit(record, functools.partial(self._heard, record, begins))
 
@@ -544,6 +567,10 @@ class Driver:
             self._refresh()
         if verdict.fate == "cancelled":
             self._end_cancelled()
+        elif verdict.fate == "open":
+            log.error("run %s: calls are open that nobody here makes", self.run.id)
+            self.drop()  # claimed again at once, which settles them
+            return
         elif verdict.fate is None and record.ops and record.ops[-1]["op"] == "fate":
             self.leave()
             return
@@ -588,6 +615,7 @@ class Driver:
             self.drop()
             return
         message = f"What happened could not be recorded: {error}"
+        self.planner.ended = False  # where the end was part of the record, there is another one now
         self.planner.root.failure = {"step": "", "class": "internal", "message": plain(message, 500)}
         for op in record.ops:
             if op["op"] == "settle":
@@ -618,7 +646,7 @@ class Driver:
         self._signals, cancel = flags
         if cancel:
             self.cancel()
-        known = {delivery[0] for delivery in self._deliveries} | {take["id"] for take in self._takes}
+        known = {delivery[0] for delivery in self._deliveries} | self._taken
         self._deliveries += [(row.id, row.event, row.payload) for row in journal.deliveries if row.id not in known]
         self._hear(journal.requests)
         self._match_deliveries()
@@ -643,6 +671,7 @@ class Driver:
             found = next((delivery for delivery in self._deliveries if delivery[1] == name), None)
             if name is not None and found is not None:
                 self._deliveries.remove(found)
+                self._taken.add(found[0])
                 self._takes.append({"id": found[0], "path": path})
                 self._finish_wait(path, kind.on_event, task.node.settings, load(found[2]))
 
@@ -679,8 +708,11 @@ class Driver:
                     self._finish_wait(path, task.node.kind.on_time, task.node.settings)
 
     def _time_out(self) -> None:
-        self.planner.stop("failed", "timed_out")
-        self._break_off()
+        """The run's deadline has come: nothing more begins, and what is in flight is broken off."""
+        if not self._dropped:
+            self.planner.stop("failed", "timed_out")
+            self._break_off()
+            self._schedule()
 
     # ------------------------------------------------------------------ endings
 
@@ -688,7 +720,7 @@ class Driver:
         """Begin nothing more, break off what is in flight, and end as cancelled."""
         if not self.cancelled:
             self.cancelled = True
-            self.planner.stopping = ("cancelled", "cancelled")
+            self.planner.stopping = ("cancelled", "cancelled_by")
             self._break_off()
             self._schedule()
 
@@ -703,15 +735,16 @@ class Driver:
     def _end_cancelled(self) -> None:
         """The run was cancelled while its end was on its way: it ends as cancelled."""
         self.cancelled = True
-        self._ops.append(self._ended(End("cancelled", "cancelled")))
+        self._ops.append(self._ended(End("cancelled", "cancelled_by")))
         if self.asked:
             self._withdraws.append({"run": self.run.id, "path": None})
 
     def leave(self) -> None:
         """The run has ended, or rests in the database: nothing of it is needed here."""
         self._dropped = True
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._deadline):
+            if timer is not None:
+                timer.cancel()
         self.engine.forget(self)
 
     def drop(self) -> None:
@@ -719,6 +752,13 @@ class Driver:
         self.leave()
         for task in list(self.tasks.values()):
             task.cancel()
+
+
+def _tokens(intent: Intent, result: Settlement) -> int:
+    """The tokens that a call counts for: what was used, or, where that is not known, what was reserved."""
+    if result.input_tokens is None and result.usage_source == "estimated":
+        return intent.reserve_tokens
+    return (result.input_tokens or 0) + (result.output_tokens or 0)
 
 
 def _never_made(begin: Op) -> Op:

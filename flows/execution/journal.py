@@ -42,7 +42,7 @@ o AS MATERIALIZED (
         call uuid, status text, response text, cost numeric, paid boolean, tokens bigint, usage_source text, input_tokens int,
         cached_input_tokens int, output_tokens int, reasoning_tokens int, error_class text, error_message text, provider_id text,
         target text, reason text, repeat text, key uuid, hash text, request text, reserve numeric, reserve_tokens int, price uuid,
-        simulated boolean,
+        simulated boolean, priced boolean,
         port text, output text, state text, error text, delay float8, until timestamptz,
         next text, wake float8
     ) JOIN m ON m.id = x.run
@@ -106,10 +106,10 @@ result AS (
 ),
 begun AS (
     INSERT INTO flows_call (id, run_id, pass, path, attempt, n, epoch, seq, status, kind, target, reason, repeat, idempotency_key,
-        request_hash, request, reserved, reserved_tokens, price_id, simulated, usage_source, error_class, error_message, provider_id,
-        started_at)
+        request_hash, request, reserved, reserved_tokens, price_id, simulated, priced, usage_source, error_class, error_message,
+        provider_id, started_at)
     SELECT call, run, pass, path, attempt, n, epoch, seq, 'started', kind, target, coalesce(reason, ''), repeat, key,
-        coalesce(hash, ''), request, reserve, reserve_tokens, price, simulated, '', '', '', '', clock_timestamp()
+        coalesce(hash, ''), request, reserve, reserve_tokens, price, simulated, priced, '', '', '', '', clock_timestamp()
     FROM a WHERE op = 'begin' AND verdict IS NULL
 ),
 g AS MATERIALIZED (
@@ -133,7 +133,7 @@ u AS MATERIALIZED (
 run AS (
     UPDATE flows_run r SET
         seq = coalesce(u.seq, r.seq), record = u.record, steps = u.steps,
-        claims = CASE WHEN u.progress THEN 0 ELSE r.claims END,
+        claims = CASE WHEN u.progress OR u.next IS NOT NULL THEN 0 ELSE r.claims END,
         reserved = r.reserved + u.reserve, reserved_tokens = r.reserved_tokens + u.reserve_tokens,
         spent = r.spent + u.cost, spent_tokens = r.spent_tokens + u.tokens, unpriced = r.unpriced + u.unpriced,
         open_calls = r.open_calls + u.calls,

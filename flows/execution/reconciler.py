@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import psycopg
+from django.db import close_old_connections
 from psycopg import AsyncConnection
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,15 @@ DELETE FROM flows_worker w WHERE w.beat < clock_timestamp() - interval '1 hour'
 
 Hook = Callable[[], object]
 """What other rooms have due: called in a thread, with Django's own connection."""
+
+
+def _with_fresh_connection(hook: Hook) -> None:
+    """Django keeps a connection a thread, and nobody closes one that broke between two looks."""
+    close_old_connections()
+    try:
+        hook()
+    finally:
+        close_old_connections()
 
 
 class Reconciler:
@@ -76,7 +86,7 @@ class Reconciler:
             await connection.execute(GONE)
             for hook in self.hooks:
                 try:
-                    await asyncio.to_thread(hook)
+                    await asyncio.to_thread(_with_fresh_connection, hook)
                 except Exception:  # the worker's edge: one room's trouble is not the others'
                     log.exception("reconciler: a hook failed")
         finally:

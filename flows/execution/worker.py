@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+import orjson
 import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
@@ -21,6 +22,8 @@ from psycopg_pool import AsyncConnectionPool
 from flows.engine.graph import Flow
 from flows.execution.claims import ClaimedRun, Journal, claim_queued, load_journals, reclaim
 from flows.execution.driver import Driver
+from flows.execution.journal import Op, Record
+from flows.execution.jsontext import plain
 from flows.execution.lease import Lease
 from flows.execution.live import Live
 from flows.execution.reconciler import Hook, Reconciler
@@ -305,13 +308,27 @@ class Engine:
                 driver.start(journals.get(run.id))
             except (psycopg.Error, OSError):
                 raise
-            except (
-                Exception
-            ):  # the worker's edge: a run that cannot even be taken up is counted by its claims, and fails after three
+            except Exception as error:  # the worker's edge: what cannot be taken up here cannot be elsewhere
                 log.exception("run %s could not be taken up", run.id)
+                self._refuse_run(run, error)
                 continue
             self.drivers[run.id] = driver
             self.live.touch(run.id)
+
+    def _refuse_run(self, run: ClaimedRun, error: Exception) -> None:
+        """Ends a run that cannot be driven: its version does not compile, or its journal does not fit it."""
+        failure = {"step": "", "class": "internal", "message": plain(f"The run cannot be driven: {error}", 500)}
+        data = {"status": "failed", "reason": "internal", "error": failure}
+        fate: Op = {
+            "op": "fate",
+            "event": "run.ended",
+            "next": "failed",
+            "reason": "internal",
+            "error": orjson.dumps(failure).decode(),
+            "data": orjson.dumps(data).decode(),
+        }
+        record = Record(run.id, run.epoch, 1, run.signals, run.steps, [fate], withdraws=[{"run": run.id, "path": None}])
+        self.writer.submit(record, lambda verdict: log.info("run %s was ended: %s", run.id, verdict))
 
     async def _flow(self, connection: AsyncConnection[Any], version: UUID) -> Flow:
         flow = self._flows.get(version)

@@ -82,6 +82,7 @@ class Writer:
             else:
                 later.append(pair)
         self._pending = later
+        batch.sort(key=lambda pair: pair[0].run)  # locked in this order by every process
         return batch
 
     # ------------------------------------------------------------------ one batch

@@ -372,6 +372,7 @@ class Migration(migrations.Migration):
                 ("reasoning_tokens", models.PositiveIntegerField(null=True)),
                 ("price_id", models.UUIDField(null=True)),
                 ("simulated", models.BooleanField(default=False)),
+                ("priced", models.BooleanField(default=True)),
                 ("error_class", models.CharField(blank=True, max_length=32)),
                 ("error_message", models.TextField(blank=True)),
                 ("provider_id", models.CharField(blank=True, max_length=160)),

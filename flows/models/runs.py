@@ -159,6 +159,7 @@ class Call(models.Model):
     reasoning_tokens = models.PositiveIntegerField(null=True)
     price_id = models.UUIDField(null=True)  # the price row that was valid when the call began
     simulated = models.BooleanField(default=False)
+    priced = models.BooleanField(default=True)  # whether what it may cost was known when it began
     error_class = models.CharField(max_length=32, blank=True)
     error_message = models.TextField(blank=True)
     provider_id = models.CharField(max_length=160, blank=True)
@@ -228,6 +229,13 @@ class Request(models.Model):
     @property
     def public_id(self) -> str:
         return shown("req", self.id)
+
+    @property
+    def outcomes(self) -> dict[str, str]:
+        """The outcomes and what they mean, in the flow's own order (jsonb keeps none)."""
+        outcomes: dict[str, str] = self.terms.get("outcomes") or {}
+        order = self.terms.get("order") or list(outcomes)
+        return {name: outcomes[name] for name in order if name in outcomes}
 
 
 class Delivery(models.Model):

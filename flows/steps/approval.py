@@ -85,6 +85,7 @@ class ApprovalKind(WorkKind):
         services: StepServices = context.services
         terms: dict[str, Any] = {
             "outcomes": dict(settings.outcomes),
+            "order": list(settings.outcomes),
             "approvers": settings.approvers.model_dump(),
             "quorum": settings.quorum,
             "editable": list(settings.editable),

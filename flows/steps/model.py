@@ -90,7 +90,7 @@ class ModelKind(WorkKind):
                 temperature=settings.temperature,
                 seed=settings.seed,
                 timeout=context.time_left(route.timeout or DEFAULT_TIMEOUT),
-                idempotency_key=str(call.key),
+                idempotency_key=str(call.id),  # each candidate and attempt asks anew
             )
             try:
                 reply = await complete(request, context.on_text(call), egress=services.egress)
@@ -143,6 +143,7 @@ def _intent(context: StepContext, model: ModelInfo, messages: list[dict[str, Any
         reason=reason,
         request=dump({key: value for key, value in request.items() if value is not None}),
         reserve=reserve or Decimal(0),
+        priced=reserve is not None,
         reserve_tokens=input_tokens + max_output,
         price=model.price.id if model.price is not None else None,
         simulated=model.simulated,
@@ -177,7 +178,7 @@ def _failed(call: OpenCall, model: ModelInfo, failure: Failure) -> Settlement:
     owed = failure.sent and not failure.answered
     return Settlement(
         status,
-        cost=(call.intent.reserve if model.price is not None else None) if owed else Decimal(0),
+        cost=(call.intent.reserve if call.intent.priced else None) if owed else Decimal(0),
         paid=True,
         usage_source="estimated" if owed else "none",
         error_class=failure.slug,

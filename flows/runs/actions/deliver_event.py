@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.db import transaction
@@ -46,7 +45,7 @@ def deliver_event(actor: Actor, run: Run, event: str, payload: Any = None, key: 
         delivery = Delivery.objects.create(run=run, event=event, payload=text, key=key)
         signal(run)
         append_event(run, "event.delivered", data={"event": event, "by": actor.name, "run_state": run.status})
-        record_change(actor, "run.deliver", "run", run.public_id, {"event": event, "payload": json.loads(text)})
+        record_change(actor, "run.deliver", "run", run.public_id, {"event": event, "key": key})
         announce(run)
     return delivery
 
