@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 from django.conf import settings
 from django.db import connection
@@ -14,7 +15,17 @@ from orchestrator.embedded.servers import running_servers
 def embedded_servers() -> Iterator[None]:
     """PostgreSQL and Valkey of this session. Ask for it by name where a test needs Redis but no database."""
     with running_servers(settings.DATA_DIR, holder="pytest"):
+        _need_not_survive_a_power_cut()
         yield
+
+
+def _need_not_survive_a_power_cut() -> None:
+    """This session's data is thrown away with it. (What survives what is tested on installations of their own: tests/faults.)"""
+    database = settings.DATABASES["default"]
+    with psycopg.connect(host=database["HOST"], port=5432, user=database["USER"], dbname="postgres", autocommit=True) as server:
+        server.execute("ALTER SYSTEM SET fsync = off")
+        server.execute("ALTER SYSTEM SET full_page_writes = off")
+        server.execute("SELECT pg_reload_conf()")
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ class Failure(Exception):
     answered = False
 
     def __init__(self, message: str = "", *, sent: bool = False, retry_after: float | None = None) -> None:
-        super().__init__(message or (type(self).__doc__ or "").strip())
-        self.message = message or (type(self).__doc__ or "").strip()
+        self.message = message.encode("utf-8", "replace").decode() or (type(self).__doc__ or "").strip()  # no lone surrogates
+        super().__init__(self.message)
         self.sent = sent
         self.retry_after = retry_after  # seconds that the other side asked us to wait
 

@@ -149,6 +149,11 @@ class StepContext:
         """The graph that the step stands in: an approval shows what a later step of it would send."""
         return self._begin.graph
 
+    def decided_hash(self, key: str) -> str | None:
+        """SHA-256 of what people decided on in the step `key` of this graph, from the request itself; None if they have not."""
+        hash_: str | None = self._driver.answers.get(self.path.removesuffix(self.node.key) + key)
+        return hash_
+
     @property
     def has_cost_cap(self) -> bool:
         """Whether a limit in dollars applies, so that a call without a known price must be refused."""

@@ -27,7 +27,7 @@ from flows.execution.claims import ClaimedRun, Journal, RequestRow
 from flows.execution.context import Answer, Ask, Intent, OpenCall, Outcome, Past, Settlement, StepContext, Waiting, WorkKind
 from flows.execution.journal import Op, Verdict
 from flows.execution.journal import Record as JournalRecord
-from flows.execution.jsontext import LARGEST, dump, load, plain
+from flows.execution.jsontext import LARGEST, dump, kept, load, plain
 from flows.models.identifiers import new_id, shown
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class Driver:
         "_timer",
         "_timers",
         "_withdraws",
+        "answers",
         "asked",
         "cancelled",
         "engine",
@@ -95,6 +96,7 @@ class Driver:
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.asked = run.epoch > 1  # whether requests of this run may be open
         self.cancelled = False
+        self.answers: dict[str, str] = {}  # path of a request → hash of the payload as it was decided
         self._signals = run.signals
         self._record = 0
         self._outstanding = False
@@ -126,8 +128,10 @@ class Driver:
             self._give_up()
         if self.run.cancel_requested:
             self.cancel()
+        elif self.run.seconds_left is not None and self.run.seconds_left <= 0:
+            self.planner.stop("failed", "timed_out")  # at once: a timer would come after the run has been parked again
         elif self.run.seconds_left is not None:
-            self._deadline = self.engine.loop.call_later(max(self.run.seconds_left, 0.0), self._time_out)
+            self._deadline = self.engine.loop.call_later(self.run.seconds_left, self._time_out)
         self._fire_timers()
         self._schedule()
 
@@ -158,7 +162,9 @@ class Driver:
         self._match_deliveries()
 
     def _give_up(self) -> None:
-        paths = [path for path, past in self._pasts.items() if past.last == "unknown"] or ["before its first step"]
+        paths = [path for path, past in self._pasts.items() if past.last == "unknown"] or [
+            "between two steps" if self.planner.taken_steps else "before its first step"
+        ]
         message = f"The worker died {MOST_CLAIMS} times in step {', '.join(paths)}."
         self.planner.root.failure = {"step": paths[0], "class": "worker_died", "message": message}
 
@@ -270,8 +276,8 @@ class Driver:
                 if context.open_call is not None and context.open_call.intent.repeat in {"never", "lookup"}:
                     raise UnknownOutcome("The step's time was over before the outcome of its call was known.") from None
                 raise TimedOut(f"The step took longer than its limit of {context.node.timeout:g} s.", sent=True) from None
-        if isinstance(outcome, Done):
-            dump(outcome.output)  # an output that cannot be kept fails the attempt, not the run
+        if isinstance(outcome, Done):  # an output that cannot be kept fails the attempt, not the run
+            outcome = Done(kept(outcome.output), outcome.port, outcome.state)
         self._results.append((context, outcome))
 
     def _home(self, context: StepContext, task: asyncio.Task[None]) -> None:
@@ -655,6 +661,8 @@ class Driver:
     def _hear(self, requests: list[RequestRow]) -> None:
         for request in requests:
             task = self.planner.held.get(request.path)
+            if request.state in ANSWERED:
+                self.answers[request.path] = sha256_of(load(request.answer))
             if request.state in ANSWERED and task is not None and task.status == "waiting":
                 answer = Answer(request.state, request.outcome, load(request.answer), request.comment, request.by)
                 kind = task.node.kind

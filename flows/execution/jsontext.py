@@ -28,6 +28,19 @@ def dump(value: Any, most: int = LARGEST) -> str:
     return data.decode()
 
 
+def kept(value: Any, most: int = LARGEST) -> Any:
+    """The value as it will be read back: what expressions see now is what they see after a restart. Raises as `dump` does."""
+    try:
+        data = orjson.dumps(value)
+        clean = b"\\u0000" not in data
+    except TypeError:
+        clean = False
+    if clean and len(data) <= most:
+        return value
+    dump(value, most)
+    return storable(value)
+
+
 def load(text: str | None) -> Any:
     """The value behind the text; None for no text."""
     return None if text is None else orjson.loads(text)

@@ -67,8 +67,9 @@ class Live:
 
     async def run(self) -> None:
         """Flush for ever."""
+        own = asyncio.current_task()
         try:
-            while True:
+            while own is None or not own.cancelling():  # a client may swallow the cancellation; the engine ends all the same
                 await asyncio.sleep(PERIOD)
                 if self._touched or self._texts or self._inbox:
                     try:

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -103,19 +104,23 @@ class Engine:
 
     def ring(self, runs: list[UUID]) -> None:
         """A hint that these runs can go on."""
-        if self._ready.is_set():
-            self.loop.call_soon_threadsafe(self._on_ring, runs)
+        self._call(self._on_ring, runs)
 
     def begin_to_drain(self) -> None:
         """Claim nothing more and hand on what rests. Returns at once."""
-        if self._ready.is_set():
-            self.loop.call_soon_threadsafe(self._drain)
+        self._call(self._drain)
 
     def stop(self, patience: float = GRACE + 0.8) -> None:
         """Drain, then end. What is still in flight after the grace is left to be reclaimed at once."""
         self.begin_to_drain()
         self._stopped.set()
         self._thread.join(patience)
+
+    def _call(self, function: Callable[..., None], *given: Any) -> None:
+        """Calls it on the loop, if there still is one."""
+        if self._ready.is_set():
+            with suppress(RuntimeError):  # it has been closed just now
+                self.loop.call_soon_threadsafe(function, *given)
 
     # ------------------------------------------------------------------ for drivers
 
@@ -178,6 +183,7 @@ class Engine:
         try:
             await self._until_stopped(tasks)
         finally:
+            self._ready.clear()
             self.lease.stop()
             for task in tasks:
                 task.cancel()
@@ -202,6 +208,8 @@ class Engine:
         """Without its row a worker holds nothing: what it left is reclaimed at once."""
         try:
             async with self._pool.connection(timeout=1.0) as connection:
+                # An orderly end is no death: it must not count towards those after which a run is given up.
+                await connection.execute("UPDATE flows_run SET claims = 0 WHERE owner = %s", (self.id,))
                 await connection.execute("DELETE FROM flows_worker WHERE id = %s", (self.id,))
         except (psycopg.Error, OSError) as error:
             log.warning("the engine could not sign off: %s", error)

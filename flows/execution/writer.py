@@ -102,13 +102,13 @@ class Writer:
             except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
                 log.warning(
                     "journal: connection lost (%s); reading what was committed",
-                    str(error).splitlines()[0] or type(error).__name__,
+                    next(iter(str(error).splitlines()), type(error).__name__),
                 )
                 await self._drop_connection()
                 await asyncio.sleep(back_off)
                 back_off = min(back_off * 2, 2.0)
                 batch = await self._without_committed(batch)
-            except psycopg.Error as error:
+            except (psycopg.Error, TypeError, ValueError) as error:  # the latter two: it cannot even be written as JSON
                 if len(batch) == 1:
                     log.error("journal: a record was refused: %s", error)
                     _tell(batch[0][1], RecordRefused(str(error).splitlines()[0]))

@@ -92,7 +92,7 @@ def _sealed(context: StepContext, arguments: dict[str, Any]) -> dict[str, Any]:
             continue
         approved = decision["payload"]
         editable = {field: approved[field] for field in node.settings.editable if field in approved}  # type: ignore[attr-defined]
-        if sha256_of({**arguments, **editable}) != sha256_of(approved):
+        if context.decided_hash(name) != sha256_of(approved) or sha256_of({**arguments, **editable}) != sha256_of(approved):
             raise SealBroken(f"What {context.path} would send is not what was approved at {name}.")
         arguments = approved
     return arguments

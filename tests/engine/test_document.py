@@ -1,7 +1,5 @@
 """Reading and writing flow documents."""
 
-
-
 from __future__ import annotations
 
 import json

@@ -1,7 +1,5 @@
 """YAML text to plain values."""
 
-
-
 from __future__ import annotations
 
 import json
