@@ -213,8 +213,8 @@ class Driver:
         if limits.cost is not None and past.spent + intent.reserve > limits.cost:
             self.planner.stop("budget_stopped", f"cost of {context.path}"[:60])
             raise BudgetSpent(
-                f"The step's limit of ${limits.cost:f} has no room for this call: ${past.spent:f} are spent, "
-                f"${intent.reserve:f} would be reserved."
+                f"The step's limit of ${limits.cost.normalize():f} has no room for this call: ${past.spent.normalize():f} are spent, "
+                f"${intent.reserve.normalize():f} would be reserved."
             )
         if limits.tokens is not None and past.tokens + intent.reserve_tokens > limits.tokens:
             self.planner.stop("budget_stopped", f"tokens of {context.path}"[:60])
@@ -604,7 +604,7 @@ class Driver:
         run = self.run
         if reason == "tokens":
             return f"The run's limit of {run.cap_tokens:,} tokens has no room for another call of up to {op['reserve_tokens']:,}."
-        return f"The run's limit of ${run.cap_cost:f} has no room for another call of up to ${Decimal(op['reserve']):f}."
+        return f"The run's limit of ${run.cap_cost.normalize():f} has no room for another call of up to ${Decimal(op['reserve']).normalize():f}."
 
     def _retry_refused(self) -> None:
         """Something of the run settled, so there may be room now."""
@@ -647,7 +647,10 @@ class Driver:
             flags, journal = await self.engine.news_of(self.run.id)
         finally:
             self._refreshing = False
-        if self._dropped or flags is None:
+        if self._dropped:
+            return
+        if flags is None:  # the run is another's
+            self.drop()
             return
         self._signals, cancel = flags
         if cancel:

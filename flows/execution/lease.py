@@ -16,6 +16,8 @@ from uuid import UUID
 
 import psycopg
 
+from flows.execution.saying import said
+
 log = logging.getLogger(__name__)
 
 MAY_BEGIN = 0.6
@@ -91,7 +93,7 @@ class Lease:
                         self._offset = (row[0], time.monotonic())
                         self._good = sent
                 except (psycopg.Error, OSError) as error:
-                    log.warning("heartbeat: %s", str(error).splitlines()[0] if str(error) else type(error).__name__)
+                    log.warning("heartbeat: %s", said(error))
                     if connection is not None:
                         connection.close()
                     connection = None

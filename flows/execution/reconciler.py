@@ -15,6 +15,8 @@ import psycopg
 from django.db import close_old_connections
 from psycopg import AsyncConnection
 
+from flows.execution.saying import said
+
 log = logging.getLogger(__name__)
 
 PERIOD = 2.0
@@ -65,7 +67,7 @@ class Reconciler:
                 try:
                     await self._look()
                 except (psycopg.Error, OSError) as error:
-                    log.warning("reconciler: %s", str(error).splitlines()[0] if str(error) else type(error).__name__)
+                    log.warning("reconciler: %s", said(error))
                     await self._close()
         finally:
             await self._close()

@@ -28,6 +28,7 @@ from flows.execution.jsontext import plain
 from flows.execution.lease import Lease
 from flows.execution.live import Live
 from flows.execution.reconciler import Hook, Reconciler
+from flows.execution.saying import said
 from flows.execution.writer import Writer
 from flows.models.identifiers import new_id
 
@@ -235,7 +236,7 @@ class Engine:
             try:
                 await self.services.renew()
             except (psycopg.Error, OSError) as error:
-                log.warning("catalogue: %s", str(error).splitlines()[0] if str(error) else type(error).__name__)
+                log.warning("catalogue: %s", said(error))
 
     # ------------------------------------------------------------------ finding runs
 
@@ -272,7 +273,7 @@ class Engine:
                         swept = time.monotonic()
                         await self._sweep(connection)
             except (psycopg.Error, OSError) as error:
-                log.warning("scan: %s", str(error).splitlines()[0] if str(error) else type(error).__name__)
+                log.warning("scan: %s", said(error))
                 await asyncio.sleep(0.2)
 
     async def _claim(self, connection: AsyncConnection[Any]) -> None:

@@ -19,6 +19,7 @@ from psycopg import AsyncConnection
 
 from flows.execution.faultpoints import faultpoint
 from flows.execution.journal import ACCEPTED, ASK, COMMITTED, TAKE, WITHDRAW, WRITE, Record, Verdict
+from flows.execution.saying import said
 
 log = logging.getLogger(__name__)
 
@@ -96,13 +97,13 @@ class Writer:
                 verdicts = await self._commit([record for record, _ in batch])
                 faultpoint("journal.after_commit")
             except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.QueryCanceled) as error:
-                log.warning("journal: %s; the batch is tried again", str(error).splitlines()[0])
+                log.warning("journal: %s; the batch is tried again", said(error))
                 await asyncio.sleep(back_off)
                 back_off = min(back_off * 2, 2.0)
             except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
                 log.warning(
                     "journal: connection lost (%s); reading what was committed",
-                    next(iter(str(error).splitlines()), type(error).__name__),
+                    said(error),
                 )
                 await self._drop_connection()
                 await asyncio.sleep(back_off)
@@ -111,7 +112,7 @@ class Writer:
             except (psycopg.Error, TypeError, ValueError) as error:  # the latter two: it cannot even be written as JSON
                 if len(batch) == 1:
                     log.error("journal: a record was refused: %s", error)
-                    _tell(batch[0][1], RecordRefused(str(error).splitlines()[0]))
+                    _tell(batch[0][1], RecordRefused(said(error)))
                     return
                 half = len(batch) // 2
                 await self._write(batch[:half])
@@ -158,7 +159,7 @@ class Writer:
                     cursor = await connection.execute(COMMITTED, (calls, runs))
                     rows = {row[0]: (row[1], row[2], set(row[3])) for row in await cursor.fetchall()}
             except (psycopg.Error, OSError) as error:
-                log.warning("journal: the database does not answer (%s)", str(error).splitlines()[0] if str(error) else error)
+                log.warning("journal: the database does not answer (%s)", said(error))
                 await self._drop_connection()
                 await asyncio.sleep(back_off)
                 back_off = min(back_off * 2, 2.0)

@@ -5,6 +5,8 @@ import os
 import socket
 import time
 from argparse import ArgumentParser
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -41,9 +43,9 @@ class Command(BaseCommand):
         settings.STATIC_ROOT.mkdir(exist_ok=True)
         lock = Lock(settings.DATA_DIR, "manage.py up")
         take(lock)
-        with bound(port, PORT) as pages, bound(None, RECEIVER_PORT) as receiver:
+        with bound(port, PORT) as pages, nullcontext() if no_demo else receiver_socket(settings.DATA_DIR) as receiver:
             try:
-                asyncio.run(self.supervise(lock, pages, None if no_demo else receiver, engines))
+                asyncio.run(self.supervise(lock, pages, receiver, engines))
             finally:
                 if lock.is_ours():  # else the data folder was taken away, and what replaced it is not ours to tidy
                     leave(places(settings.DATA_DIR))
@@ -98,6 +100,22 @@ def bound(port: int | None, usual: int) -> socket.socket:
             continue
         return listening
     raise PortTaken(f"Port {port} cannot be used ({reason}); --port names another.")
+
+
+def receiver_socket(data: Path) -> socket.socket:
+    """Where the demonstration's tools find their receiver: on the port that their addresses were made with, at each later start.
+    Raises `PortTaken`."""
+    file = data / "receiver.port"
+    known = int(file.read_text(encoding="ascii")) if file.exists() else None
+    try:
+        listening = bound(known, RECEIVER_PORT)
+    except PortTaken:
+        raise PortTaken(
+            f"Port {known}, where the demonstration's tools find their receiver, is taken. Stop what listens there, or start "
+            "with --no-demo."
+        ) from None
+    file.write_text(str(listening.getsockname()[1]), encoding="ascii")
+    return listening
 
 
 async def start_servers(supervisor: Supervisor) -> None:

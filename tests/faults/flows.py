@@ -1,0 +1,136 @@
+"""The flows and the catalogue of the fault tests. Each effect and each question names the run and the step that it belongs to."""
+
+from __future__ import annotations
+
+import json
+
+CLAUSES = """\
+orchestrator: 1
+name: Clauses
+input:
+  type: object
+  required: [clauses, delay]
+  properties:
+    clauses: {type: array, items: {type: string}}
+    delay: {type: number}
+limits: {cost: 5.00, at_limit: stop}
+steps:
+  rate:
+    kind: map
+    with:
+      over: input.clauses
+      as: clause
+      concurrency: 6
+      on_item_error: stop
+      body:
+        steps:
+          assess:
+            kind: model
+            with:
+              route: loop
+              prompt: "[[serve: slow delay={{ input.delay }}]] Run {{ run.id }}, clause {{ index }}: {{ clause }}"
+              max_output: 100
+        edges:
+          - start -> assess
+        output: "{{ steps.assess.output }}"
+  post:
+    kind: tool
+    with:
+      tool: effects.keyed
+      arguments: {run: "{{ run.id }}", step: post, count: "{{ len(steps.rate.output) }}"}
+edges:
+  - start -> rate
+  - rate -> post
+output: {count: "{{ len(steps.rate.output) }}"}
+"""
+
+PARKING = """\
+orchestrator: 1
+name: Parking
+steps:
+  approve:
+    kind: approval
+    with:
+      title: Go on
+      payload: {run: "{{ run.id }}"}
+      outcomes: {approve: approve, reject: reject}
+      approvers: {teams: [legal]}
+      due: 1h
+      at_deadline: reject
+  beside:
+    kind: tool
+    with: {tool: effects.keyed, arguments: {run: "{{ run.id }}", step: beside}}
+  after:
+    kind: tool
+    with: {tool: effects.keyed, arguments: {run: "{{ run.id }}", step: after}}
+edges:
+  - start -> approve
+  - start -> beside
+  - approve.approve -> after
+output: {by: "{{ steps.approve.output.by }}"}
+"""
+
+
+def chain(tool: str) -> str:
+    """Three effects, one after the other."""
+    steps = "".join(
+        f'  {step}:\n    kind: tool\n    with: {{tool: {tool}, arguments: {{run: "{{{{ run.id }}}}", step: {step}}}}}\n'
+        for step in ("first", "middle", "last")
+    )
+    edges = "edges:\n  - start -> first\n  - first -> middle\n  - middle -> last\n"
+    return f"orchestrator: 1\nname: Chain of {tool}\nsteps:\n{steps}{edges}output: {{done: true}}\n"
+
+
+def purse(branches: int, dollars: int) -> str:
+    """Model steps side by side, each of which costs a dollar, and a limit that has room for `dollars` of them."""
+    prompt = "[[serve: dear delay=0.3 say=x]] Run {{ run.id }}, branch "
+    steps = "".join(
+        f'  b{n}:\n    kind: model\n    with: {{route: dear, prompt: "{prompt}{n}", max_output: 1}}\n' for n in range(branches)
+    )
+    edges = "edges:\n" + "".join(f"  - start -> b{n}\n" for n in range(branches))
+    return f"orchestrator: 1\nname: Purse\nlimits: {{cost: {dollars}.00, at_limit: stop}}\nsteps:\n{steps}{edges}output: {{}}\n"
+
+
+def catalogue(model_port: int, effect_port: int) -> str:
+    """Models and tools on loopback. A token that `dear` writes costs a dollar, and what it reads is free: what a call costs is then
+    known before it is made."""
+
+    def model(slug: str, price: dict[str, str]) -> dict[str, object]:
+        return {
+            "model": f"openai/{slug}",
+            "api_base": f"http://127.0.0.1:{model_port}/v1",
+            "api_key_env": "LOOP_KEY",
+            "context": 32000,
+            "max_output": 200,
+            "capabilities": ["json", "streaming"],
+            "price": price,
+        }
+
+    def tool(name: str, **more: object) -> dict[str, object]:
+        properties = {"run": {"type": "string"}, "step": {"type": "string"}, "count": {"type": "integer"}}
+        return {
+            "kind": "http",
+            "method": "POST",
+            "url": f"http://127.0.0.1:{effect_port}/{name}",
+            "effect": "write",
+            "timeout": "20s",
+            "arguments": {"type": "object", "required": ["run", "step"], "properties": properties},
+            **more,
+        }
+
+    document = {
+        "models": {
+            "loop-1": model("loop-1", {"input": "0.25", "output": "1.00"}),
+            "dear-1": model("dear-1", {"input": "0", "output": "1000000.00"}),
+        },
+        "routes": {
+            "loop": {"candidates": ["loop-1"], "timeout": "60s"},
+            "dear": {"candidates": ["dear-1"], "timeout": "60s"},
+        },
+        "tools": {
+            "effects.keyed": tool("keyed", repeat="keyed", idempotency_header="Idempotency-Key"),
+            "effects.never": tool("never", repeat="never"),
+        },
+        "allowed_hosts": [f"127.0.0.1:{model_port}", f"127.0.0.1:{effect_port}"],
+    }
+    return json.dumps(document, indent=1)
