@@ -1,4 +1,12 @@
 # One image for every process; docker-compose.yml says which one a container runs.
+FROM node:22-slim AS assets
+WORKDIR /app/frontend
+COPY frontend/package.json frontend/package-lock.json frontend/.npmrc ./
+RUN npm ci --silent --no-audit --no-fund
+COPY frontend ./
+COPY static /app/static
+RUN npm run --silent build
+
 FROM python:3.12-slim AS build
 WORKDIR /app
 COPY requirements-uv.lock requirements.lock ./
@@ -22,6 +30,7 @@ COPY approvals approvals
 COPY flows flows
 COPY templates templates
 COPY static static
+COPY --from=assets /app/static/build static/build
 RUN SECRET_KEY=build DATABASE_URL=postgresql://none REDIS_URL=redis://none python manage.py collectstatic --noinput --verbosity 0 \
     && python -m compileall -q orchestrator approvals flows
 USER orchestrator

@@ -30,6 +30,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "orchestrator.pages.middleware.PolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -37,6 +38,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "orchestrator.pages.middleware.PageMiddleware",
 ]
 
 ROOT_URLCONF = "orchestrator.urls"
@@ -50,6 +52,18 @@ TEMPLATES = [
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
+                "orchestrator.pages.shell.shell",
+            ],
+            "builtins": [
+                "django.templatetags.static",
+                "orchestrator.templatetags.assets",
+                "orchestrator.templatetags.blocks",
+                "orchestrator.templatetags.data",
+                "orchestrator.templatetags.figures",
+                "orchestrator.templatetags.forms",
+                "orchestrator.templatetags.lists",
+                "orchestrator.templatetags.numbers",
+                "orchestrator.templatetags.states",
             ],
         },
     },
@@ -85,6 +99,7 @@ CHANNEL_LAYERS = {
 AUTH_USER_MODEL = "flows.Person"
 LOGIN_URL = "/login"
 LOGIN_REDIRECT_URL = "/"
+CSRF_FAILURE_VIEW = "orchestrator.pages.problems.stale_form"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_HTTPONLY = True
@@ -102,6 +117,8 @@ TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True  # a checkout needs no collectstatic
+WHITENOISE_IMMUTABLE_FILE_TEST = r"^/static/build/.+-[A-Z0-9]{8}\.\w+$"  # named by their contents
 
 # The engine (flows/execution). Seconds unless said otherwise.
 LEASE = env_float("LEASE", 15.0, least=1.0)

@@ -1,7 +1,7 @@
 """The map of addresses: each door brings its own."""
 
 from django.http import HttpRequest, HttpResponse
-from django.urls import path
+from django.urls import include, path
 
 from orchestrator.api import api, unknown_address
 
@@ -15,4 +15,10 @@ urlpatterns = [
     path("healthz", healthz),
     path("api/v1/", api.urls),
     path("api/<path:rest>", unknown_address),
+    path("", include("orchestrator.pages.urls")),
 ]
+
+handler400 = "orchestrator.pages.problems.bad_request"
+handler403 = "orchestrator.pages.problems.permission_denied"
+handler404 = "orchestrator.pages.problems.not_found"
+handler500 = "orchestrator.pages.problems.failed"

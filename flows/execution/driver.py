@@ -604,7 +604,8 @@ class Driver:
         run = self.run
         if reason == "tokens":
             return f"The run's limit of {run.cap_tokens:,} tokens has no room for another call of up to {op['reserve_tokens']:,}."
-        return f"The run's limit of ${run.cap_cost.normalize():f} has no room for another call of up to ${Decimal(op['reserve']).normalize():f}."
+        cap, reserve = (run.cap_cost or Decimal(0)).normalize(), Decimal(op["reserve"]).normalize()
+        return f"The run's limit of ${cap:f} has no room for another call of up to ${reserve:f}."
 
     def _retry_refused(self) -> None:
         """Something of the run settled, so there may be room now."""

@@ -55,13 +55,16 @@ class Command(BaseCommand):
         async def build(supervisor: Supervisor) -> None:
             self.say("Starting the servers ...")
             await start_servers(supervisor)
-            sign_ins = await asyncio.to_thread(prepare_database, receiver.getsockname()[1] if receiver else None)
+            sign_ins, token = await asyncio.to_thread(prepare_database, receiver.getsockname()[1] if receiver else None)
             self.say("Starting the pages and the workers ...")
             programs = [web_program(pages), engines_program(engines), tools_program()]
             if receiver:
                 programs.append(receiver_program(receiver))
             await supervisor.start(programs)
-            self.say(f"Orchestrator is at http://127.0.0.1:{pages.getsockname()[1]}")
+            address = f"http://127.0.0.1:{pages.getsockname()[1]}"
+            self.say(f"Orchestrator is at {address}")
+            if token:
+                self.say(f"  make the first account at {address}/welcome?token={token}")
             for name, password in sign_ins:
                 self.say(f"  sign in as {name:<12} with {password}")
             self.say("Ctrl-C stops it.")
@@ -126,14 +129,16 @@ async def start_servers(supervisor: Supervisor) -> None:
     await asyncio.gather(*(keeper.ready(PATIENCE) for keeper in keepers))
 
 
-def prepare_database(receiver_port: int | None) -> list[tuple[str, str]]:
-    """Migrates, and seeds the demonstration where one is wanted; the sign-ins that it made, for showing once."""
+def prepare_database(receiver_port: int | None) -> tuple[list[tuple[str, str]], str | None]:
+    """Migrates, and seeds the demonstration where one is wanted; the sign-ins that it made, for showing once, and the token that
+    opens the first page where nobody can sign in yet."""
     try:
         call_command("migrate", verbosity=0, interactive=False)
-        if receiver_port is None:
-            return []
+        from flows.models import Person
         from orchestrator.demo import seed
+        from orchestrator.welcome import make_token
 
-        return seed(receiver_port)
+        sign_ins = [] if receiver_port is None else seed(receiver_port)
+        return sign_ins, None if Person.objects.exists() else make_token()
     finally:
         connections.close_all()

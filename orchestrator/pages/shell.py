@@ -1,0 +1,79 @@
+"""What the shell around every page shows: a context processor that does its work when the template asks."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from django.http import HttpRequest
+
+from approvals.reads import waiting_for
+from flows.access.actor import Actor
+from flows.access.rights import Right
+from flows.models import Person
+from orchestrator.pages.navigation import Place, anywhere, places_for
+
+THEMES, DENSITIES, NAVS = ("system", "light", "dark"), ("default", "compact", "roomy"), ("open", "collapsed")
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    return {"shell": Shell(request)}
+
+
+class Shell:
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+
+    @property
+    def actor(self) -> Actor | None:
+        return getattr(self._request, "actor", None)
+
+    @property
+    def signed_in(self) -> bool:
+        return self.actor is not None
+
+    @property
+    def person(self) -> Person | None:
+        return self.actor.person if self.actor is not None else None
+
+    @property
+    def initials(self) -> str:
+        words = str(self.person or "").replace("-", " ").split()
+        return "".join(word[0] for word in (words if len(words) < 3 else (words[0], words[-1]))).upper()
+
+    @cached_property
+    def places(self) -> list[Place]:
+        return list(places_for(self.actor, self._request.path)) if self.actor is not None else []
+
+    @cached_property
+    def waiting(self) -> int:
+        """How many requests wait for this person."""
+        return waiting_for(self.actor) if self.actor is not None and self.live else 0
+
+    @property
+    def live(self) -> bool:
+        """Whether the page opens a socket: only somebody who may see something has a use for one."""
+        return self.actor is not None and anywhere(self.actor, Right.SEE_REQUESTS)
+
+    @cached_property
+    def toasts(self) -> list[str]:
+        """What happened before this page was asked for; said once."""
+        session = getattr(self._request, "session", None)
+        return list(session.pop("toasts", [])) if session is not None and "toasts" in session else []
+
+    @property
+    def theme(self) -> str:
+        return self._cookie("theme", THEMES)
+
+    @property
+    def density(self) -> str:
+        return self._cookie("density", DENSITIES)
+
+    @property
+    def nav_state(self) -> str:
+        return self._cookie("nav", NAVS)
+
+    def _cookie(self, name: str, allowed: tuple[str, ...]) -> str:
+        """A choice of looks that the browser keeps; the first of those allowed where it keeps none."""
+        value = self._request.COOKIES.get(name, "")
+        return value if value in allowed else allowed[0]

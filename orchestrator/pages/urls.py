@@ -1,0 +1,16 @@
+"""The addresses of the pages that belong to no room."""
+
+from django.urls import path
+
+from orchestrator.pages import components, home, signin, welcome
+
+urlpatterns = [
+    path("", home.home, name="home"),
+    path("login", signin.sign_in, name="login"),
+    path("logout", signin.sign_out, name="logout"),
+    path("welcome", welcome.welcome, name="welcome"),
+    path("look", home.look, name="look"),
+    path("go/<str:what>", home.go, name="go"),
+    path("shell/waiting", home.waiting, name="waiting"),
+    path("internal/components", components.components, name="components"),
+]

@@ -1,0 +1,120 @@
+"""Browser tests: Chromium at the application's real web process. Each test commits, and the database is emptied after it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from flows.models import Person
+from tests.browser.site import Site
+from tests.makers import make_person
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1440, "height": 900}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/browser/" in item.path.as_posix():
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.django_db(transaction=True))
+            if CHROMIUM is None:
+                item.add_marker(pytest.mark.skip(reason="chromium is not installed (Debian: apt-get install chromium)"))
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Any]:
+    """One Chromium for all browser tests. While it runs, this thread has an event loop: Django is told that this is meant."""
+    from playwright.sync_api import sync_playwright  # only here: the rest of the suite does without it
+
+    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    try:
+        with sync_playwright() as playwright:
+            chromium = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGS)
+            yield chromium
+            chromium.close()
+    finally:
+        os.environ.pop("DJANGO_ALLOW_ASYNC_UNSAFE")
+        if before is not None:
+            os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = before
+
+
+@pytest.fixture(scope="package")
+def web_process(django_db_setup: None) -> Iterator[Site]:
+    built = settings.BASE_DIR / "static" / "build" / "manifest.json"
+    assert built.exists(), "the browser's files are not built: make assets"
+    site = Site()
+    site.start()
+    yield site
+    site.stop()
+
+
+@pytest.fixture
+def site(web_process: Site, transactional_db: None) -> Iterator[Site]:
+    """The web process with an empty database and the real time."""
+    if web_process.process is None:
+        web_process.start()
+    yield web_process
+    web_process.clock.release()
+
+
+@pytest.fixture
+def visit(browser: Any, site: Site) -> Iterator[Callable[..., Any]]:
+    """Makes visits: ``visit()``, ``visit(phone=True)``, ``visit(dark=True)``. Each is a browser of its own."""
+    from tests.browser.visit import Visit
+
+    contexts = []
+
+    def make(*, phone: bool = False, dark: bool = False, as_: Person | None = None, **options: Any) -> Visit:
+        options.setdefault("viewport", PHONE if phone else DESK)
+        context = browser.new_context(
+            color_scheme="dark" if dark else "light",
+            has_touch=phone,
+            reduced_motion="reduce",
+            locale="en-GB",
+            timezone_id="UTC",
+            **options,
+        )
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        made = Visit(context, site)
+        if as_ is not None:
+            made.enter_as(as_)
+        return made
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+ROLES = {"operator": ("operator", "approver"), "owner": ("owner",), "builder": ("builder",), "approver-1": ("approver",)}
+PASSWORD = "correct horse battery"  # what `make_person` sets
+
+
+@pytest.fixture
+def person(site: Site) -> Callable[[str], Person]:
+    """The account of a role: ``person("owner")``; made when first asked for."""
+    made: dict[str, Person] = {}
+
+    def account(role: str) -> Person:
+        if role not in made:
+            made[role] = make_person(*ROLES.get(role, (role,)), username=role)
+        return made[role]
+
+    return account
