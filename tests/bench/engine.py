@@ -27,9 +27,10 @@ INSERT INTO flows_event (run_id, seq, pass, type, path, at, data) VALUES
     (:run::uuid, :seq - 1, 1, 'step.started', 's1', now(), '{{"call":"call_0192","kind":"tool","target":"bench.noop","attempt":1}}'),
     (:run::uuid, :seq, 1, 'step.succeeded', 's1', now(), NULL);
 INSERT INTO flows_call (id, run_id, pass, path, attempt, n, epoch, seq, status, kind, target, reason, repeat, idempotency_key,
-    request_hash, request, reserved, reserved_tokens, simulated, usage_source, error_class, error_message, provider_id, started_at)
+    request_hash, request, reserved, reserved_tokens, simulated, priced, usage_source, error_class, error_message, provider_id,
+    started_at)
     VALUES (gen_random_uuid(), :run::uuid, 1, 's' || :seq, 1, 1, 1, :seq, 'started', 'tool', 'bench.noop', '', 'freely',
-    gen_random_uuid(), '', '{{}}', 0, 0, false, '', '', '', '', now()) RETURNING id AS call \\gset
+    gen_random_uuid(), '', '{{}}', 0, 0, false, true, '', '', '', '', now()) RETURNING id AS call \\gset
 UPDATE flows_call SET status = 'succeeded', response = 'null', settled = 0, ended_at = now() WHERE id = :call::uuid;
 INSERT INTO flows_attempt (run_id, pass, path, n, kind, status, seq, port, output, started_at, ended_at)
     VALUES (:run::uuid, 1, 's' || :seq, 1, 'tool', 'succeeded', :seq, 'done', 'null', now(), now());

@@ -110,7 +110,8 @@ class Stage:
 
     def wait_until_ended(self, count: int, seconds: float, *, newest: bool = False) -> None:
         which = "id = (SELECT max(id::text)::uuid FROM flows_run)" if newest else "true"
-        self._until(f"SELECT count(*) FILTER (WHERE ended_at IS NOT NULL) >= %s FROM flows_run WHERE {which}", (count,), seconds, 0.01 if newest else 0.2)
+        query = f"SELECT count(*) FILTER (WHERE ended_at IS NOT NULL) >= %s FROM flows_run WHERE {which}"
+        self._until(query, (count,), seconds, 0.01 if newest else 0.2)
         row = self.database.execute(
             "SELECT count(*) FROM flows_run WHERE ended_at IS NOT NULL AND status <> 'succeeded'"
         ).fetchone()
