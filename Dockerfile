@@ -33,7 +33,7 @@ COPY static static
 COPY --from=assets /app/static/build static/build
 RUN SECRET_KEY=build DATABASE_URL=postgresql://none REDIS_URL=redis://none python manage.py collectstatic --noinput --verbosity 0 \
     && python -m compileall -q orchestrator approvals flows
-USER orchestrator
+USER 10001
 VOLUME /data
 EXPOSE 8000
 CMD ["uvicorn", "orchestrator.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--lifespan", "off", "--timeout-graceful-shutdown", "2"]

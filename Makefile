@@ -32,6 +32,8 @@ check: $(VENV)/.dev ## linters, types, import contracts, missing migrations, loc
 	$(VENV)/bin/lint-imports
 	$(PY) manage.py makemigrations --check --dry-run
 	$(PY) -m checks.locks
+	$(VENV)/bin/hadolint Dockerfile
+	$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
 
 bench: $(VENV)/.dev $(ASSETS) ## what it reaches, as one table and bench.json (ONLY=name)
 	@exec $(PY) -m tests.bench $(if $(ONLY),--only $(ONLY))
