@@ -1,0 +1,347 @@
+"""What a person needs in order to decide: facts first, a model's words apart from them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from approvals.models import Vote
+from approvals.origins import INPUT, MODEL, PERSON, TOOL, Origins
+from approvals.rules import SelfApproval, require_decision, wanted
+from flows.access.actor import Actor
+from flows.access.querysets import runs_for
+from flows.access.refusals import Forbidden
+from flows.access.rights import Right
+from flows.engine.canonical import canonical
+from flows.engine.problems import DocumentError
+from flows.engine.states import OPEN_REQUEST_STATES
+from flows.models import Person, Request, ToolEntry
+from flows.runs.documents import document_of
+from flows.runs.progress import StepLine, progress_of
+
+LONG = 120  # characters: longer text gets a line of its own
+EFFECTS = {"read": "only reads", "write": "changes the world"}
+VERBS = {
+    "approved": "Approved",
+    "rejected": "Rejected",
+    "changes_requested": "Changes requested",
+    "expired": "Expired",
+    "withdrawn": "Withdrawn",
+}
+ORDER = {"reject": 0, "changes": 1, "approve": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One named value as it is shown. `by_model`: a model wrote it, or it was computed from what a model wrote."""
+
+    name: str
+    value: Any
+    origins: frozenset[str] = frozenset()
+    editable: bool = False
+
+    @property
+    def by_model(self) -> bool:
+        return MODEL in self.origins
+
+    @property
+    def is_scalar(self) -> bool:
+        return not isinstance(self.value, (dict, list))
+
+    @property
+    def is_long(self) -> bool:
+        return isinstance(self.value, str) and (len(self.value) > LONG or "\n" in self.value)
+
+    @property
+    def is_lines(self) -> bool:
+        """Whether it is a short list of texts and numbers."""
+        return (
+            isinstance(self.value, list)
+            and 0 < len(self.value) <= 50
+            and not any(isinstance(each, (dict, list)) for each in self.value)
+        )
+
+    @property
+    def text(self) -> str:
+        if self.value is None:
+            return "nothing"
+        if isinstance(self.value, bool):
+            return "yes" if self.value else "no"
+        return self.value if isinstance(self.value, str) else json.dumps(self.value, ensure_ascii=False)
+
+    @property
+    def is_words(self) -> bool:
+        """Whether it holds text, as against a number or a truth value."""
+        return any(isinstance(each, str) for each in leaves(self.value))
+
+    @property
+    def source(self) -> str:
+        """Where it comes from, in words; empty where the flow itself says it."""
+        if MODEL in self.origins:
+            return "written by a model" if self.is_words else "computed from a model’s answer"
+        if TOOL in self.origins:
+            return "answered by a tool"
+        if PERSON in self.origins:
+            return "by a person"
+        return "from the run’s input" if INPUT in self.origins else ""
+
+
+def leaves(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from leaves(each)
+    else:
+        yield value
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A button: what it decides, what that means, what the flow does then."""
+
+    name: str
+    meaning: str
+    then: str
+
+    @property
+    def label(self) -> str:
+        return {"changes": "Request changes"}.get(self.name, self.name.replace("_", " ").replace("-", " ").capitalize())
+
+    @property
+    def plain_meaning(self) -> str:
+        """Said beside a name that does not say it itself."""
+        said = {"approve": "approves", "reject": "rejects", "changes": "asks for changes"}[self.meaning]
+        return "" if self.name.lower().startswith(self.meaning[:6]) else said
+
+
+@dataclass(frozen=True, slots=True)
+class Urgency:
+    """How a deadline is shown: calm, then soon at half of the time, then urgent at a fifth."""
+
+    level: str
+    words: str
+
+
+@dataclass(slots=True)
+class Context:
+    """Everything that the page of a request shows."""
+
+    request: Request
+    arguments: list[Value] = field(default_factory=list)
+    whole: Any = None  # the payload where it is no object
+    facts: list[Value] = field(default_factory=list)
+    words: list[Value] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    tool: ToolEntry | None = None
+    step: str = ""
+    traced: bool = False  # whether the flow's document tells where values come from
+    title_by_model: bool = False
+    votes: list[Vote] = field(default_factory=list)
+    edits: list[dict[str, str]] = field(default_factory=list)
+    refusal: str = ""  # why this person may not decide
+    own: bool = False
+    may_decide: bool = False
+    sees_run: bool = False
+    sees_costs: bool = False
+    progress: list[StepLine] = field(default_factory=list)
+
+    @property
+    def is_open(self) -> bool:
+        return self.request.state in OPEN_REQUEST_STATES
+
+    @property
+    def simulated(self) -> bool:
+        """Whether what was spent so far was simulated."""
+        return any(line.simulated for line in self.progress)
+
+    @property
+    def short_hash(self) -> str:
+        return self.request.payload_hash[:12]
+
+    @property
+    def quorum(self) -> int:
+        return max(1, int(self.request.terms.get("quorum") or 1))
+
+    @property
+    def approvals(self) -> int:
+        return sum(vote.revision == self.request.revision for vote in self.votes)
+
+    @property
+    def wanted(self) -> str:
+        return " or ".join(wanted(self.request))
+
+    @property
+    def decided(self) -> str:
+        return decided_in_words(self.request)
+
+    @property
+    def at_deadline(self) -> str:
+        return deadline_in_words(self.request)
+
+
+def decided_in_words(request: Request) -> str:
+    """Who decided what: "Approved by First approver"."""
+    verb = VERBS.get(request.state, request.state)
+    if request.state == "withdrawn":
+        return "Withdrawn: its run has ended"
+    outcome = request.outcome
+    odd = outcome and outcome.lower() not in verb.lower() and not verb.lower().startswith(outcome.lower()[:6])
+    name = f"{verb} (“{outcome}”)" if odd else verb
+    return f"{name} by {request.decided_by}" if request.decided_by is not None else name
+
+
+def deadline_in_words(request: Request) -> str:
+    """What happens when the time is over."""
+    chosen = request.terms.get("at_deadline")
+    outcomes = request.terms.get("outcomes") or {}
+    if request.due is None:
+        return ""
+    if request.terms.get("escalated"):
+        return "The time is over; it stays open and was escalated."
+    if isinstance(chosen, str) and outcomes.get(chosen) == "reject":
+        return f"Then it is decided as “{chosen}”."
+    return "Then it stays open and is escalated."
+
+
+def urgency_of(request: Request, now: datetime | None = None) -> Urgency:
+    """Calm until half of the time is left, then soon, at a fifth urgent; each with its word."""
+    if request.due is None:
+        return Urgency("none", "no deadline")
+    left = request.due - (now or timezone.now())
+    whole = max(request.due - request.created_at, timedelta(seconds=1))
+    if left <= timedelta(0):
+        return Urgency("urgent", "overdue")
+    share = left / whole
+    return Urgency("urgent", "urgent") if share <= 0.2 else Urgency("soon", "soon") if share <= 0.5 else Urgency("calm", "due")
+
+
+def context_of(actor: Actor, request: Request) -> Context:
+    """What the page shows to this actor; `request` has its run, flow, version and decider."""
+    page = Context(request)
+    payload, shown = json.loads(request.payload), json.loads(request.show) if request.show is not None else None
+    origins = _origins(request)
+    step = origins.step(request.path) if origins is not None else None
+    if step is None or step[1].kind != "approval":
+        origins = step = None  # what cannot be traced counts as a model's
+    page.traced = step is not None
+    settings: Mapping[str, Any] = step[1].with_ if step is not None else {}
+    page.step = (step[1].label or step[0]) if step is not None else request.path
+    page.title_by_model = origins is not None and MODEL in origins.of(settings.get("title", ""))
+    _add_payload(page, payload, origins, settings)
+    _add_shown(page, shown, origins, settings.get("show"))
+    page.outcomes = sorted(
+        (
+            Outcome(name, meaning, _then(origins, step[0] if step else "", name))
+            for name, meaning in (request.terms.get("outcomes") or {}).items()
+        ),
+        key=lambda each: ORDER.get(each.meaning, 1),
+    )
+    slug = request.terms.get("tool")
+    page.tool = ToolEntry.objects.filter(slug=slug).defer("settings").first() if isinstance(slug, str) else None
+    page.votes = list(request.votes.select_related("person").order_by("id"))
+    page.edits = edits_of(request)
+    _add_rights(page, actor)
+    return page
+
+
+def _origins(request: Request) -> Origins | None:
+    if request.run is None:
+        return None
+    try:
+        return Origins(document_of(request.run.version_id))
+    except DocumentError:
+        return None
+
+
+def _add_payload(page: Context, payload: Any, origins: Origins | None, settings: Mapping[str, Any]) -> None:
+    source: Any = settings.get("payload")
+    sealed = origins.step(str(settings["seals"])) if origins is not None and isinstance(settings.get("seals"), str) else None
+    if sealed is not None:
+        source = sealed[1].with_.get("arguments")
+    if not isinstance(payload, dict):
+        page.whole = payload
+        return
+    editable = set(page.request.terms.get("editable") or [])
+    page.arguments = [Value(name, value, _origin(origins, source, name), name in editable) for name, value in payload.items()]
+
+
+def _add_shown(page: Context, shown: Any, origins: Origins | None, source: Any) -> None:
+    """Numbers are facts even where a model's answers were counted (and say so); text that a model wrote never is."""
+    if shown is None:
+        return
+    named = shown if isinstance(shown, dict) else {"Shown": shown}
+    for name, value in named.items():
+        each = Value(
+            name, value, _origin(origins, source, name) if isinstance(shown, dict) else _origin(origins, {name: source}, name)
+        )
+        (page.words if each.by_model and each.is_words else page.facts).append(each)
+
+
+def _origin(origins: Origins | None, source: Any, name: str) -> frozenset[str]:
+    """Where a named part of a template comes from; without the document nobody knows, so it counts as a model's."""
+    if origins is None:
+        return frozenset({MODEL})
+    return origins.of(source[name] if isinstance(source, Mapping) and name in source else source)
+
+
+def _then(origins: Origins | None, key: str, port: str) -> str:
+    following = origins.follows(key, port) if origins is not None else []
+    return ", ".join(following) if following else "this path of the run ends"
+
+
+def edits_of(request: Request) -> list[dict[str, str]]:
+    """The fields that the decision changed, as rows of a comparison."""
+    if request.answer is None:
+        return []
+    asked, decided = json.loads(request.payload), json.loads(request.answer)
+    return differences(asked, decided)
+
+
+def differences(before: Any, after: Any) -> list[dict[str, str]]:
+    """What differs between two payloads, field by field."""
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return (
+            [] if canonical(before) == canonical(after) else [{"name": "payload", "before": plain(before), "after": plain(after)}]
+        )
+    rows = []
+    for name in [*before, *(name for name in after if name not in before)]:
+        row = {side: plain(values[name]) for side, values in (("before", before), ("after", after)) if name in values}
+        if len(row) < 2 or canonical(before[name]) != canonical(after[name]):
+            rows.append({"name": name, **row})
+    return rows
+
+
+def plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _add_rights(page: Context, actor: Actor) -> None:
+    request, person = page.request, actor.person
+    if request.run is not None:
+        page.sees_run = runs_for(actor).filter(id=request.run.id).exists()
+        page.sees_costs = page.sees_run and actor.may(Right.SEE_COSTS, request.run.flow.team_id)
+    if page.sees_run and request.run is not None and page.traced:
+        page.progress = progress_of([request.run]).get(request.run.id, [])
+    if not page.is_open:
+        return
+    try:
+        require_decision(actor, request)
+    except SelfApproval:
+        page.own = True
+        page.refusal = "You started this run, or wrote what is to be decided, and nobody decides on their own request."
+    except Forbidden as refusal:
+        page.refusal = refusal.message
+    else:
+        if person is not None and has_voted(page.votes, person, request.revision):
+            page.refusal = "You have voted. It waits for others."
+        page.may_decide = not page.refusal
+
+
+def has_voted(votes: Iterable[Vote], person: Person, revision: int) -> bool:
+    return any(vote.person_id == person.id and vote.revision == revision for vote in votes)

@@ -1,0 +1,104 @@
+"""The form of a decision: the fields that may be edited, and a comment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.forms.boundfield import BoundField
+
+from approvals.actions.decide import LONGEST_COMMENT
+from approvals.rules import json_type
+from flows.access.refusals import Fault
+from flows.engine.canonical import canonical
+from flows.models import Request
+from flows.runs.starting.form import same_text, sentence_of
+from flows.runs.starting.parts import MISSING, Missing, Part, flattened, html_name, part_of
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A field that may be edited, with what was asked."""
+
+    bound: BoundField
+    part: Part
+    asked: str
+
+    @property
+    def changed(self) -> bool:
+        return same_text(self.bound.value()) != same_text(self.asked)
+
+
+class DecisionForm(forms.Form):
+    """`values` gives what the fields begin with where somebody typed into an earlier page of this request."""
+
+    use_required_attribute = False
+
+    comment = forms.CharField(
+        required=False,
+        max_length=LONGEST_COMMENT,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+    def __init__(self, request: Request, data: Any = None) -> None:
+        super().__init__(data, label_suffix="")
+        self.asked = json.loads(request.payload)
+        self.parts = list(_parts(request, self.asked))
+        comment = self.fields.pop("comment")
+        changes = "changes" in (request.terms.get("outcomes") or {}).values()
+        comment.help_text = "Kept with the decision." + (" Where you ask for changes, the flow gets it." if changes else "")
+        for part in self.parts:
+            field = part.field(self.asked.get(part.name, MISSING))
+            field.required = field.required and self.asked.get(part.name) not in ("", None)
+            self.fields[part.html_name] = field
+        self.fields["comment"] = comment
+
+    def edits(self) -> list[Edit]:
+        return [
+            Edit(self[part.html_name], part, "" if part.name not in self.asked else part.shown(self.asked[part.name]))
+            for part in self.parts
+        ]
+
+    def payload(self) -> Any:
+        """The payload with what was edited; None where nothing was."""
+        if not self.parts:
+            return None
+        edited = dict(self.asked)
+        for part in self.parts:
+            value = self.cleaned_data.get(part.html_name, MISSING)
+            if not isinstance(value, Missing):
+                edited[part.name] = value
+        return None if canonical(edited) == canonical(self.asked) else edited
+
+    def take(self, faults: Iterable[Fault]) -> None:
+        """Puts each fault at the field that it is about."""
+        for fault in faults:
+            sentence = " ".join(each for each in (sentence_of(fault.message), fault.mend) if each)
+            name = next((part.html_name for part in self.parts if _is_about(fault.place, part)), None)
+            self.add_error("comment" if fault.place == "comment" else name, sentence if name else f"{fault.place}: {sentence}")
+
+
+def _is_about(place: str, part: Part) -> bool:
+    own = f"payload.{part.name}"
+    return place == own or place.startswith((f"{own}.", f"{own}["))
+
+
+def _parts(request: Request, asked: Any) -> Iterable[Part]:
+    if not isinstance(asked, dict):
+        return
+    schema: Mapping[str, Any] = request.terms.get("arguments_schema") or {}
+    properties = flattened(schema, schema).get("properties") or {}
+    for at, name in enumerate(request.terms.get("editable") or []):
+        if name in asked:
+            own = flattened(schema, properties.get(name)) if name in properties else {}
+            yield part_of(
+                name, html_name("edit", name, at), own if "type" in own or "enum" in own else _guessed(asked[name]), name in asked
+            )
+
+
+def _guessed(value: Any) -> dict[str, Any]:
+    return {} if value is None else {"type": json_type(value)}

@@ -1,0 +1,282 @@
+"""Flows as the pages show them: how their last runs went, what they cost, what a document holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import JSONObject
+
+from flows.access.actor import Actor
+from flows.access.querysets import flows_for, runs_for
+from flows.access.rights import Right
+from flows.builder.catalogue import current_catalogue
+from flows.costs.reports import Spend, spend_by
+from flows.engine.document import Body, FlowDocument, Step, parse_document
+from flows.engine.graph import compile_flow
+from flows.engine.problems import DocumentError, Problem
+from flows.models import Call, Flow, FlowVersion, Run
+from flows.steps import known_kinds
+
+PERIOD = timedelta(days=7)
+TICKS = 20  # last runs of a flow
+PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One of a flow's last runs."""
+
+    state: str
+    number: int
+
+    @property
+    def y(self) -> float:
+        return {"failed": 0, "cancelled": 3.5}.get(self.state, 1.5 if self.state == "queued" else 1)
+
+    @property
+    def height(self) -> float:
+        return {"failed": 12, "cancelled": 5}.get(self.state, 9 if self.state == "queued" else 10)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRow:
+    """A flow in the list. Counts and `spend` are those of the last seven days; `spend` is None where costs may not be seen."""
+
+    flow: Flow
+    ticks: list[Tick]
+    runs: int
+    succeeded: int
+    ended: int
+    spend: Spend | None
+    sees_costs: bool
+    may_run: bool
+
+    @property
+    def success(self) -> float | None:
+        return self.succeeded / self.ended if self.ended else None
+
+    @property
+    def outcomes(self) -> str:
+        return outcomes_in_words(self.ticks)
+
+    @property
+    def drawn(self) -> list[dict[str, Any]]:
+        """The ticks with their places in the drawing; the newest is the last."""
+        return [{"state": each.state, "x": at * 7, "y": each.y, "height": each.height} for at, each in enumerate(self.ticks)]
+
+
+def outcomes_in_words(ticks: Iterable[Tick]) -> str:
+    """What the ticks show, for those who do not see them."""
+    counts: dict[str, int] = {}
+    for tick in ticks:
+        counts[tick.state] = counts.get(tick.state, 0) + 1
+    said = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in counts.items())
+    return f"Last {sum(counts.values())} runs: {said}" if said else "No runs yet"
+
+
+def flows_listed(actor: Actor, q: str = "") -> QuerySet[Flow]:
+    """The flows that somebody may see and whose name, slug or description holds `q`, by slug."""
+    flows = flows_for(actor).select_related("team", "published").defer("draft", "published__document").order_by("slug")
+    for word in q.split()[:10]:
+        flows = flows.filter(Q(name__icontains=word) | Q(slug__icontains=word) | Q(description__icontains=word))
+    return flows
+
+
+def rows_of(actor: Actor, flows: QuerySet[Flow], most: int, now: datetime) -> list[FlowRow]:
+    """What the list shows of the first `most` of these flows: three queries, however many there are."""
+    last = Run.objects.filter(flow=OuterRef("pk")).order_by("-id").values(json=JSONObject(state="status", number="number"))
+    unpublished = Exists(Flow.objects.filter(pk=OuterRef("pk"), published__isnull=False).exclude(draft=F("published__document")))
+    found = list(flows.annotate(last=ArraySubquery(last[:TICKS]), has_draft=unpublished)[:most])
+    since = now - PERIOD
+    recent = runs_for(actor).filter(flow__in=[flow.id for flow in found], created_at__gte=since).order_by()
+    counts: dict[UUID, Any] = {
+        row["flow"]: row
+        for row in recent.values("flow").annotate(
+            runs=Count("id"),
+            succeeded=Count("id", filter=Q(status="succeeded")),
+            ended=Count("id", filter=Q(ended_at__isnull=False)),
+        )
+    }
+    sees = {flow.id for flow in found if actor.may(Right.SEE_COSTS, flow.team_id)}
+    spends = {each.name: each for each in spend_by(actor, "flow", since, None)} if sees else {}
+    return [
+        FlowRow(
+            flow=flow,
+            ticks=[Tick(**each) for each in reversed(flow.last)],
+            runs=counts.get(flow.id, {}).get("runs", 0),
+            succeeded=counts.get(flow.id, {}).get("succeeded", 0),
+            ended=counts.get(flow.id, {}).get("ended", 0),
+            spend=spends.get(flow.slug),
+            sees_costs=flow.id in sees,
+            may_run=flow.published_id is not None and actor.may(Right.START_RUNS, flow.team_id),
+        )
+        for flow in found
+    ]
+
+
+# --- one flow
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """A published version and how its runs went, over all time."""
+
+    version: FlowVersion
+    live: bool
+    runs: int
+    succeeded: int
+    ended: int
+
+    @property
+    def success(self) -> float | None:
+        return self.succeeded / self.ended if self.ended else None
+
+
+def versions_of(actor: Actor, flow: Flow, most: int = 100) -> list[VersionRow]:
+    """The newest versions first: two queries."""
+    versions = list(
+        FlowVersion.objects.filter(flow=flow).defer("document").select_related("created_by").order_by("-number")[:most]
+    )
+    rows = runs_for(actor).filter(flow=flow).order_by().values("version")
+    counted = rows.annotate(
+        runs=Count("id"), succeeded=Count("id", filter=Q(status="succeeded")), ended=Count("id", filter=Q(ended_at__isnull=False))
+    )
+    by_version: dict[Any, Any] = {row["version"]: row for row in counted}
+    nothing = {"runs": 0, "succeeded": 0, "ended": 0}
+    return [
+        VersionRow(each, each.id == flow.published_id, **{key: by_version.get(each.id, nothing)[key] for key in nothing})
+        for each in versions
+    ]
+
+
+def recent_runs(actor: Actor, flow: Flow, most: int, newest: UUID | None = None) -> list[Run]:
+    """The flow's newest runs (no newer than `newest`), with who started them and whether their models were `simulated`."""
+    runs = runs_for(actor).filter(flow=flow).select_related("version", "started_by").order_by("-id")
+    if newest is not None:
+        runs = runs.filter(id__lte=newest)
+    runs = runs.annotate(simulated=Exists(Call.objects.filter(run=OuterRef("pk"), simulated=True)))
+    return list(runs.defer("input", "output", "version__document")[:most])
+
+
+def runs_since(actor: Actor, flow: Flow, newest: UUID) -> int:
+    """How many runs of the flow have begun after this one."""
+    return runs_for(actor).filter(flow=flow, id__gt=newest).count()
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """A step of a document, as deep as it stands. `leads` are its ports, each with the steps that follow."""
+
+    key: str
+    depth: int
+    kind: str
+    kind_label: str
+    label: str
+    uses: str
+    leads: list[tuple[str, str]]
+    asks: bool
+
+
+def steps_listed(document: FlowDocument) -> list[StepRow]:
+    """The steps in the order of the document, those of a body below the step that holds it; notes are left out."""
+    return list(_steps(document, 0))
+
+
+def _steps(body: FlowDocument | Body, depth: int) -> Iterator[StepRow]:
+    kinds = known_kinds()
+    for key, step in body.steps.items():
+        if step.kind == "note":
+            continue
+        leads: dict[str, list[str]] = {}
+        for edge in body.edges:
+            if edge.source == key:
+                leads.setdefault(edge.port, []).append(edge.target)
+        kind = kinds.get(step.kind)
+        yield StepRow(
+            key=key,
+            depth=depth,
+            kind=step.kind,
+            kind_label=kind.label if kind is not None else step.kind,
+            label=step.label or key.replace("_", " ").capitalize(),
+            uses=_uses(step),
+            leads=[("" if port == "done" else port, ", ".join(targets)) for port, targets in leads.items()],
+            asks=step.kind == "approval",
+        )
+        inner = _body(step)
+        if inner is not None:
+            yield from _steps(inner, depth + 1)
+
+
+def _uses(step: Step) -> str:
+    """What a step reaches for: a route, a tool, a base, those who decide."""
+    for name in ("route", "tool", "base", "flow", "over", "event"):
+        if isinstance(step.with_.get(name), str):
+            return str(step.with_[name])
+    approvers = step.with_.get("approvers")
+    if isinstance(approvers, Mapping):
+        return ", ".join(str(each) for part in ("people", "teams") for each in approvers.get(part) or [])
+    return ""
+
+
+def _body(step: Step) -> Body | None:
+    """The body of a map or loop; None where there is none, or it is not one yet."""
+    if not isinstance(step.with_.get("body"), Mapping):
+        return None
+    try:
+        return Body.model_validate(step.with_["body"])
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class InputRow:
+    """A property of the input, in words."""
+
+    name: str
+    kind: str
+    required: bool
+    about: str
+
+
+def inputs_listed(document: FlowDocument) -> list[InputRow]:
+    schema = document.input or {}
+    properties = schema.get("properties")
+    required = schema.get("required") or []
+    if not isinstance(properties, Mapping):
+        return []
+    rows = ((name, each if isinstance(each, Mapping) else {}) for name, each in properties.items())
+    return [
+        InputRow(name, _kind_of(each), name in required, str(each.get("title") or each.get("description") or ""))
+        for name, each in rows
+    ]
+
+
+def _kind_of(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return "one of " + ", ".join(str(each) for each in schema["enum"][:6])
+    if schema.get("contentMediaType"):
+        return "text or file"
+    kind = schema.get("format") or schema.get("type") or "any value"
+    return " or ".join(map(str, kind)) if isinstance(kind, list) else str(kind)
+
+
+def problems_of(document: FlowDocument) -> tuple[list[Problem], list[Problem]]:
+    """What keeps the document from running here, and what it is warned of."""
+    try:
+        return [], list(compile_flow(document, known_kinds(), current_catalogue()).warnings)
+    except DocumentError as error:
+        return list(error.problems), []
+
+
+def read(text: str) -> FlowDocument | None:
+    """The document of a stored text; None where it has become unreadable."""
+    try:
+        return parse_document(text)
+    except DocumentError:
+        return None
