@@ -16,6 +16,10 @@ urlpatterns = [
     path("api/v1/", api.urls),
     path("api/<path:rest>", unknown_address),
     path("", include("orchestrator.pages.urls")),
+    path("", include("flows.builder.urls")),
+    path("", include("flows.runs.starting.urls")),
+    path("", include("flows.runs.urls")),
+    path("", include("approvals.urls")),
 ]
 
 handler400 = "orchestrator.pages.problems.bad_request"

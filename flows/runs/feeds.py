@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 REST = 0.1  # seconds between two reads of one run
 POLL = 10.0  # seconds after which a feed looks without having been rung
+LIST_POLL = 0.7  # seconds between two looks at all runs, while somebody watches a list of them
 KEPT = 512  # newest events that a feed keeps
 PAGE = 500  # events of one read
 
@@ -31,6 +32,12 @@ SELECT seq, type, path, pass, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:
 FROM flows_event WHERE run_id = %s AND seq > %s ORDER BY seq LIMIT %s
 """
 IN_PROGRESS = "SELECT id, path FROM flows_call WHERE run_id = %s AND status = 'started' AND kind = 'model' ORDER BY id LIMIT 50"
+
+# What changes whenever a run begins, goes on or ends; runs that have ended say nothing any more.
+RUNS = """
+SELECT count(*), coalesce(sum(seq), 0), (SELECT id FROM flows_run ORDER BY id DESC LIMIT 1) FROM flows_run
+WHERE status IN ('queued', 'running', 'waiting_approval', 'waiting', 'retrying')
+"""
 
 EventRow = tuple[int, str, str, int, str, str | None]
 
@@ -134,11 +141,53 @@ class Feed:
         return await self._reader.rows(EVENTS, self.run_id, cursor, PAGE)
 
 
+class ListFeed:
+    """Whether anything changed among all runs: one small query a period for all lists that this loop's sockets watch."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._seen: Any = None
+        self._watchers: set[asyncio.Event] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def watched(self) -> bool:
+        return bool(self._watchers)
+
+    def watch(self) -> asyncio.Event:
+        """An event that is set whenever a run began, went on or ended."""
+        watcher = asyncio.Event()
+        self._watchers.add(watcher)
+        if self._task is None:
+            self._task = asyncio.create_task(self._follow())
+        return watcher
+
+    def leave(self, watcher: asyncio.Event) -> None:
+        self._watchers.discard(watcher)
+        if not self._watchers and self._task is not None:
+            self._task.cancel()
+            self._task = None
+            self._seen = None
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                now = await self._reader.rows(RUNS)
+                if self._seen is not None and now != self._seen:
+                    for watcher in self._watchers:
+                        watcher.set()
+                self._seen = now
+            except (psycopg.Error, OSError) as error:
+                log.warning("the runs could not be looked at: %s", type(error).__name__)
+            await asyncio.sleep(LIST_POLL)
+
+
 class Feeds:
     """The feeds of one event loop."""
 
     def __init__(self) -> None:
         self.reader = Reader()
+        self.list = ListFeed(self.reader)
         self._feeds: dict[UUID, Feed] = {}
 
     def feed(self, run_id: UUID) -> Feed:
@@ -151,7 +200,14 @@ class Feeds:
     async def leave(self, feed: Feed, watcher: asyncio.Event) -> None:
         if feed.leave(watcher):
             self._feeds.pop(feed.run_id, None)
-        if not self._feeds:
+        await self._rest()
+
+    async def leave_list(self, watcher: asyncio.Event) -> None:
+        self.list.leave(watcher)
+        await self._rest()
+
+    async def _rest(self) -> None:
+        if not self._feeds and not self.list.watched:
             await self.reader.close()
 
 

@@ -1,7 +1,7 @@
-"""``/ws/live?topics=run:<id>,inbox&after=<seq>``: what happens, as it happens.
+"""``/ws/live?topics=run:<id>,runs,inbox&after=<seq>``: what happens, as it happens.
 
 A run's topic sends each event after `after` once and in order, then what follows; the text of calls in progress comes beside
-them, from its beginning. ``inbox`` is a doorbell: its data says only that something changed. Frames are JSON: events
+them, from its beginning. ``inbox`` and ``runs`` are doorbells: their data say only that something changed. Frames are JSON: events
 ``{topic, seq, data}``, the rest ``{topic, data}``. Rights are checked at subscribe and every few minutes.
 
 Closing codes: 4400 the address is wrong, 4401 not signed in, 4404 a topic that one may not see (any more).
@@ -43,6 +43,7 @@ RIGHTS_ARE_CHECKED_EVERY = 180.0  # seconds
 MOST_TEXTS = 200  # pieces of text that wait for a slow socket; then the whole text is read anew
 LAYER_PATIENCE = 2.0  # seconds that Redis gets; without it the feed's poll goes on
 INBOX_POLL = 10.0  # seconds
+RUNS = "runs"
 
 BAD_ADDRESS, NOT_SIGNED_IN, NOT_VISIBLE = 4400, 4401, 4404
 
@@ -68,6 +69,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         super().__init__(*args, **kwargs)
         self.topics: dict[str, Topic] = {}  # by the run's identifier in hexadecimal
         self.inbox = False
+        self.list_watcher: asyncio.Event | None = None
         self.tasks: list[asyncio.Task[None]] = []
         self.turn = asyncio.Lock()  # one frame at a time
         self.redis: redis.asyncio.Redis | None = None
@@ -80,12 +82,12 @@ class LiveConsumer(AsyncWebsocketConsumer):
             return
         try:
             names, after = self.wanted()
-            runs = {name: parsed("run", name.removeprefix("run:")) for name in names if name != INBOX}
+            runs = {name: parsed("run", name.removeprefix("run:")) for name in names if name not in (INBOX, RUNS)}
         except (ValueError, UnknownIdentifier):
             await self.close(BAD_ADDRESS)
             return
-        inbox = INBOX in names
-        if not await self.visible(actor, set(runs.values()), inbox):
+        inbox, listed = INBOX in names, RUNS in names
+        if not await self.visible(actor, set(runs.values()), inbox, listed):
             await self.close(NOT_VISIBLE)
             return
         # First to the group, then to what was before: nothing can fall between.
@@ -101,7 +103,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.join(INBOX)
             await self.send_frame({"topic": INBOX, "data": {"type": "changed"}})  # what came since the page was rendered
             self.start(self.poll_inbox())
-        self.start(self.check_rights(set(runs.values()), inbox))
+        if listed:
+            self.list_watcher = feeds().list.watch()
+            await self.send_frame({"topic": RUNS, "data": {"type": "changed"}})
+            self.start(self.follow_list(self.list_watcher))
+        self.start(self.check_rights(set(runs.values()), inbox, listed))
 
     async def disconnect(self, code: int) -> None:
         for task in self.tasks:
@@ -109,6 +115,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         for topic in self.topics.values():
             await feeds().leave(topic.feed, topic.watcher)
             await self.part(run_group(topic.run_id))
+        if self.list_watcher is not None:
+            await feeds().leave_list(self.list_watcher)
         if self.inbox:
             await self.part(INBOX)
         self.topics.clear()
@@ -203,19 +211,26 @@ class LiveConsumer(AsyncWebsocketConsumer):
             {"topic": topic.name, "data": {"type": "text", "path": path, "call": call, "text": fresh, "at": sent}}
         )
 
+    async def follow_list(self, watcher: asyncio.Event) -> None:
+        """Rings whenever a run began, went on or ended. Which, and whether one may see it, the page finds out when it asks."""
+        while True:
+            await watcher.wait()
+            watcher.clear()
+            await self.send_frame({"topic": RUNS, "data": {"type": "changed"}})
+
     async def poll_inbox(self) -> None:
         """Rings now and then by itself, since a doorbell may be lost."""
         while True:
             await asyncio.sleep(INBOX_POLL)
             await self.send_frame({"topic": INBOX, "data": {"type": "changed"}})
 
-    async def check_rights(self, runs: set[UUID], inbox: bool) -> None:
+    async def check_rights(self, runs: set[UUID], inbox: bool, listed: bool) -> None:
         while True:
             await asyncio.sleep(RIGHTS_ARE_CHECKED_EVERY)
             actor = await database_sync_to_async(self.actor)()
             if actor is None:
                 await self.close(NOT_SIGNED_IN)
-            elif not await self.visible(actor, runs, inbox):
+            elif not await self.visible(actor, runs, inbox, listed):
                 await self.close(NOT_VISIBLE)
 
     # --- who and what
@@ -227,7 +242,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         after = int(query.get("after", ["0"])[0])
         if not names or len(names) > MOST_TOPICS or not 0 <= after < 2**31:
             raise ValueError("topics and after")
-        if any(name != INBOX and not name.startswith("run:") for name in names):
+        if any(name not in (INBOX, RUNS) and not name.startswith("run:") for name in names):
             raise ValueError("topics")
         return list(dict.fromkeys(names)), after
 
@@ -244,8 +259,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         person = Person.objects.filter(id=user.pk, is_active=True).first()
         return Actor(person=person) if person is not None else None
 
-    async def visible(self, actor: Actor, runs: set[UUID], inbox: bool) -> bool:
-        return await database_sync_to_async(_visible)(actor, runs, inbox)
+    async def visible(self, actor: Actor, runs: set[UUID], inbox: bool, listed: bool) -> bool:
+        return await database_sync_to_async(_visible)(actor, runs, inbox, listed)
 
     # --- plumbing
 
@@ -281,9 +296,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
         return self.redis
 
 
-def _visible(actor: Actor, runs: set[UUID], inbox: bool) -> bool:
+def _visible(actor: Actor, runs: set[UUID], inbox: bool, listed: bool) -> bool:
     try:
-        if runs:
+        if runs or listed:
             require_scope(actor, Right.SEE_RUNS)
         if inbox:
             require_scope(actor, Right.SEE_REQUESTS)

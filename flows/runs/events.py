@@ -1,0 +1,93 @@
+"""The events of a run as a page lists them: the newest first, older ones on demand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from flows.models import Event, Run
+
+PAGE = 200
+
+PROBLEMS = ("call.failed", "step.failed", "step.retrying", "run.reclaimed")
+TYPES = {
+    "run.created": "Run created",
+    "run.started": "Run started",
+    "run.continued": "Run taken up again",
+    "run.reclaimed": "Run taken over from a dead worker",
+    "run.parked": "Run parked",
+    "run.cancel_requested": "Cancellation asked for",
+    "run.ended": "Run ended",
+    "step.started": "Step started",
+    "step.opened": "Step opened",
+    "step.waiting": "Step waits",
+    "step.retrying": "Step will be tried again",
+    "step.succeeded": "Step succeeded",
+    "step.failed": "Step failed",
+    "step.skipped": "Step skipped",
+    "call.started": "Call started",
+    "call.failed": "Call failed",
+    "request.voted": "Vote",
+    "request.answered": "Request answered",
+    "request.escalated": "Request escalated",
+    "request.withdrawn": "Request withdrawn",
+    "event.delivered": "Event delivered",
+}
+"""What each type of event is called; one that is not here is called by its name."""
+
+UNSAID = frozenset({"call", "request", "run_state", "payload_hash"})
+
+
+@dataclass(frozen=True, slots=True)
+class EventLine:
+    event: Event
+    title: str
+    words: str
+
+    @property
+    def bad(self) -> bool:
+        return self.event.type in PROBLEMS
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """`older` is the number of the oldest event shown where there are older ones."""
+
+    lines: list[EventLine]
+    older: int | None
+
+
+def events_before(run: Run, before: int | None, types: Iterable[str], problems: bool) -> EventPage:
+    """The newest events in front of number `before`, the newest first: one query."""
+    events = Event.objects.filter(run=run)
+    if before is not None:
+        events = events.filter(seq__lt=before)
+    chosen = set(types) | (set(PROBLEMS) if problems else set())
+    if chosen:
+        events = events.filter(type__in=chosen)
+    found = list(events.order_by("-seq")[: PAGE + 1])
+    lines = [EventLine(event, TYPES.get(event.type, event.type), _words(event)) for event in found[:PAGE]]
+    return EventPage(lines, found[PAGE - 1].seq if len(found) > PAGE else None)
+
+
+def _words(event: Event) -> str:
+    """What the event's data say, in one line."""
+    data: Any = json.loads(event.data) if event.data else None
+    if not isinstance(data, dict):
+        return "" if data is None else str(data)[:300]
+    if isinstance(data.get("error"), dict):
+        data = {**data, **data.pop("error")}
+    said = [f"{name.replace('_', ' ')} {_short(value)}" for name, value in data.items() if name not in UNSAID and _short(value)]
+    return " · ".join(said)[:500]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (str, int, float)):
+        return str(value)
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ", ".join(value)
+    return ""

@@ -1,0 +1,238 @@
+"""One step of a run from near: its attempts, the calls of one of them with what was sent and what came back, a map's items."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from flows.engine.document import FlowDocument
+from flows.models import Attempt, Call, Request, Run
+from flows.models.identifiers import shown
+from flows.runs.graph import label_of
+from flows.runs.progress import StepLine, items_of, steps_below
+from flows.runs.reads import is_unpriced, value_of
+from flows.runs.texts import text_so_far
+
+ITEMS = 50  # of a map, on one page
+MOST_CALLS = 100  # of one attempt
+LONGEST = 20_000  # characters of one message that a page holds
+
+CALL_STATES = {
+    "started": "running",
+    "succeeded": "succeeded",
+    "failed_retryable": "failed",
+    "failed_final": "failed",
+    "unknown": "failed",
+}
+"""A call's status in the words of steps."""
+
+_PART = re.compile(r"([a-z][a-z0-9_]*)((?:\[\d+\])*)")
+
+
+@dataclass(frozen=True, slots=True)
+class StepInfo:
+    """What the document says of a path. `inside` are the steps of its body by key → (label, kind); `item` where it is an item."""
+
+    path: str
+    key: str
+    label: str
+    kind: str
+    item: int | None = None
+    inside: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    parents: tuple[tuple[str, str], ...] = ()  # (path, label) of what it stands in, outermost first
+
+
+def step_at(document: FlowDocument | None, path: str) -> StepInfo | None:
+    """What stands at a path; None where the document has no such step."""
+    if document is None:
+        return None
+    steps: Mapping[str, Any] = {key: step.model_dump(by_alias=True) for key, step in document.steps.items()}
+    parents: list[tuple[str, str]] = []
+    found: StepInfo | None = None
+    walked = ""
+    for part in path.split("."):
+        match = _PART.fullmatch(part)
+        if match is None or match[1] not in steps:
+            return None
+        key, brackets = match[1], match[2]
+        if found is not None:
+            parents.append((found.path, found.label))
+        step = steps[key]
+        walked = f"{walked}.{key}" if walked else key
+        label, kind = label_of(key, step.get("label")), str(step["kind"])
+        body = (step.get("with") or {}).get("body") or {}
+        steps = body.get("steps") or {}
+        inside = {name: (label_of(name, each.get("label")), str(each.get("kind"))) for name, each in steps.items()}
+        inside = {name: each for name, each in inside.items() if each[1] != "note"}
+        found = StepInfo(walked, key, label, kind, None, inside, tuple(parents))
+        for index in re.findall(r"\d+", brackets):
+            parents.append((walked, label))
+            walked = f"{walked}[{index}]"
+            label = f"{found.label} · item {index}"
+            found = StepInfo(walked, key, label, "item", int(index), inside, tuple(parents))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of what was sent; `content` is text, or a JSON value in parts."""
+
+    role: str
+    text: str
+    value: Any = None
+    cut: int = 0  # characters that are not shown
+
+
+@dataclass(slots=True)
+class CallView:
+    """One call as a page shows it."""
+
+    call: Call
+    messages: list[Message] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    arguments: Any = None
+    answer: Message | None = None
+    value: Any = None
+    streamed: str = ""
+
+    @property
+    def public_id(self) -> str:
+        return shown("call", self.call.id)
+
+    @property
+    def state(self) -> str:
+        return "cancelled" if self.call.error_class == "cancelled" else CALL_STATES.get(self.call.status, "running")
+
+    @property
+    def in_progress(self) -> bool:
+        return self.call.status == "started"
+
+    @property
+    def seconds(self) -> float | None:
+        return (self.call.ended_at - self.call.started_at).total_seconds() if self.call.ended_at is not None else None
+
+    @property
+    def unpriced(self) -> bool:
+        return is_unpriced(self.call)
+
+    @property
+    def estimated(self) -> bool:
+        return self.call.usage_source == "estimated" and bool(self.call.settled)
+
+    @property
+    def uncached_tokens(self) -> int | None:
+        return None if self.call.input_tokens is None else self.call.input_tokens - (self.call.cached_input_tokens or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptView:
+    """One attempt of a step. One that has begun and recorded nothing yet has status ``open``."""
+
+    n: int
+    status: str
+    port: str = ""
+    error: Any = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    next_at: datetime | None = None
+    output: Any = None
+
+    @property
+    def state(self) -> str:
+        if self.status == "failed":
+            return "retrying" if self.next_at is not None else "failed"
+        return {"open": "running"}.get(self.status, self.status)
+
+
+@dataclass(slots=True)
+class Inspected:
+    """What the inspector shows."""
+
+    info: StepInfo
+    line: StepLine | None = None
+    attempts: list[AttemptView] = field(default_factory=list)
+    chosen: AttemptView | None = None
+    calls: list[CallView] = field(default_factory=list)
+    items: list[StepLine] = field(default_factory=list)
+    items_after: int | None = None
+    below: list[StepLine] = field(default_factory=list)
+    request: Request | None = None
+
+    @property
+    def output_is_the_answer(self) -> bool:
+        """Whether what the step gave is what its last call brought, so that it need not be shown twice."""
+        if self.chosen is None or not self.calls:
+            return False
+        last = self.calls[-1]
+        return self.chosen.output == (last.answer.text if last.answer is not None and not last.answer.cut else last.value)
+
+
+def inspected(run: Run, pass_number: int, info: StepInfo, attempt: int | None, after: int = -1, state: str = "") -> Inspected:
+    """The step at a path in one pass; `attempt` is the one to show, by default the newest. At most six queries."""
+    view = Inspected(info)
+    if info.item is not None:
+        view.below = steps_below(run, pass_number, f"{info.path}.", info.inside)
+        return view
+    if info.inside:
+        view.items = items_of(run, pass_number, info.path, after, ITEMS + 1, state)
+        if len(view.items) > ITEMS:
+            view.items = view.items[:ITEMS]
+            view.items_after = int(view.items[-1].path.rpartition("[")[2].rstrip("]"))
+    tries = _attempts(run, pass_number, info.path)
+    view.attempts = [tries[n] for n in sorted(tries)]
+    view.chosen = tries.get(attempt or 0) or (view.attempts[-1] if view.attempts else None)
+    if view.chosen is not None:
+        calls = Call.objects.filter(run=run, pass_number=pass_number, path=info.path, attempt=view.chosen.n).order_by("n")
+        view.calls = [call_view(call) for call in calls[:MOST_CALLS]]
+    if info.kind == "approval":
+        asked = Request.objects.filter(run=run, pass_number=pass_number, path=info.path)
+        view.request = asked.select_related("decided_by").order_by("-round").first()
+    return view
+
+
+def _attempts(run: Run, pass_number: int, path: str) -> dict[int, AttemptView]:
+    rows = list(Attempt.objects.filter(run=run, pass_number=pass_number, path=path).defer("state").order_by("n")[:200])
+    first_calls = dict[int, datetime]()
+    begun = Call.objects.filter(run=run, pass_number=pass_number, path=path).order_by("attempt", "n")
+    for n, started_at in begun.values_list("attempt", "started_at")[:1000]:
+        first_calls.setdefault(n, started_at)
+    found = {n: AttemptView(n, "open", started_at=at) for n, at in first_calls.items()}
+    for row in rows:
+        found[row.n] = AttemptView(
+            n=row.n,
+            status=row.status,
+            port=row.port,
+            error=value_of(row.error),
+            started_at=min(row.started_at, first_calls.get(row.n, row.started_at)),
+            ended_at=row.ended_at,
+            next_at=row.next_at,
+            output=value_of(row.output),
+        )
+    return found
+
+
+def call_view(call: Call) -> CallView:
+    """A call with its request and response taken apart."""
+    view = CallView(call)
+    request, response = value_of(call.request), value_of(call.response)
+    if call.kind == "model" and isinstance(request, dict):
+        view.messages = [_message(str(each.get("role", "")), each.get("content")) for each in request.get("messages") or []]
+        view.settings = {name: value for name, value in request.items() if name != "messages"}
+        if isinstance(response, dict):
+            view.value = response.get("output")
+            if isinstance(view.value, str) or (view.value is None and response.get("text")):
+                view.answer, view.value = _message("assistant", view.value or response["text"]), None
+    else:
+        view.arguments, view.value = request, response
+    if view.in_progress and call.kind == "model":
+        view.streamed = text_so_far(call.id)
+    return view
+
+
+def _message(role: str, content: Any) -> Message:
+    if isinstance(content, str):
+        return Message(role, content[:LONGEST], cut=max(len(content) - LONGEST, 0))
+    return Message(role, "", content)

@@ -1,0 +1,220 @@
+"""The list of runs: what the address asks for, one page of it by key, and the runs of a page as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from django.http import QueryDict
+from django.utils import timezone
+
+from flows.access.actor import Actor
+from flows.access.querysets import flows_for
+from flows.access.refusals import Fault, Invalid
+from flows.models import Run
+from flows.runs.progress import StepLine, progress_of
+from flows.runs.reads import runs_listed
+
+PAGE = 50
+COUNTED = 10_000  # a list says no larger number than this
+NEWS_COUNTED = 99
+
+PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
+SORTS: Mapping[str, tuple[str, ...]] = {
+    "-started": ("-id",),
+    "started": ("id",),
+    "-cost": ("-spent", "-id"),
+    "cost": ("spent", "id"),
+}
+FIRST = "-started"
+SOURCES = (("page", "Page"), ("api", "API"), ("cli", "Command line"), ("schedule", "Schedule"), ("webhook", "Webhook"))
+CLOCKS_DIFFER = timedelta(minutes=5)  # between the machine that makes an identifier and the database
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a list of runs is asked for. `states` and `flows` may begin with an exclamation mark, which excludes."""
+
+    states: str = ""
+    flows: str = ""
+    period: str = ""
+    source: str = ""
+    mine: bool = False
+    tags: tuple[str, ...] = ()
+    text: str = ""
+    sort: str = FIRST
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether anything keeps runs from the list."""
+        return bool(self.states or self.flows or self.period or self.source or self.mine or self.tags or self.text)
+
+
+def wanted_by(query: QueryDict) -> Wanted:
+    """What an address asks for; a choice that there is not counts as none, save a state, which `matching` refuses."""
+    tags = tuple(tag.strip() for tag in ",".join(query.getlist("tag")).split(",") if tag.strip())
+    sort = query.get("sort", FIRST)
+    period = query.get("started", "")
+    return Wanted(
+        states=",".join(query.getlist("state")),
+        flows=",".join(query.getlist("flow")),
+        period=period if period in PERIODS else "",
+        source=query.get("source", ""),
+        mine=query.get("by") == "me",
+        tags=tags[:10],
+        text=query.get("q", "").strip()[:200],
+        sort=sort if sort in SORTS else FIRST,
+    )
+
+
+def matching(actor: Actor, wanted: Wanted) -> QuerySet[Run]:
+    """The runs that the actor may see and that match. Raises `Invalid` naming a state that there is not."""
+    since = timezone.now() - PERIODS[wanted.period] if wanted.period else None
+    runs = runs_listed(
+        actor, state=wanted.states or None, flow=wanted.flows or None, tags=wanted.tags, since=since, source=wanted.source or None
+    )
+    if since is not None:  # identifiers begin with the time: the index on them finds the place
+        runs = runs.filter(id__gte=_first_id(since - CLOCKS_DIFFER))
+    if wanted.mine:
+        runs = runs.filter(started_by=actor.person)
+    if wanted.text:
+        digits = wanted.text.removeprefix("#")
+        named = Q(flow__name__icontains=wanted.text) | Q(flow__slug__icontains=wanted.text) | Q(tags__contains=[wanted.text])
+        runs = runs.filter(Q(number=int(digits)) if digits.isdigit() and len(digits) < 19 else named)
+    return runs.order_by(*SORTS[wanted.sort])
+
+
+def _first_id(moment: datetime) -> UUID:
+    """The smallest UUIDv7 of that millisecond."""
+    return UUID(int=int(moment.astimezone(UTC).timestamp() * 1000) << 80)
+
+
+@dataclass(slots=True)
+class RunLine:
+    """One run as a list shows it."""
+
+    run: Run
+    steps: list[StepLine] = field(default_factory=list)
+    gone: bool = False  # it matched when the page was made and does no longer
+
+    @property
+    def seconds(self) -> float | None:
+        if self.run.started_at is None:
+            return None
+        return max(((self.run.ended_at or timezone.now()) - self.run.started_at).total_seconds(), 0.0)
+
+    @property
+    def since(self) -> datetime | None:
+        """When it started, while it goes on."""
+        return self.run.started_at if self.run.ended_at is None else None
+
+    @property
+    def simulated(self) -> bool:
+        return any(step.simulated for step in self.steps)
+
+    @property
+    def estimated(self) -> bool:
+        return any(step.estimated for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page: `older` and `newer` are the cursors beside it, or empty where the list ends."""
+
+    lines: list[RunLine]
+    older: str
+    newer: str
+
+
+def page_of(runs: QuerySet[Run], sort: str, after: str, before: str) -> Page:
+    """The page behind `after`, or the one in front of `before`, else the first. Raises `Invalid` for what is no cursor."""
+    if before:
+        found = list(_beyond(runs, sort, before, back=True)[: PAGE + 1])
+        more, found = len(found) > PAGE, found[:PAGE][::-1]
+        older, newer = bool(found), more
+    else:
+        found = list((_beyond(runs, sort, after) if after else runs)[: PAGE + 1])
+        older, newer = len(found) > PAGE, bool(after)
+        found = found[:PAGE]
+    if not found:
+        return Page([], "", "")
+    return Page(lines_of(found), _cursor(found[-1], sort) if older else "", _cursor(found[0], sort) if newer else "")
+
+
+def lines_of(runs: Sequence[Run]) -> list[RunLine]:
+    """The runs with their steps."""
+    progress = progress_of(runs)
+    return [RunLine(run, progress[run.id]) for run in runs]
+
+
+def as_they_are(actor: Actor, wanted: Wanted, ids: Iterable[str]) -> list[RunLine]:
+    """The runs of a page that was made before, in its order, as they are now; those that do not match any more are `gone`."""
+    order = _ids(ids)
+    known = {run.id: run for run in runs_listed(actor).filter(id__in=order)}
+    still = (
+        set(matching(actor, wanted).order_by().filter(id__in=order).values_list("id", flat=True))
+        if wanted.narrowed
+        else set(known)
+    )
+    lines = lines_of([known[each] for each in order if each in known])
+    for line in lines:
+        line.gone = line.run.id not in still
+    return lines
+
+
+def newer_than(runs: QuerySet[Run], ids: Iterable[str]) -> int:
+    """How many runs match that began after all of these; more than `NEWS_COUNTED` are not counted."""
+    newest = max(_ids(ids), default=None)
+    found = runs if newest is None else runs.filter(id__gt=newest)
+    return found.order_by()[: NEWS_COUNTED + 1].count()
+
+
+def counted(runs: QuerySet[Run]) -> str:
+    """How many runs match, in words."""
+    count = runs.order_by()[: COUNTED + 1].count()
+    return f"{COUNTED:,}+" if count > COUNTED else f"{count:,}"
+
+
+def flow_choices(actor: Actor) -> list[tuple[str, str]]:
+    """The flows that the filter offers."""
+    return list(flows_for(actor).order_by("name").values_list("slug", "name")[:100])
+
+
+def _ids(texts: Iterable[str]) -> list[UUID]:
+    try:
+        return [UUID(hex=text) for text in texts if text][:PAGE]
+    except ValueError:
+        raise Invalid("The rows cannot be used.", problems=[Fault("rows", "has something that is no identifier")]) from None
+
+
+def _cursor(run: Run, sort: str) -> str:
+    return f"{run.spent.normalize():f}_{run.id.hex}" if "cost" in sort else run.id.hex
+
+
+def _beyond(runs: QuerySet[Run], sort: str, cursor: str, *, back: bool = False) -> QuerySet[Run]:
+    """The runs behind a cursor in the order of the list; with `back` those in front of it, the nearest first."""
+    try:
+        spent, _, identifier = cursor.rpartition("_")
+        last = UUID(hex=identifier)
+        amount = Decimal(spent) if spent else None
+    except (ValueError, InvalidOperation):
+        amount, last = None, None
+    if last is None or ("cost" in sort) != (amount is not None):
+        raise Invalid("The cursor cannot be used.", problems=[Fault("after", "is no cursor of this list", "Begin at its top.")])
+    falling = sort.startswith("-") != back
+    side = "lt" if falling else "gt"
+    condition = Q(**{f"id__{side}": last})
+    names: tuple[str, ...] = ("id",)
+    if amount is not None:
+        condition = Q(**{f"spent__{side}": amount}) | Q(spent=amount) & condition
+        names = ("spent", "id")
+    return runs.filter(condition).order_by(*(f"-{name}" if falling else name for name in names))
+
+
+def identifiers(lines: Iterable[RunLine]) -> str:
+    """The runs of a page, for its own address."""
+    return ",".join(line.run.id.hex for line in lines)

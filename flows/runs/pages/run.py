@@ -1,0 +1,372 @@
+"""``/runs/<run>``: one run. Each region of the page has an address of its own and is rendered by the same few lines."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.db.models import Count, Sum
+from django.http import HttpResponse, QueryDict
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from flows.access.actor import Actor
+from flows.access.querysets import requests_for
+from flows.access.refusals import Fault, Invalid, NotFound
+from flows.access.rights import Right, require
+from flows.engine.document import FlowDocument
+from flows.engine.states import OPEN_REQUEST_STATES, ROLL_UP, TERMINAL_STATES
+from flows.models import Attempt, Call, Event, Request, Run
+from flows.runs.breakdown import Breakdown, CallPage, breakdown_of, dearest_calls
+from flows.runs.documents import documents_of
+from flows.runs.events import TYPES, EventPage, events_before
+from flows.runs.graph import Box, Drawing, drawn
+from flows.runs.inspection import Inspected, StepInfo, inspected, step_at
+from flows.runs.progress import StepLine, item_counts, progress_of, steps_below
+from flows.runs.reads import run_named, value_of
+
+TABS = (("overview", "Overview"), ("events", "Events"), ("io", "Input & output"), ("cost", "Cost"), ("approvals", "Approvals"))
+REGIONS = ("head", "progress", "inspector", "events", "cost", "approvals", "io")
+BAD = ("failed", "budget_stopped")
+OPENED_FIRST = ("failed", "budget_stopped", "waiting_approval", "retrying", "running", "waiting")
+
+
+@require_safe
+@login_required
+def page(request: Any, run_id: str) -> HttpResponse:
+    """The whole page."""
+    view = RunView(request, run_id)
+    if view.tab == "cost":
+        require(view.actor, Right.SEE_COSTS, view.run)
+    return render(request, "runs/run.html", {"view": view, "run": view.run})
+
+
+@require_safe
+@login_required
+def region(request: Any, run_id: str, name: str) -> HttpResponse:
+    """One region anew. What it links to is the page, with the same choices."""
+    if name not in REGIONS:
+        raise NotFound("region of this name")
+    view = RunView(request, run_id)
+    if name == "cost":
+        require(view.actor, Right.SEE_COSTS, view.run)
+    request.path = view.url
+    return render(request, f"runs/_{name}.html", {"view": view, "run": view.run})
+
+
+class RunView:
+    """A run as one request looks at it. Everything is read when it is first asked for, the run itself before all else: what
+    happens meanwhile comes again through the socket, from the number of the run's newest event at that moment on."""
+
+    def __init__(self, request: Any, run_id: str) -> None:
+        self.query: QueryDict = request.GET
+        self.actor: Actor = request.actor
+        self.run: Run = run_named(self.actor, run_id)
+        self.url = reverse("run", args=[run_id])
+
+    # --- choices
+
+    @cached_property
+    def tab(self) -> str:
+        names = [name for name, _ in TABS]
+        wanted = self.query.get("tab", "")
+        return wanted if wanted in names else names[0]
+
+    @cached_property
+    def tabs(self) -> list[dict[str, Any]]:
+        shown = [(name, label) for name, label in TABS if name != "cost" or self.may_see_costs]
+        return [
+            {"label": label, "url": self.address(tab=None if name == TABS[0][0] else name), "current": name == self.tab}
+            for name, label in shown
+        ]
+
+    @cached_property
+    def pass_number(self) -> int:
+        number = _number(self.query.get("pass"))
+        return number if number is not None and 1 <= number <= self.run.pass_number else self.run.pass_number
+
+    @cached_property
+    def passes(self) -> list[int]:
+        return list(range(1, self.run.pass_number + 1))
+
+    def address(self, **changes: Any) -> str:
+        """The page with other choices; None takes one away."""
+        kept = {name: self.query[name] for name in ("tab", "pass", "step", "attempt") if self.query.get(name)}
+        chosen = {name: str(value) for name, value in {**kept, **changes}.items() if value not in (None, "")}
+        query = QueryDict(mutable=True)
+        query.update(chosen)
+        text = query.urlencode(safe=",:![]")
+        return f"{self.url}?{text}" if text else self.url
+
+    @cached_property
+    def regions(self) -> dict[str, str]:
+        """The address of each region with this page's choices; the step is named, so that it stays the same while the run goes
+        on."""
+        query = self.query.copy()
+        if self.info is not None and self.tab == "overview":
+            query["step"] = self.info.path
+        text = query.urlencode(safe=",:![]")
+        root = f"{self.url}/regions"
+        return {name: f"{root}/{name}?{text}" if text else f"{root}/{name}" for name in REGIONS}
+
+    # --- rights
+
+    @cached_property
+    def may_see_costs(self) -> bool:
+        return self.actor.may(Right.SEE_COSTS, self.run.flow.team_id)
+
+    @property
+    def may_cancel(self) -> bool:
+        return not self.ended and self.actor.may(Right.CONTROL_RUNS, self.run.flow.team_id)
+
+    @property
+    def may_start(self) -> bool:
+        return self.actor.may(Right.START_RUNS, self.run.flow.team_id)
+
+    # --- the head
+
+    @property
+    def ended(self) -> bool:
+        return self.run.status in TERMINAL_STATES
+
+    @property
+    def topic(self) -> str:
+        return f"run:{self.run.public_id}"
+
+    @property
+    def seconds(self) -> float | None:
+        if self.run.started_at is None:
+            return None
+        return max(((self.run.ended_at or timezone.now()) - self.run.started_at).total_seconds(), 0.0)
+
+    @property
+    def since(self) -> datetime | None:
+        """When it started, while it goes on."""
+        return self.run.started_at if self.run.ended_at is None else None
+
+    @cached_property
+    def reason(self) -> str:
+        """What follows the label of the state: who cancelled, for what it waits."""
+        run = self.run
+        if run.status == "cancelled":
+            data = Event.objects.filter(run=run, type__in=["run.ended", "run.cancel_requested"]).order_by("-seq")
+            said = [value_of(text) or {} for text in data.values_list("data", flat=True)[:4]]
+            by = next((each["by"] for each in said if each.get("by")), "")
+            return f"by {by}" if by else ""
+        if run.cancel_requested and not self.ended:
+            return "being cancelled"
+        if run.status in ("waiting", "retrying", "waiting_approval"):
+            held = next((line for line in self.lines if line.state == run.status), None)
+            return f"at {held.name}" if held is not None else ""
+        return {"timed_out": "timed out", "limited": "limited"}.get(run.reason, "")
+
+    @cached_property
+    def totals(self) -> dict[str, int]:
+        """Tokens, calls and retries of the pass that is shown."""
+        calls = Call.objects.filter(run=self.run, pass_number=self.pass_number)
+        sums = calls.aggregate(inputs=Sum("input_tokens"), outputs=Sum("output_tokens"), calls=Count("id"))
+        retries = Attempt.objects.filter(
+            run=self.run, pass_number=self.pass_number, status="failed", next_at__isnull=False
+        ).count()
+        return {name: value or 0 for name, value in sums.items()} | {"retries": retries}
+
+    @cached_property
+    def error(self) -> dict[str, Any] | None:
+        """Why the run failed: ``{step, class, message}``."""
+        found = value_of(self.run.error) if self.run.status in BAD else None
+        return found if isinstance(found, dict) else None
+
+    @cached_property
+    def error_step(self) -> StepInfo | None:
+        return step_at(self.document, str(self.error.get("step") or "")) if self.error is not None else None
+
+    @cached_property
+    def error_line(self) -> StepLine | None:
+        """The step in which it failed, at the top level."""
+        if self.error is None:
+            return None
+        key = str(self.error.get("step") or "").partition("[")[0]
+        return next((line for line in self.lines if line.path == key), None)
+
+    @cached_property
+    def simulated(self) -> bool:
+        return any(line.simulated for line in self.lines)
+
+    @cached_property
+    def estimated(self) -> bool:
+        return any(line.estimated for line in self.lines)
+
+    # --- steps and graph
+
+    @cached_property
+    def document(self) -> FlowDocument | None:
+        return documents_of([self.run.version_id]).get(self.run.version_id)
+
+    @cached_property
+    def lines(self) -> list[StepLine]:
+        """The top-level steps, maps with their items counted."""
+        return progress_of([self.run], self.pass_number)[self.run.id]
+
+    @cached_property
+    def counted_lines(self) -> list[StepLine]:
+        """The same, each map with how many of its items are in which state."""
+        if self.document is not None and any(step.kind in ("map", "loop") for step in self.document.steps.values()):
+            counts = item_counts(self.run, self.pass_number)
+            for line in self.lines:
+                found = counts.get(line.path, {})
+                line.counts = {state: found[state] for state in ROLL_UP if state in found}
+        return self.lines
+
+    @cached_property
+    def tree(self) -> list[StepLine]:
+        """The steps, and below the chosen map the item that is open with its steps."""
+        lines = []
+        for line in self.counted_lines:
+            lines.append(line)
+            chosen = self.info.path if self.info is not None else ""
+            if chosen.startswith(f"{line.path}["):
+                lines += self._opened(chosen)
+        return lines
+
+    def _opened(self, chosen: str) -> list[StepLine]:
+        """The items on the way to the chosen path, and the steps of the innermost of them."""
+        lines: list[StepLine] = []
+        head, _, _ = chosen.rpartition("]")
+        item = step_at(self.document, f"{head}]")
+        if item is None:
+            return lines
+        below = {line.state for line in self.inspected_below}
+        for path, label in (*item.parents[1:], (item.path, item.label)):
+            if path.endswith("]"):
+                state = next((each for each in ROLL_UP if each in below), "") if path == item.path else ""
+                lines.append(StepLine(path, label.rpartition(" · ")[2].capitalize(), "item", state=state, depth=path.count("[")))
+        for line in self.inspected_below:
+            line.depth = head.count("[") + 1
+            lines.append(line)
+        return lines
+
+    @cached_property
+    def inspected_below(self) -> list[StepLine]:
+        """The steps of the item that is open."""
+        chosen = self.info.path if self.info is not None else ""
+        head, bracket, _ = chosen.rpartition("]")
+        item = step_at(self.document, head + bracket) if bracket else None
+        return steps_below(self.run, self.pass_number, f"{item.path}.", item.inside) if item is not None else []
+
+    @cached_property
+    def drawing(self) -> Drawing | None:
+        return drawn(self.document) if self.document is not None else None
+
+    @cached_property
+    def nodes(self) -> list[tuple[Box, StepLine | None]]:
+        lines = {line.path: line for line in self.counted_lines}
+        return [(box, lines.get(box.key)) for box in self.drawing.boxes] if self.drawing is not None else []
+
+    @cached_property
+    def info(self) -> StepInfo | None:
+        """The chosen step: of the address, else where the run failed or stands, else its newest."""
+        wanted = self.query.get("step", "")
+        if wanted:
+            found = step_at(self.document, wanted[:400])
+            if found is None:
+                raise NotFound(f"step {wanted[:80]!r} in this version")
+            return found
+        if self.error_step is not None:
+            return self.error_step
+        for state in OPENED_FIRST:
+            for line in self.lines:
+                if line.state == state:
+                    return step_at(self.document, line.path)
+        done = [line for line in self.lines if line.state in ("succeeded", "cancelled")] or self.lines
+        return step_at(self.document, done[-1].path if self.ended and done else done[0].path) if done else None
+
+    @cached_property
+    def inspected(self) -> Inspected | None:
+        if self.info is None:
+            return None
+        state = self.query.get("items", "")
+        after = _number(self.query.get("after"))
+        view = inspected(
+            self.run, self.pass_number, self.info, _number(self.query.get("attempt")), -1 if after is None else after, state
+        )
+        view.line = next((line for line in [*self.counted_lines, *self.inspected_below] if line.path == self.info.path), None)
+        return view
+
+    # --- the other tabs
+
+    @cached_property
+    def events(self) -> EventPage:
+        types = [each for each in ",".join(self.query.getlist("type")).split(",") if each]
+        before = self.query.get("before")
+        if before is not None and _number(before) is None:
+            raise Invalid("The cursor cannot be used.", problems=[Fault("before", "is no event's number")])
+        return events_before(self.run, _number(before), types, self.query.get("only") == "problems")
+
+    @property
+    def kept_names(self) -> tuple[str, ...]:
+        """The page's choices beside those of a list in it."""
+        return ("tab", "pass", "step", "attempt")
+
+    @property
+    def clear_events(self) -> str:
+        return self.address(tab="events")
+
+    @property
+    def error_address(self) -> str:
+        """Where the failed step is looked at."""
+        return self.address(tab=None, step=self.error_step.path if self.error_step is not None else None, attempt=None)
+
+    @cached_property
+    def event_fields(self) -> list[dict[str, Any]]:
+        return [
+            {"name": "type", "label": "Type", "options": list(TYPES.items())},
+            {"name": "only", "label": "Show", "options": [("problems", "Problems only")], "many": True},
+        ]
+
+    @cached_property
+    def breakdown(self) -> Breakdown:
+        return breakdown_of(self.run, self.document)
+
+    @cached_property
+    def calls(self) -> CallPage:
+        return dearest_calls(
+            self.run, self.query.get("of", "")[:400], self.query.get("model", "")[:160], self.query.get("after", "")
+        )
+
+    @cached_property
+    def requests(self) -> list[Request]:
+        found = requests_for(self.actor).filter(run=self.run).select_related("decided_by").order_by("-id")
+        return list(found.defer("payload", "show", "answer")[:200])
+
+    @cached_property
+    def open_request(self) -> Request | None:
+        """What the run asks of people now."""
+        if self.run.status != "waiting_approval":
+            return None
+        still_open = requests_for(self.actor).filter(run=self.run, state__in=OPEN_REQUEST_STATES)
+        return still_open.only("id", "title", "due").order_by("id").first()
+
+    @cached_property
+    def input(self) -> Any:
+        return value_of(self.run.input)
+
+    @cached_property
+    def output(self) -> Any:
+        return value_of(self.run.output)
+
+    @property
+    def cap(self) -> Decimal | None:
+        return self.run.cap_cost
+
+    @property
+    def wake_at(self) -> datetime | None:
+        return self.run.wake_at
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None

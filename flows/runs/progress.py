@@ -1,0 +1,331 @@
+"""How far runs have come, step by step: for the strip of many runs at once, and for the step list and graph of one.
+
+The number of queries does not depend on how many runs, steps or items there are: rows inside maps are counted by the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import CharField, Count, F, Func, Max, Min, Q, Sum, Value
+from django.utils import timezone
+
+from flows.engine.states import OPEN_REQUEST_STATES, ROLL_UP, TERMINAL_STATES
+from flows.models import Attempt, Call, Request, Run
+from flows.runs.documents import documents_of
+from flows.runs.graph import in_order, label_of
+from flows.runs.reads import UNPRICED, value_of
+
+MOST_ROWS = 20_000  # attempts of top-level steps that are read at once
+
+
+@dataclass(slots=True)
+class StepLine:
+    """One step of a run as a list shows it. `cost` is what is known; `counts` are a map's items by state."""
+
+    path: str
+    name: str
+    kind: str
+    state: str = "queued"
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    attempts: int = 0
+    calls: int = 0
+    cost: Decimal = Decimal(0)
+    unpriced: int = 0
+    simulated: bool = False
+    estimated: bool = False
+    next_at: datetime | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    depth: int = 0
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, or has taken so far; None before it began."""
+        if self.started_at is None or self.state in ("skipped", "queued"):
+            return None
+        until = self.ended_at or timezone.now()
+        return max((until - self.started_at).total_seconds(), 0.0)
+
+    @property
+    def since(self) -> datetime | None:
+        """When it began, while it goes on."""
+        return None if self.ended_at is not None or self.seconds is None else self.started_at
+
+    @property
+    def items(self) -> int:
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What the calls of one step cost and when they ran."""
+
+    first: datetime | None
+    last: datetime | None
+    in_flight: int
+    calls: int
+    cost: Decimal
+    unpriced: int
+    simulated: bool
+    estimated: bool
+
+
+def progress_of(runs: Sequence[Run], pass_number: int | None = None) -> dict[UUID, list[StepLine]]:
+    """The top-level steps of each run in its newest pass (or in `pass_number`): at most four queries, however many there are."""
+    if not runs:
+        return {}
+    documents = documents_of(run.version_id for run in runs)
+    wanted = {run.id: pass_number or run.pass_number for run in runs}
+    attempts = _attempts(wanted)
+    spent = _spent(wanted)
+    asked = _asked(wanted)
+    lines: dict[UUID, list[StepLine]] = {}
+    for run in runs:
+        ended = run.status in TERMINAL_STATES or wanted[run.id] < run.pass_number
+        document = documents.get(run.version_id)
+        if document is None:
+            lines[run.id] = []
+            continue
+        lines[run.id] = [
+            _line(
+                StepLine(key, label_of(key, document.steps[key].label), document.steps[key].kind),
+                attempts.get((run.id, key), []),
+                spent.get((run.id, key)),
+                (run.id, key) in asked,
+                ended,
+            )
+            for key in in_order(document)
+        ]
+        if run.status == "budget_stopped" and wanted[run.id] == run.pass_number:
+            _mark_the_limit(run, lines[run.id])
+    return lines
+
+
+def _mark_the_limit(run: Run, lines: list[StepLine]) -> None:
+    """The step whose next call found no room did not fail by itself: a limit stopped it."""
+    error = value_of(run.error)
+    step = str(error.get("step") or "").partition("[")[0] if isinstance(error, dict) else ""
+    for line in lines:
+        if line.path == step and line.state == "failed":
+            line.state = "budget_stopped"
+
+
+Row = tuple[UUID, int, str, int, str, datetime | None, datetime, datetime | None]
+TOP_LEVEL = ~Q(path__contains="[")
+
+
+def _attempts(wanted: Mapping[UUID, int]) -> dict[tuple[UUID, str], list[Row]]:
+    rows = (
+        Attempt.objects.filter(TOP_LEVEL, run_id__in=wanted)
+        .order_by("run_id", "path", "n")
+        .values_list("run_id", "pass_number", "path", "n", "status", "next_at", "started_at", "ended_at")
+    )
+    found: dict[tuple[UUID, str], list[Row]] = {}
+    for row in rows[:MOST_ROWS]:
+        if row[1] == wanted[row[0]]:
+            found.setdefault((row[0], row[2]), []).append(row)
+    return found
+
+
+class FirstPart(Func):
+    """The top-level step of a path: what stands before its first bracket."""
+
+    function = "split_part"
+    output_field = CharField()
+
+    def __init__(self, path: str) -> None:
+        super().__init__(F(path), Value("["), Value(1))
+
+
+def _spent(wanted: Mapping[UUID, int]) -> dict[tuple[UUID, str], Spent]:
+    rows = (
+        Call.objects.filter(run_id__in=wanted)
+        .annotate(step=FirstPart("path"))
+        .values("run_id", "pass_number", "step")
+        .annotate(**sums())
+        .values_list("run_id", "pass_number", "step", "first", "last", "in_flight", "calls", "cost", "unpriced", "sim", "guessed")
+    )
+    return {
+        (run, step): Spent(first, last, in_flight, calls, cost or Decimal(0), unpriced, bool(sim), bool(guessed))
+        for run, number, step, first, last, in_flight, calls, cost, unpriced, sim, guessed in rows
+        if number == wanted[run]
+    }
+
+
+def sums() -> dict[str, Any]:
+    """What is added up over the calls of a step."""
+    return {
+        "first": Min("started_at"),
+        "last": Max("ended_at"),
+        "in_flight": Count("id", filter=Q(status="started")),
+        "calls": Count("id"),
+        "cost": Sum("settled"),
+        "unpriced": Count("id", filter=UNPRICED),
+        "sim": Count("id", filter=Q(simulated=True)),
+        "guessed": Count("id", filter=Q(usage_source="estimated", settled__gt=0)),
+    }
+
+
+def _asked(wanted: Mapping[UUID, int]) -> set[tuple[UUID, str]]:
+    rows = Request.objects.filter(run_id__in=wanted, state__in=OPEN_REQUEST_STATES).values_list("run_id", "pass_number", "path")
+    return {(run, path.partition("[")[0]) for run, number, path in rows if run is not None and number == wanted[run]}
+
+
+def _line(line: StepLine, attempts: list[Row], spent: Spent | None, asked: bool, ended: bool) -> StepLine:
+    """Fills in how far the step has come."""
+    if spent is not None:
+        line.calls, line.cost, line.unpriced = spent.calls, spent.cost, spent.unpriced
+        line.simulated, line.estimated = spent.simulated, spent.estimated
+    newest = attempts[-1] if attempts else None
+    in_flight = bool(spent is not None and spent.in_flight)
+    begun = newest is not None or spent is not None
+    line.state = (
+        state_of(newest[4] if newest else None, newest[5] if newest else None, in_flight, asked, ended)
+        if begun
+        else ("skipped" if ended else "queued")
+    )
+    line.attempts = max((row[3] for row in attempts), default=1 if spent else 0)
+    starts = [row[6] for row in attempts] + ([spent.first] if spent is not None and spent.first is not None else [])
+    line.started_at = min(starts, default=None)
+    if newest is not None and newest[7] is not None and line.state in ("succeeded", "failed", "skipped", "cancelled"):
+        line.ended_at = newest[7]
+    elif line.state in TERMINAL_STATES:
+        line.ended_at = (spent.last if spent is not None else None) or line.started_at
+    line.next_at = newest[5] if newest is not None and line.state in ("retrying", "waiting") else None
+    return line
+
+
+def state_of(newest: str | None, next_at: datetime | None, in_flight: bool, asked: bool, ended: bool) -> str:
+    """A step's state from its newest attempt's, in the words of runs, `skipped` beside them. It has begun."""
+    if newest in ("succeeded", "skipped"):
+        return newest
+    if newest == "failed" and (next_at is None or ended):
+        return "running" if in_flight and not ended else "failed"
+    if ended:
+        return "cancelled"
+    if asked:
+        return "waiting_approval"
+    if in_flight:
+        return "running"
+    return {"failed": "retrying", "waiting": "waiting"}.get(newest or "", "running")
+
+
+# The state of each path inside a map, then of each item: the first of ROLL_UP that occurs among its steps.
+ITEMS = """
+WITH newest AS (
+    SELECT DISTINCT ON (path) path, status, next_at, started_at, ended_at FROM flows_attempt
+    WHERE run_id = %(run)s AND pass = %(pass)s AND path LIKE %(below)s ORDER BY path, n DESC
+), calls AS (
+    SELECT path, bool_or(status = 'started') AS flying, min(started_at) AS first, max(ended_at) AS last,
+        coalesce(sum(settled), 0) AS cost, count(*) AS n, count(*) FILTER (WHERE simulated) AS simulated,
+        count(*) FILTER (WHERE settled IS NULL AND kind = 'model'
+            AND (status IN ('succeeded', 'unknown') OR usage_source IN ('provider', 'estimated'))) AS unpriced
+    FROM flows_call WHERE run_id = %(run)s AND pass = %(pass)s AND path LIKE %(below)s GROUP BY path
+), asked AS (
+    SELECT DISTINCT path FROM flows_request
+    WHERE run_id = %(run)s AND pass = %(pass)s AND path LIKE %(below)s AND state IN ('pending', 'info_requested')
+), steps AS (
+    SELECT path, CASE
+        WHEN a.status IN ('succeeded', 'skipped') THEN a.status
+        WHEN a.status = 'failed' AND (a.next_at IS NULL OR %(ended)s) THEN
+            CASE WHEN c.flying AND NOT %(ended)s THEN 'running' ELSE 'failed' END
+        WHEN %(ended)s THEN 'cancelled'
+        WHEN q.path IS NOT NULL THEN 'waiting_approval'
+        WHEN c.flying THEN 'running'
+        WHEN a.status = 'failed' THEN 'retrying'
+        WHEN a.status = 'waiting' THEN 'waiting'
+        ELSE 'running' END AS state,
+        least(a.started_at, c.first) AS first, coalesce(a.ended_at, c.last) AS last, coalesce(c.cost, 0) AS cost,
+        coalesce(c.n, 0) AS calls, coalesce(c.unpriced, 0) AS unpriced, coalesce(c.simulated, 0) AS simulated
+    FROM newest a FULL JOIN calls c USING (path) LEFT JOIN asked q USING (path)
+), items AS (
+    SELECT split_part(path, '[', 1) AS step, split_part(split_part(substr(path, %(skip)s), '[', 2), ']', 1)::int AS item,
+        %(prefix)s || split_part(split_part(substr(path, %(skip)s), '[', 2), ']', 1) AS at,
+        min(array_position(%(order)s::text[], state)) AS rank, min(first) AS first,
+        CASE WHEN bool_and(last IS NOT NULL) THEN max(last) END AS last,
+        sum(cost) AS cost, sum(calls) AS calls, sum(unpriced) AS unpriced, sum(simulated) AS simulated
+    FROM steps WHERE substr(path, %(skip)s) LIKE '%%[%%' GROUP BY 1, 2, 3
+)
+"""
+
+COUNTS = f"{ITEMS} SELECT step, rank, count(*) FROM items GROUP BY step, rank ORDER BY step, rank"  # noqa: S608 - constants
+LISTED = f"""{ITEMS}
+SELECT item, rank, first, last, cost, calls, unpriced, simulated FROM items
+WHERE item > %(after)s AND (%(rank)s::int IS NULL OR rank = %(rank)s) ORDER BY item LIMIT %(most)s
+"""  # noqa: S608 - constants
+
+
+def item_counts(run: Run, pass_number: int) -> dict[str, dict[str, int]]:
+    """For each top-level map of a run, how many of its items are in which state: one query."""
+    found: dict[str, dict[str, int]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(COUNTS, _values(run, pass_number, ""))
+        for step, rank, count in cursor.fetchall():
+            found.setdefault(step, {})[ROLL_UP[rank - 1]] = count
+    return found
+
+
+def items_of(run: Run, pass_number: int, path: str, after: int, most: int, state: str = "") -> list[StepLine]:
+    """The items of the map at `path`, in order, behind item `after` (-1: from the first): one query."""
+    rank = ROLL_UP.index(state) + 1 if state in ROLL_UP else None
+    with connection.cursor() as cursor:
+        cursor.execute(LISTED, _values(run, pass_number, path) | {"after": after, "most": most, "rank": rank})
+        rows = cursor.fetchall()
+    return [
+        StepLine(
+            path=f"{path}[{item}]",
+            name=f"Item {item}",
+            kind="item",
+            state=ROLL_UP[at - 1],
+            started_at=first,
+            ended_at=last,
+            calls=calls,
+            cost=cost,
+            unpriced=unpriced,
+            simulated=bool(simulated),
+        )
+        for item, at, first, last, cost, calls, unpriced, simulated in rows
+    ]
+
+
+def steps_below(run: Run, pass_number: int, prefix: str, names: Mapping[str, tuple[str, str]]) -> list[StepLine]:
+    """The steps directly below an item (`prefix` is ``rate[3].``), by `names` key → (label, kind); three queries."""
+    paths = {f"{prefix}{key}": key for key in names}
+    attempts: dict[str, list[Row]] = {}
+    rows = Attempt.objects.filter(run=run, pass_number=pass_number, path__in=paths).order_by("n")
+    for row in rows.values_list("run_id", "pass_number", "path", "n", "status", "next_at", "started_at", "ended_at"):
+        attempts.setdefault(row[2], []).append(row)
+    names_of = ("path", "first", "last", "in_flight", "calls", "cost", "unpriced", "sim", "guessed")
+    calls = Call.objects.filter(run=run, pass_number=pass_number, path__in=paths).values("path").annotate(**sums())
+    spent = {
+        path: Spent(first, last, in_flight, count, cost or Decimal(0), unpriced, bool(sim), bool(guessed))
+        for path, first, last, in_flight, count, cost, unpriced, sim, guessed in calls.values_list(*names_of)
+    }
+    asked = set(Request.objects.filter(run=run, path__in=paths, state__in=OPEN_REQUEST_STATES).values_list("path", flat=True))
+    ended = run.status in TERMINAL_STATES or pass_number < run.pass_number
+    return [
+        _line(StepLine(path, *names[key]), attempts.get(path, []), spent.get(path), path in asked, ended)
+        for path, key in paths.items()
+    ]
+
+
+def _values(run: Run, pass_number: int, path: str) -> dict[str, Any]:
+    prefix = path
+    below = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + ("[%" if prefix else "%[%")
+    ended = run.status in TERMINAL_STATES or pass_number < run.pass_number
+    return {
+        "run": run.id,
+        "pass": pass_number,
+        "below": below,
+        "ended": ended,
+        "order": list(ROLL_UP),
+        "skip": len(prefix) + 1,
+        "prefix": prefix,
+    }

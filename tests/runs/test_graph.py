@@ -1,0 +1,67 @@
+"""How a flow is drawn."""
+
+from __future__ import annotations
+
+import pytest
+
+from flows.engine.document import FlowDocument, load_document
+from flows.runs.graph import HEIGHT, WIDTH, Box, drawn, in_order
+
+
+def flow(edges: list[str], *steps: str, **more: object) -> FlowDocument:
+    kinds = {step: {"kind": "set", "with": {"values": {"a": 1}}} for step in steps}
+    return load_document({"orchestrator": 1, "name": "F", "steps": kinds, "edges": edges, **more})
+
+
+def boxes(document: FlowDocument) -> dict[str, Box]:
+    return {box.key: box for box in drawn(document).boxes}
+
+
+def test_each_step_stands_below_those_that_lead_to_it() -> None:
+    placed = boxes(flow(["start -> a", "a -> b", "a -> c", "b -> d", "c -> d", "a -> d"], "d", "c", "b", "a"))
+
+    assert placed["a"].y < placed["b"].y == placed["c"].y < placed["d"].y
+    assert abs(placed["b"].x - placed["c"].x) >= WIDTH
+
+
+def test_no_two_steps_overlap_and_all_lie_within_the_drawing() -> None:
+    names = [f"s{at}" for at in range(12)]
+    edges = ["start -> s0", *(f"s0 -> s{at}" for at in range(1, 8)), *(f"s{at} -> s{at + 4}" for at in range(4, 8)), "s1 -> s11"]
+    drawing = drawn(flow(edges, *names))
+
+    for at, one in enumerate(drawing.boxes):
+        assert 0 <= one.x <= drawing.width - one.width
+        assert 0 <= one.y <= drawing.height - one.height
+        for other in drawing.boxes[at + 1 :]:
+            assert abs(one.x - other.x) >= WIDTH or abs(one.y - other.y) >= HEIGHT
+
+
+def test_a_long_edge_passes_beside_the_steps_between() -> None:
+    drawing = drawn(flow(["start -> a", "a -> b", "b -> c", "a -> c"], "a", "b", "c"))
+    long = next(line for line in drawing.lines if (line.source, line.target) == ("a", "c"))
+    between = next(box for box in drawing.boxes if box.key == "b")
+
+    straight = float(long.path.split("V")[0].split()[-2])
+    assert not between.x <= straight <= between.x + between.width
+
+
+def test_ports_are_named_and_trouble_is_marked() -> None:
+    drawing = drawn(flow(["start -> a", "a -> b", "a.error -> c"], "a", "b", "c"))
+
+    assert [(line.target, line.port, line.bad) for line in drawing.lines] == [("b", "", False), ("c", "error", True)]
+    assert drawing.words == "It begins with A. A leads to B, C (error)."
+
+
+def test_the_places_of_the_document_are_taken_where_all_steps_have_one() -> None:
+    placed = boxes(flow(["start -> a", "a -> b"], "a", "b", layout={"a": [300, 40], "b": [500, 90]}))
+
+    assert (placed["b"].x - placed["a"].x, placed["b"].y - placed["a"].y) == (200, 50)
+
+
+@pytest.mark.parametrize("steps", [(), ("only",)])
+def test_a_flow_of_nothing_or_one_step_is_drawn(steps: tuple[str, ...]) -> None:
+    assert len(drawn(flow([f"start -> {step}" for step in steps], *steps)).boxes) == len(steps)
+
+
+def test_the_order_of_the_steps_follows_the_edges() -> None:
+    assert in_order(flow(["start -> b", "b -> a", "b -> c"], "a", "b", "c")) == ["b", "a", "c"]
