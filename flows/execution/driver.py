@@ -17,17 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from flows.engine.canonical import canonical, sha256_of
+from flows.engine.canonical import sha256_of
 from flows.engine.failures import BudgetSpent, Failure, TimedOut, UnknownOutcome
 from flows.engine.graph import Flow
 from flows.engine.kinds import Done
 from flows.engine.plan import Begin, Decision, End, Entry, Record, Retry, RunFacts, Withdraw
 from flows.engine.planner import Planner
 from flows.execution.claims import ClaimedRun, Journal, RequestRow
-from flows.execution.context import Answer, Ask, Intent, OpenCall, Outcome, Past, Settlement, StepContext, Waiting, WorkKind
+from flows.execution.context import Answer, Intent, OpenCall, Outcome, Past, Settlement, StepContext, Waiting, WorkKind
 from flows.execution.journal import Op, Verdict
 from flows.execution.journal import Record as JournalRecord
 from flows.execution.jsontext import LARGEST, dump, kept, load, plain
+from flows.execution.lines import ask_line, begin_op, end_op, never_made, result_op, settle_op, tokens_of
 from flows.models.identifiers import new_id, shown
 
 if TYPE_CHECKING:
@@ -176,29 +177,7 @@ class Driver:
         self._heed_step_limit(context, intent)
         key = uuid.uuid5(self.run.id, f"{context.path}/0")
         call = OpenCall(new_id(), n, key, intent)
-        first = n == context.past.calls + 1
-        data = {"call": shown("call", call.id), "kind": intent.kind, "target": intent.target, "attempt": context.attempt}
-        op: Op = {
-            "op": "begin",
-            "event": "step.started" if first else "call.started",
-            "data": orjson.dumps(data).decode(),
-            "path": context.path,
-            "attempt": context.attempt,
-            "n": n,
-            "call": call.id,
-            "kind": intent.kind,
-            "target": intent.target,
-            "reason": plain(intent.reason, 200),
-            "repeat": intent.repeat,
-            "key": key,
-            "hash": intent.request_hash,
-            "request": intent.request,
-            "reserve": str(intent.reserve),
-            "reserve_tokens": intent.reserve_tokens,
-            "price": intent.price,
-            "simulated": intent.simulated,
-            "priced": intent.priced,
-        }
+        op = begin_op(context, call)
         verdict = self.engine.loop.create_future()
         self._begins.append((op, verdict))
         self._ops.append(op)
@@ -227,32 +206,10 @@ class Driver:
         """Write down what became of a call. See `StepContext.settle`."""
         if result.cost is not None:
             context.past.spent += result.cost
-        context.past.tokens += _tokens(call.intent, result)
+        context.past.tokens += tokens_of(call.intent, result)
         context.past.last = result.status
         context.past.repeat = call.intent.repeat
-        data = {"call": shown("call", call.id), "class": result.error_class, "target": call.intent.target}
-        self._ops.append(
-            {
-                "op": "settle",
-                "event": None if last else "call.failed",
-                "data": None if last else orjson.dumps(data).decode(),
-                "path": context.path,
-                "call": call.id,
-                "status": result.status,
-                "response": result.response,
-                "cost": None if result.cost is None else str(result.cost),
-                "paid": result.paid,
-                "tokens": _tokens(call.intent, result),
-                "usage_source": result.usage_source,
-                "input_tokens": result.input_tokens,
-                "cached_input_tokens": result.cached_input_tokens,
-                "output_tokens": result.output_tokens,
-                "reasoning_tokens": result.reasoning_tokens,
-                "error_class": result.error_class,
-                "error_message": plain(result.error_message),
-                "provider_id": plain(result.provider_id, 160),
-            }
-        )
+        self._ops.append(settle_op(context.path, call, result, last))
         self._schedule()
 
     def text_sink(self, path: str, call: uuid.UUID) -> Callable[[str], None]:
@@ -365,7 +322,9 @@ class Driver:
         path = context.path
         data: dict[str, Any] = {}
         if waiting.ask is not None:
-            data = self._ask(path, waiting.ask)
+            self.asked = True
+            line, data = ask_line(self.run.id, path, waiting.ask)
+            self._asks.append(line)
         if waiting.event is not None:
             data["event"] = waiting.event
         op: Op = self._result(path, context.attempt, context.node.kind.slug, "waiting", "step.waiting", data)
@@ -381,35 +340,8 @@ class Driver:
         self.planner.wait(path)
         self._match_deliveries()
 
-    def _ask(self, path: str, ask: Ask) -> dict[str, Any]:
-        self.asked = True
-        request = new_id()
-        self._asks.append(
-            {
-                "id": request,
-                "run": self.run.id,
-                "path": path,
-                "kind": ask.kind,
-                "title": plain(ask.title, 300),
-                "terms": dict(ask.terms),
-                "show": None if ask.show is None else dump(ask.show),
-                "payload": canonical(ask.payload),
-                "hash": sha256_of(ask.payload),
-                "due": ask.due,
-            }
-        )
-        return {"request": shown("req", request), "kind": ask.kind, "title": plain(ask.title, 300)}
-
     def _result(self, path: str, n: int, kind: str, status: str, event: str, data: Any = None) -> Op:
-        op: Op = {
-            "op": "result",
-            "event": event,
-            "path": path,
-            "attempt": n,
-            "kind": kind,
-            "status": status,
-            "data": orjson.dumps(data).decode() if data else None,
-        }
+        op = result_op(path, n, kind, status, event, data)
         before = self._rows.get((path, n))
         if before is not None:
             before["op"] = "note"  # one record writes an attempt once: of what it was a moment ago only the event remains
@@ -432,7 +364,7 @@ class Driver:
                 self._ops.append(self._result(path, n, node.kind.slug, "skipped", "step.skipped"))
                 self._withdraws.append({"run": self.run.id, "path": path})
             case End():
-                self._ops.append(self._ended(decision))
+                self._ops.append(end_op(decision))
                 if self.asked:
                     self._withdraws.append({"run": self.run.id, "path": None})
 
@@ -460,29 +392,6 @@ class Driver:
         if record.error is not None:
             op["error"] = orjson.dumps(record.error).decode()
         return op
-
-    def _ended(self, end: End) -> Op:
-        data = {"status": end.status, "reason": end.reason}
-        error = None if end.error is None else orjson.dumps(end.error).decode()
-        if end.error is not None:
-            data["error"] = dict(end.error)  # type: ignore[assignment]
-        output = None
-        if end.status == "succeeded":
-            try:
-                output = dump(end.output)
-            except Failure as failure:
-                return self._ended(
-                    End("failed", failure.slug, error={"step": "output", "class": failure.slug, "message": failure.message})
-                )
-        return {
-            "op": "fate",
-            "event": "run.ended",
-            "data": orjson.dumps(data).decode(),
-            "next": end.status,
-            "reason": end.reason[:60],
-            "output": output,
-            "error": error,
-        }
 
     # ------------------------------------------------------------------ writing
 
@@ -563,7 +472,7 @@ class Driver:
         for op, future in begins:
             reason = verdict.refused.get(positions[id(op)]) if positions else None
             if reason is None and future.cancelled():
-                self._ops.append(_never_made(op))
+                self._ops.append(never_made(op))
             elif reason is None:
                 if not future.done():
                     future.set_result(None)
@@ -747,7 +656,7 @@ class Driver:
     def _end_cancelled(self) -> None:
         """The run was cancelled while its end was on its way: it ends as cancelled."""
         self.cancelled = True
-        self._ops.append(self._ended(End("cancelled", "cancelled_by")))
+        self._ops.append(end_op(End("cancelled", "cancelled_by")))
         if self.asked:
             self._withdraws.append({"run": self.run.id, "path": None})
 
@@ -764,24 +673,3 @@ class Driver:
         self.leave()
         for task in list(self.tasks.values()):
             task.cancel()
-
-
-def _tokens(intent: Intent, result: Settlement) -> int:
-    """The tokens that a call counts for: what was used, or, where that is not known, what was reserved."""
-    if result.input_tokens is None and result.usage_source == "estimated":
-        return intent.reserve_tokens
-    return (result.input_tokens or 0) + (result.output_tokens or 0)
-
-
-def _never_made(begin: Op) -> Op:
-    """Settles a call whose step was broken off between its intent and the call itself: nothing was sent, nothing is owed."""
-    return {
-        "op": "settle",
-        "path": begin["path"],
-        "call": begin["call"],
-        "status": "failed_final",
-        "cost": "0",
-        "paid": False,
-        "error_class": "cancelled",
-        "error_message": "Broken off before it was sent.",
-    }
