@@ -129,8 +129,8 @@ function ask(region) {
 async function bring(region) {
   waiting.delete(region)
   if (!region.isConnected || paused || document.hidden) return
-  const before = fetched.get(region)
-  fetched.set(region, { ...before, at: Date.now() })
+  const at = Date.now()
+  fetched.set(region, { ...fetched.get(region), at })
   let text
   try {
     const response = await fetch(region.dataset.liveUrl, { headers: { "HX-Request": "true", "HX-Request-Type": "partial" } })
@@ -139,8 +139,10 @@ async function bring(region) {
   } catch {
     return // the indicator says it
   }
-  fetched.set(region, { at: Date.now(), text })
-  if (text !== before?.text) put(region, text)
+  const last = fetched.get(region)
+  if (last.from > at) return // one that was asked for later came first
+  fetched.set(region, { ...last, text, from: at })
+  if (text !== last.text) put(region, text)
 }
 
 async function put(region, text) {
@@ -153,10 +155,7 @@ async function put(region, text) {
   const last = fetched.get(region), { id } = region
   await htmx.swap({ sourceElement: region, target: region, swap: "outerMorph", text, transition: false })
   const now = document.getElementById(id)
-  if (now) {
-    fetched.set(now, last)
-    note(now)
-  }
+  if (now) fetched.set(now, last) // its data-seq is not taken over: other regions have yet to hear of those events
 }
 
 /** Whether somebody is at work in it: typing, selecting text, or with a menu open. */

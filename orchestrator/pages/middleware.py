@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
@@ -74,6 +74,8 @@ class PageMiddleware:
         return response
 
     def process_exception(self, request: Any, exception: Exception) -> HttpResponseBase | None:
+        if isinstance(exception, Http404):
+            return None  # Django answers it; nothing has gone wrong
         if not isinstance(exception, Refusal):
             log.error("request %s failed: %s %s", request.request_id, request.method, request.path)
             return None

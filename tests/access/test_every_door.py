@@ -1,0 +1,341 @@
+"""Every address of the pages and of the API, and every topic of the socket, as each role, as somebody of another team, as somebody
+without a role and as nobody. The tables say who gets in; an address that they do not know fails the test."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import connection, transaction
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from approvals.models import Vote
+from flows.access import signin
+from flows.execution.doorbells import INBOX
+from flows.models import Attempt, AuditRow, Call, Event, Flow, FlowVersion, Person, Request, Run
+from flows.runs import live
+from orchestrator.api import api
+from orchestrator.asgi import application
+from tests.makers import DOCUMENT, make_flow, make_key, make_person, make_request, make_run, make_team
+from tests.runs.journals import make_call
+from tests.sockets import Socket
+
+ROLES = ["viewer", "operator", "approver", "builder", "owner", "auditor"]
+SEES = " ".join(ROLES)
+CONTROLS = "operator builder owner"
+COSTS = "operator builder owner auditor"
+PEOPLE = ["nobody", "stranger", "outsider", *ROLES]
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+SECRET = "not for others"  # in the names of all that the outsider may not see
+
+
+@dataclass(frozen=True)
+class Door:
+    """What one address does for whom.
+
+    `may` are the roles that get in; the others are refused, naming `right`, or, where `hidden`, find nothing. `thing`: it is about
+    something of a team, which others do not see. `open`: nobody gets in, too. `address` fills in the pattern's names.
+    """
+
+    method: str
+    pattern: str
+    may: str = SEES
+    right: str = ""
+    thing: bool = False
+    open: bool = False
+    hidden: bool = False
+    stranger: str = ""  # what becomes of these two where it is something else
+    outsider: str = ""
+    query: str = ""
+    body: Any = None
+
+    @property
+    def is_api(self) -> bool:
+        return self.pattern.startswith("api/")
+
+    def address(self, names: dict[str, str]) -> str:
+        return "/" + re.sub(r"<(?:\w+:)?(\w+)>", lambda found: names[found[1]], self.pattern) + self.query
+
+    def expected(self, who: str) -> str:
+        if self.open:
+            return "unseen" if self.hidden else "in"
+        if who == "nobody":
+            return "door"
+        if who in ("stranger", "outsider") and (special := self.stranger if who == "stranger" else self.outsider):
+            return special
+        if self.thing and who in ("stranger", "outsider"):
+            return "unseen"
+        if who == "outsider" and not self.hidden:  # holds what an operator holds, for what is theirs
+            return "in"
+        if who in self.may.split() or (not self.right and not self.hidden):
+            return "in"
+        return "unseen" if self.hidden else "refused"
+
+
+PAGES = [
+    Door("GET", "healthz", open=True),
+    Door("GET", "login", open=True),
+    Door("POST", "login", open=True, body={"username": "viewer", "password": "wrong"}),
+    Door("POST", "logout", open=True),
+    Door("GET", "welcome", open=True),
+    Door("POST", "welcome", open=True, body={"token": "guess"}),
+    Door("POST", "look", open=True, body={"theme": "dark"}),
+    Door("GET", ""),
+    Door("GET", "go/<str:what>", thing=True),
+    Door("GET", "shell/waiting"),
+    Door("GET", "internal/components", may="owner", hidden=True),
+    Door("GET", "flows"),
+    Door("GET", "flows", query="?part=list"),
+    Door("GET", "flows/<str:slug>", thing=True),
+    Door("GET", "flows/<str:slug>", thing=True, query="?tab=runs&part=runs"),
+    Door("GET", "flows/<str:slug>", thing=True, query="?tab=versions"),
+    Door("GET", "flows/<str:slug>/export", thing=True),
+    Door("GET", "flows/<str:slug>/run", may=CONTROLS, right="runs.start", thing=True),
+    Door("POST", "flows/<str:slug>/run", may=CONTROLS, right="runs.start", thing=True, body={"act": "start", "name": "Ann"}),
+    Door("GET", "runs"),
+    Door("GET", "runs/<str:run_id>", thing=True),
+    Door("GET", "runs/<str:run_id>", thing=True, query="?tab=events"),
+    Door("GET", "runs/<str:run_id>", thing=True, query="?tab=io"),
+    Door("GET", "runs/<str:run_id>", thing=True, query="?tab=approvals"),
+    Door("GET", "runs/<str:run_id>", may=COSTS, right="costs.see", thing=True, query="?tab=cost"),
+    Door("GET", "runs/<str:run_id>/cancellation", may=CONTROLS, right="runs.control", thing=True),
+    Door("POST", "runs/<str:run_id>/cancellation", may=CONTROLS, right="runs.control", thing=True),
+    Door("GET", "runs/<str:run_id>/regions/<slug:name>", thing=True),
+    Door("GET", "costs/calls/<str:call_id>", may=COSTS, right="costs.see", thing=True),
+    Door("GET", "approvals"),
+    Door("GET", "approvals/news"),
+    Door("GET", "approvals/<str:request_id>", thing=True),
+    Door("GET", "approvals/<str:request_id>/news", thing=True),
+    Door(
+        "POST",
+        "approvals/<str:request_id>/decisions",
+        may="approver owner",
+        right="approvers of team theirs",
+        thing=True,
+        body={"outcome": "approve", "revision": "1", "edit-amount": "420"},
+    ),
+]
+DECISION = {"outcome": "approve", "revision": 1}
+# The outsider, a builder, may make flows; that a name is taken is told (409), since names are one for the whole installation.
+API = [
+    Door("GET", "api/v1/", open=True, hidden=True),
+    Door("GET", "api/v1/openapi.json", open=True),
+    Door("GET", "api/<path:rest>", open=True, hidden=True),
+    Door("GET", "api/v1/flows"),
+    Door("GET", "api/v1/flows/<slug>", thing=True),
+    Door(
+        "PUT",
+        "api/v1/flows/<slug>",
+        may="builder owner",
+        right="flows.edit",
+        thing=True,
+        stranger="refused",
+        outsider="in",
+        body=DOCUMENT,
+    ),
+    Door("POST", "api/v1/flows/<slug>/publication", may="builder owner", right="flows.publish", thing=True, body={}),
+    Door("POST", "api/v1/flows/<slug>/runs", may=CONTROLS, right="runs.start", thing=True, body={"input": {"name": "Ann"}}),
+    Door("GET", "api/v1/runs"),
+    Door("GET", "api/v1/runs/<run_id>", thing=True),
+    Door("GET", "api/v1/runs/<run_id>/events", thing=True),
+    Door("GET", "api/v1/runs/<run_id>/calls", thing=True),
+    Door("POST", "api/v1/runs/<run_id>/cancellation", may=CONTROLS, right="runs.control", thing=True),
+    Door("POST", "api/v1/runs/<run_id>/deliveries", may=CONTROLS, right="runs.control", thing=True, body={"event": "paid"}),
+    Door("GET", "api/v1/approvals"),
+    Door("GET", "api/v1/approvals/<request_id>", thing=True),
+    Door(
+        "POST",
+        "api/v1/approvals/<request_id>/decisions",
+        may="approver owner",
+        right="requests.decide",
+        thing=True,
+        body=DECISION,
+    ),
+    Door("GET", "api/v1/costs", may=COSTS, right="costs.see"),
+]
+DOORS = PAGES + API
+TABLES = (Run, Attempt, Call, Event, Request, Vote, AuditRow, Flow, FlowVersion, Person)
+
+
+@dataclass
+class World:
+    """Things of a team, the people who may come by, and the names that fill in an address."""
+
+    names: dict[str, str]
+    people: dict[str, Person]
+
+
+def make_world() -> World:
+    theirs, ours = make_team("theirs"), make_team("ours")
+    flow = make_flow("theirs", team=theirs)
+    Flow.objects.filter(id=flow.id).update(name=SECRET)
+    run = make_run(flow, status="waiting_approval", input='{"name": "Ann"}', tags=[SECRET])
+    request = make_request(run, terms={"approvers": {"teams": ["theirs"]}})
+    Request.objects.filter(id=request.id).update(title=SECRET)
+    call = make_call(run, "greet")
+    names = {
+        "slug": flow.slug,
+        "run_id": run.public_id,
+        "request_id": request.public_id,
+        "call_id": f"call_{call.id.hex}",
+        "what": run.public_id,
+        "name": "head",
+        "rest": "v1/nothing",
+    }
+    people = {role: make_person(role, username=role, team=theirs if role == "approver" else None) for role in ROLES}
+    people["stranger"] = make_person(username="stranger")
+    people["outsider"] = make_person("operator", "approver", "builder", username="outsider", team=ours)
+    return World(names, people)
+
+
+@pytest.fixture
+def world(db: None) -> World:
+    signin._redis().flushdb()
+    return make_world()
+
+
+def knock(door: Door, who: str, world: World, method: str = "") -> Any:
+    client, headers = Client(raise_request_exception=False), {}
+    if who != "nobody" and door.is_api:
+        headers = {"Authorization": f"Bearer {make_key(world.people[who], 'admin')[1]}"}
+    elif who != "nobody":
+        client.force_login(world.people[who])
+    address, method = door.address(world.names), method or door.method
+    if method == "POST" and not door.is_api:
+        return client.post(address, door.body or {}, headers=headers)
+    body = door.body if isinstance(door.body, str) else "" if door.body is None else json.dumps(door.body)
+    kind = "application/yaml" if isinstance(door.body, str) else "application/json"
+    return client.generic(method, address, body if method not in ("GET", "HEAD") else "", content_type=kind, headers=headers)
+
+
+def outcome(answer: Any) -> str:
+    """What became of a visitor: "in", "door", "unseen", "refused", "no such method" or "broken"."""
+    status = answer.status_code
+    if status == 401 or (status == 302 and answer["Location"].startswith("/login?next=")):
+        return "door"
+    named = {403: "refused", 404: "unseen", 405: "no such method"}
+    return named.get(status) or ("broken" if status >= 500 else "in")
+
+
+def snapshot() -> list[Any]:
+    """How many rows there are, and how those stand that people act upon."""
+    counts = ", ".join(f"(SELECT count(*) FROM {table._meta.db_table})" for table in TABLES)
+    stands = "SELECT string_agg(concat_ws(' ', status, seq, cancel_requested, wake_at), ',' ORDER BY id) FROM flows_run"
+    asked = "SELECT string_agg(concat_ws(' ', state, revision), ',' ORDER BY id) FROM flows_request"
+    drafts = "SELECT string_agg(draft, ',' ORDER BY id) FROM flows_flow"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {counts}, ({stands}), ({asked}), ({drafts})")
+        return list(cursor.fetchone())
+
+
+def name_of(door: Door) -> str:
+    return f"{door.method} /{door.pattern}{door.query}"
+
+
+def patterns(resolver: URLResolver | None = None, before: str = "") -> Iterator[str]:
+    for each in (resolver or get_resolver()).url_patterns:
+        here = before + str(each.pattern)
+        if isinstance(each, URLPattern):
+            yield here
+        else:
+            yield from patterns(each, here)
+
+
+def test_the_tables_know_every_address() -> None:
+    known = {door.pattern for door in DOORS}
+
+    assert set(patterns()) == known, "say in the tables of this file who may come in"
+
+
+def test_the_tables_know_every_operation_of_the_api() -> None:
+    paths = api.get_openapi_schema(path_prefix="")["paths"]
+    operations = {
+        (method.upper(), "api/v1" + path.replace("{", "<").replace("}", ">")) for path, ways in paths.items() for method in ways
+    }
+    known = {(door.method, door.pattern) for door in API if not door.open}
+
+    assert operations == known, "say in the tables of this file who may come in"
+
+
+@pytest.mark.parametrize("door", DOORS, ids=name_of)
+def test_everybody_gets_where_the_table_says(door: Door, world: World) -> None:
+    before = snapshot()
+    for who in PEOPLE:
+        with transaction.atomic():  # the next one finds everything as it was
+            answer = knock(door, who, world)
+            got, after = outcome(answer), snapshot()
+            transaction.set_rollback(True)
+        text, expected = answer.content.decode(), door.expected(who)
+        assert got == expected, f"{who}: {got} ({answer.status_code}), not {expected}: {text[:2000]}"
+        assert after == before or (got == "in" and door.method != "GET"), f"{who} changed something"
+        if got == "refused":
+            assert door.right in text, f"{who} is not told what is missing"
+        if who in ("nobody", "stranger", "outsider"):
+            assert SECRET not in text, f"{who} reads what is hidden"
+
+
+@pytest.mark.parametrize("pattern", sorted({door.pattern for door in DOORS}))
+def test_a_method_that_an_address_does_not_know_changes_nothing(pattern: str, world: World) -> None:
+    doors = [door for door in DOORS if door.pattern == pattern]
+    known = {door.method for door in doors} | {"HEAD", "OPTIONS"}
+    for who in ("nobody", "stranger", "owner"):
+        for method in METHODS:
+            if method in known and method not in ("HEAD", "OPTIONS"):
+                continue
+            before = snapshot()
+            answer = knock(doors[0], who, world, method)
+            assert answer.status_code < 500, f"{method} by {who}: {answer.status_code}"
+            if method not in known and not doors[0].open:
+                assert answer.status_code in (302, 401, 403, 404, 405), f"{method} by {who}: {answer.status_code}"
+            assert snapshot() == before, f"{method} by {who}"
+
+
+def test_a_page_without_its_token_is_refused_whoever_sends_it(world: World) -> None:
+    for door in PAGES:
+        if door.method == "POST" and door.thing:
+            client = Client(enforce_csrf_checks=True)
+            client.force_login(world.people["owner"])
+            before = snapshot()
+            assert client.post(door.address(world.names), door.body or {}).status_code == 403, name_of(door)
+            assert snapshot() == before
+
+
+OPENED, AWAY, HIDDEN = None, live.NOT_SIGNED_IN, live.NOT_VISIBLE
+TOPICS: dict[str, dict[str, int | None]] = {
+    "run:<run_id>": {"nobody": AWAY, "stranger": HIDDEN, "outsider": HIDDEN, **dict.fromkeys(ROLES, OPENED)},
+    live.RUNS: {"nobody": AWAY, **dict.fromkeys(PEOPLE[1:], OPENED)},  # a doorbell: it tells nothing but that it rang
+    INBOX: {"nobody": AWAY, **dict.fromkeys(PEOPLE[1:], OPENED)},
+}
+CLOSES = {"nonsense": live.BAD_ADDRESS, "run:nonsense": live.BAD_ADDRESS, "request:1": live.BAD_ADDRESS, "": live.BAD_ADDRESS}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("topic", TOPICS)
+async def test_every_topic_opens_for_whom_the_table_says(topic: str) -> None:
+    world = await sync_to_async(make_world)()
+    for who, expected in TOPICS[topic].items():
+        headers = [(b"origin", b"http://localhost")]
+        if who != "nobody":
+            headers.append((b"cookie", await sync_to_async(cookie_of)(world.people[who])))
+        for wanted in (topic.replace("<run_id>", world.names["run_id"]), *(CLOSES if expected is OPENED else ())):
+            code = CLOSES.get(wanted, expected)
+            socket = Socket(application, f"/ws/live?topics={wanted}", headers)
+            assert (await socket.connect())[0], "it is accepted, so that its closing code arrives"
+            message = await socket.receive_output(5)  # type: ignore[no-untyped-call]
+            assert message.get("code") == code, f"{who} at {wanted!r}: {message}"
+            if topic != "run:<run_id>" and code is OPENED:
+                assert json.loads(message["text"]) == {"topic": topic, "data": {"type": "changed"}}
+            await socket.disconnect()
+
+
+def cookie_of(person: Person) -> bytes:
+    client = Client()
+    client.force_login(person)
+    return f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}".encode()

@@ -1,0 +1,218 @@
+"""The whole path by people in a browser: ``manage.py up`` as a newcomer starts it, a document uploaded, a run watched, a decision on
+a phone, and the bill to its last digit."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from decimal import Decimal
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from orchestrator.supervisor.children import answers
+from tests.bench.installation import bare_environment, free_port
+from tests.faults.harness import folder_for_servers
+from tests.orchestrator.processes import ROOT, end, until
+
+LICENSE = ROOT / "LICENSE"
+CLAUSES = sum(len(part.strip()) > 40 for part in LICENSE.read_text(encoding="utf-8").split("\n\n"))
+LAST = f"rate[{CLAUSES - 1}].assess"  # of the map's items the one that begins last
+SIGN_IN = re.compile(r"sign in as (\S+)\s+with (\S+)")
+
+
+@dataclass
+class House:
+    """An installation of its own with the demonstration, and the sign-ins that it told."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    running: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def said(self) -> str:
+        return (self.folder / "said").read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def passwords(self) -> dict[str, str]:
+        return dict(SIGN_IN.findall(self.said))
+
+    def start(self) -> None:
+        command = [sys.executable, "manage.py", "up", "--port", str(self.port), "--engines", "2"]
+        environment = bare_environment(ORCHESTRATOR_DATA=str(self.folder / "data"))
+        said = self.running.enter_context((self.folder / "said").open("wb"))
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said, text=True)
+        self.running.callback(end, process)
+        until(lambda: process.poll() is not None or "Ctrl-C stops it" in self.said, 90, "the first page")
+        assert answers(self.port, "/healthz"), self.said
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    with folder_for_servers("journey-") as folder:
+        home = House(folder)
+        with home.running:
+            home.start()
+            yield home
+
+
+def remember(page: Any) -> None:
+    """Marks the document, so that a load in its place is found out."""
+    page.evaluate("() => { window.sameDocument = true }")
+
+
+def is_same(page: Any) -> bool:
+    return bool(page.evaluate("() => window.sameDocument === true"))
+
+
+def amount(place: Locator) -> Decimal:
+    """The one exact figure in a place."""
+    text = place.locator("[data-money]").first.get_attribute("data-money")
+    assert text
+    return Decimal(text)
+
+
+@pytest.mark.slow
+def test_from_the_first_page_to_the_receipt(house: House, visit: Callable[..., Any]) -> None:
+    operator = visit()
+    operator.site = house
+    upload_and_start(operator, house.passwords["operator"])
+    run = operator.path.partition("?")[0]
+    watch(operator)
+
+    approver = visit(phone=True)
+    approver.site = house
+    decide_on_a_phone(approver, house.passwords["approver-3"])
+
+    expect(operator.see("run-head")).to_have_attribute("data-state", "succeeded", timeout=30_000)
+    expect(operator.see("step-row").and_(operator.page.locator("[data-path=post]"))).to_have_attribute("data-state", "succeeded")
+    assert is_same(operator.page), "it became live without a load"
+    operator.is_accessible()
+    pay(operator, run)
+    operator.is_quiet()
+    approver.is_quiet()
+
+
+def upload_and_start(operator: Any, password: str) -> None:
+    """From the door to the run's page, through what a newcomer would press."""
+    page = operator.page
+    operator.go("/")
+    operator.is_accessible()
+    page.get_by_label("Username").fill("operator")
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+    expect(operator.see("empty")).to_contain_text("No runs yet")
+    operator.is_accessible()
+
+    page.get_by_role("link", name="Run a flow").first.click()
+    expect(operator.see("flow-row").first).to_be_visible()
+    operator.is_accessible()
+    page.get_by_role("link", name="Contract check", exact=True).click()
+    expect(page.get_by_role("heading", name="Contract check")).to_be_visible()
+    operator.is_accessible()
+    operator.see("run").click()
+
+    form = operator.see("run-form")
+    form.get_by_label("Title").fill("Licence [[sim: rate=20]]")  # the simulated model is told to write as slowly as people read
+    form.locator("input[type=file]").set_input_files(LICENSE)
+    operator.is_accessible()
+    operator.see("start").click()
+    page.wait_for_url("**/runs/run_*")
+
+
+def watch(operator: Any) -> None:
+    """Steps turn, and text streams, on a page that was loaded once."""
+    page = operator.page
+    expect(operator.see("live")).to_have_attribute("data-status", "live")
+    rate = page.locator("[data-testid=step-row][data-path=rate]")
+    remember(page)
+    expect(rate).to_have_attribute("data-state", "running")
+    assert is_same(page)
+
+    operator.go(f"{operator.path.partition('?')[0]}?step={LAST}")
+    remember(page)
+    expect(operator.see("not-begun")).to_be_visible()
+    stream = operator.see("stream")
+    expect(stream).to_contain_text("{", timeout=60_000)
+    early = stream.inner_text()
+    expect(stream).not_to_have_text(early)
+    assert stream.inner_text().startswith(early)
+    expect(operator.see("call")).to_have_attribute("data-state", "succeeded", timeout=20_000)
+    expect(stream).to_have_count(0)
+    expect(rate).to_have_attribute("data-state", "succeeded", timeout=20_000)
+    expect(operator.see("run-head")).to_have_attribute("data-state", "waiting_approval")
+    expect(operator.see("open-request")).to_be_visible()
+    assert is_same(page), "it became live without a load"
+    operator.is_accessible()
+
+
+def decide_on_a_phone(approver: Any, password: str) -> None:
+    page = approver.page
+    approver.go("/approvals")
+    page.get_by_label("Username").fill("approver-3")
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+    expect(approver.see("approval-row")).to_have_count(1)
+    expect(approver.see("approvals-badge").first).to_have_text("1")
+    approver.fits()
+    approver.is_accessible()
+
+    approver.see("approval-row").get_by_role("link").click()
+    expect(approver.see("argument").first).to_be_visible()
+    expect(approver.see("approval")).to_have_attribute("data-state", "pending")
+    approver.fits()
+    approver.is_accessible()
+
+    approver.see("approve").click()
+    expect(approver.see("decided-text")).to_contain_text("Approved by")
+    approver.fits()
+    approver.is_accessible()
+
+
+def pay(operator: Any, run: str) -> None:
+    """The receipt of the dearest call multiplies exactly; those of all calls sum to the run's figure exactly."""
+    page = operator.page
+    cost = amount(operator.see("run-head").get_by_test_id("run-cost"))
+    assert cost > 0
+    page.get_by_role("link", name="Cost", exact=True).click()
+    expect(operator.see("call-row").first).to_be_visible()
+    operator.is_accessible()
+    assert amount(operator.see("cost-total")) == cost
+    receipts = operator.see("call-row").locator("td.lead a").evaluate_all("links => links.map(link => link.pathname)")
+    assert len(receipts) == CLAUSES + 1
+
+    operator.see("call-row").first.get_by_role("link").click()
+    expect(operator.see("receipt")).to_be_visible()
+    operator.is_accessible()
+    total = Decimal(0)
+    for line in operator.see("receipt-line").all():
+        tokens = int(line.locator("[data-tokens]").get_attribute("data-tokens") or "")
+        price = Decimal(line.locator("[data-price]").get_attribute("data-price") or "")
+        assert tokens * price / 1_000_000 == amount(line)
+        total += amount(line)
+    assert total == amount(operator.see("receipt-total")) == amount(operator.see("charged"))
+    charged = [charge(operator, path) for path in receipts]
+    assert charged[0] == total == max(charged)
+    assert sum(charged) == cost
+    assert run in (page.locator("a").evaluate_all("links => links.map(link => link.pathname)"))
+
+
+def charge(operator: Any, receipt: str) -> Decimal:
+    """What a receipt says was charged; a tool's has no price."""
+    answer = operator.context.request.get(operator.site.url + receipt)
+    assert answer.ok, answer.status
+    found = re.search(r'data-testid="charged"[^>]*>(.*?)</dd>', unescape(answer.text()), re.DOTALL)
+    assert found is not None
+    figure = re.search(r'data-money="([\d.]+)"', found[1])
+    return Decimal(figure[1]) if figure is not None else Decimal(0)
