@@ -1,11 +1,14 @@
 """The web process: HTTP by Django, sockets by Channels."""
 
 import os
+import warnings
 from typing import Any
 
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
+# WhiteNoise reads its files synchronously; they are small, and nobody who runs this can change it.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 
 http: Any = get_asgi_application()  # loads the apps, which the imports below need
 
