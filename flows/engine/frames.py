@@ -88,15 +88,21 @@ class Frame:
 class Container:
     """A map that is open: its items, the bodies in progress, the results so far."""
 
-    __slots__ = ("failed", "frames", "items", "limit", "next_index", "results")
+    __slots__ = ("collects", "failed", "frames", "items", "limit", "next_index", "results")
 
-    def __init__(self, items: list[Any], limit: int) -> None:
+    def __init__(self, items: list[Any], limit: int, collects: bool) -> None:
         self.items = items
         self.limit = limit  # bodies that may run at once
+        self.collects = collects  # whether an item's error is one of the results, instead of ending the map
         self.next_index = 0
         self.frames: dict[int, Frame] = {}
         self.results: list[Any] = [None] * len(items)
         self.failed: dict[int, Mapping[str, Any]] = {}
+
+    @property
+    def stopped(self) -> bool:
+        """An item has failed, and no new one begins."""
+        return bool(self.failed) and not self.collects
 
     def room(self) -> bool:
         return self.next_index < len(self.items) and len(self.frames) < self.limit

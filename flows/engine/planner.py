@@ -368,7 +368,9 @@ class Planner:
                 self.fail(task.path, failure)
             return
         task.status = "open"
-        task.container = Container(items, getattr(node.settings, "concurrency", 1))
+        task.container = Container(
+            items, getattr(node.settings, "concurrency", 1), getattr(node.settings, "on_item_error", "stop") == "collect"
+        )
         if not self._replaying:
             self._decisions.append(Record(task.path, task.n, node, "open"))
         self._fill(task)
@@ -379,8 +381,7 @@ class Planner:
         node = task.node
         if container is None or node.body is None:
             return
-        stopped = bool(container.failed) and node.settings.on_item_error == "stop"  # type: ignore[attr-defined]
-        while container.room() and not stopped and not self._halted(task.frame):
+        while container.room() and not container.stopped and not self._halted(task.frame):
             index = container.next_index
             container.next_index += 1
             if not self._replaying:
@@ -393,8 +394,7 @@ class Planner:
             frame.position = index
             container.frames[index] = frame
             self._enter(frame)
-            stopped = bool(container.failed) and node.settings.on_item_error == "stop"  # type: ignore[attr-defined]
-        done = container.next_index == len(container.items) or stopped or self._halted(task.frame)
+        done = container.next_index == len(container.items) or container.stopped or self._halted(task.frame)
         if done and not container.frames and task.status == "open":
             self._close(task, container)
 
@@ -426,14 +426,13 @@ class Planner:
             container.failed[frame.position] = failure
             container.results[frame.position] = {"error": failure}
         else:
-            collect = task.node.settings.on_item_error == "collect"  # type: ignore[attr-defined]
-            container.results[frame.position] = {"output": output} if collect else output
+            container.results[frame.position] = {"output": output} if container.collects else output
         self._fill(task)
 
     def _close(self, task: Task, container: Container) -> None:
         if self._replaying:
             return  # `replay` comes by again when it knows the whole journal
-        if container.failed and task.node.settings.on_item_error == "stop":  # type: ignore[attr-defined]
+        if container.stopped:
             error = container.failed[min(container.failed)]
             error = {"class": error["class"], "message": f"{error['step']}: {error['message']}"}
             self._decisions.append(Record(task.path, task.n, task.node, "failed", error=error))
