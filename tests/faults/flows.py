@@ -70,6 +70,46 @@ edges:
 output: {by: "{{ steps.approve.output.by }}"}
 """
 
+ERRORS = """\
+orchestrator: 1
+name: Errors
+steps:
+  ask:
+    kind: map
+    with:
+      over: "[0, 1, 2, 3, 4, 5, 6, 7]"
+      concurrency: 4
+      body:
+        steps:
+          one:
+            kind: model
+            retry: {attempts: 8, backoff: exponential, first: 100ms, max: 1s}
+            with: {route: loop, prompt: "Run {{ run.id }}, question {{ index }}", max_output: 100}
+        edges: [start -> one]
+        output: "{{ steps.one.output }}"
+edges: [start -> ask]
+output: {answers: "{{ len(steps.ask.output) }}"}
+"""
+
+
+def wide(items: int, delay: float) -> str:
+    """A map whose items all wait for a model at once."""
+    prompt = f"[[serve: slow delay={delay}]] Run {{{{ run.id }}}}, clause number {{{{ item }}}}"
+    body = {
+        "steps": {"assess": {"kind": "model", "with": {"route": "loop", "prompt": prompt, "max_output": 100}}},
+        "edges": ["start -> assess"],
+        "output": "{{ index }}",
+    }
+    document = {
+        "orchestrator": 1,
+        "name": "Wide",
+        "input": {"type": "array"},
+        "steps": {"each": {"kind": "map", "with": {"over": "input", "concurrency": items, "body": body}}},
+        "edges": ["start -> each"],
+        "output": {"count": "{{ len(steps.each.output) }}"},
+    }
+    return json.dumps(document)
+
 
 def chain(tool: str) -> str:
     """Three effects, one after the other."""

@@ -25,7 +25,7 @@ from flows.models.identifiers import parsed, shown
 from orchestrator.addresses import socket_folder
 from orchestrator.supervisor.children import answers
 from tests.bench.installation import bare_environment, free_port
-from tests.faults.flows import CLAUSES, PARKING, catalogue, chain, purse
+from tests.faults.flows import CLAUSES, ERRORS, PARKING, catalogue, chain, purse, wide
 from tests.faults.invariants import violations
 from tests.orchestrator.processes import ROOT, descendants, end, table, until
 
@@ -156,6 +156,9 @@ class Site:
             "keyed": chain("effects.keyed"),
             "never": chain("effects.never"),
             "purse": purse(16, 4),
+            "large-purse": purse(64, 20),
+            "errors": ERRORS,
+            "wide": wide(300, 6.0),
         }
         for slug, text in documents.items():
             self.said_well(self.api().put(f"/flows/{slug}", content=text, headers={"Content-Type": "application/yaml"}))
