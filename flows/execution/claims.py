@@ -1,8 +1,9 @@
 """Who drives a run: claiming, reclaiming from the dead, and loading the journal from which a run goes on.
 
 A claim raises the run's epoch; whoever wrote with an older one is fenced. Runs without open calls are claimed in one statement.
-A run whose owner died with calls open takes a transaction of two: the second, with a fresh snapshot after the lock, finds the calls
-that were committed last and turns them into `unknown`. Their reservation is charged: what became of them is not known.
+A run whose owner died with calls open takes a transaction of three: what comes after the lock sees a fresh snapshot, so it finds who
+was quicker, and the calls that were committed last, which it turns into `unknown`. Their reservation is charged: what became of them
+is not known.
 """
 
 from __future__ import annotations
@@ -43,14 +44,19 @@ WITH found AS MATERIALIZED (
 ) {claimed}
 """.replace("{returning}", _RETURNING).replace("{claimed}", _CLAIMED)
 
-LOCK_ABANDONED: Final = """
-SELECT r.id FROM flows_run r LEFT JOIN flows_worker w ON w.id = r.owner
-WHERE (r.status = 'running' AND r.owner IS NOT NULL AND r.owner <> %(me)s
+_ABANDONED: Final = """
+FROM flows_run r LEFT JOIN flows_worker w ON w.id = r.owner
+WHERE ((r.status = 'running' AND r.owner IS NOT NULL AND r.owner <> %(me)s
         AND (w.id IS NULL OR greatest(w.beat, pg_postmaster_start_time()) < clock_timestamp() - %(lease)s * interval '1 second'))
     OR (r.owner = %(me)s AND r.status = 'running' AND r.id <> ALL(%(driven)s::uuid[]))
-    OR (r.status = 'queued' AND r.owner IS NULL AND r.open_calls > 0)
-ORDER BY r.id LIMIT %(most)s FOR UPDATE OF r SKIP LOCKED
+    OR (r.status = 'queued' AND r.owner IS NULL AND r.open_calls > 0))
 """
+
+LOCK_ABANDONED: Final = f"SELECT r.id {_ABANDONED} ORDER BY r.id LIMIT %(most)s FOR UPDATE OF r SKIP LOCKED"
+
+# A row that another worker took between this one's snapshot and its lock is judged anew, but beside the worker of the old snapshot:
+# its new owner looks as gone as the old one. So what was locked is looked at once more.
+STILL_ABANDONED: Final = f"SELECT r.id {_ABANDONED} AND r.id = ANY(%(runs)s)"
 
 RECLAIM: Final = """
 WITH lost AS (
@@ -216,9 +222,11 @@ async def reclaim(
     async with connection.transaction():
         arguments = {"me": me, "most": most, "lease": lease, "driven": list(driven)}
         cursor = await connection.execute(LOCK_ABANDONED, arguments)
-        runs = [row[0] for row in await cursor.fetchall()]
-        if not runs:
+        locked = [row[0] for row in await cursor.fetchall()]
+        if not locked:
             return []
+        cursor = await connection.execute(STILL_ABANDONED, {**arguments, "runs": locked})
+        runs = [row[0] for row in await cursor.fetchall()]
         return await _claimed(connection, RECLAIM, {"me": me, "runs": runs})
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from approvals.deadlines import expire_due
-from flows.models import AllowedHost, Attempt, Event, Request, Run, ToolEntry
+from flows.models import AllowedHost, Attempt, Event, Flow, FlowVersion, Request, Run, ToolEntry
 from flows.runs.actions.deliver_event import deliver_event
+from tests.engine.flows import source_of
 from tests.execution.conftest import AddTool, Drive
 from tests.execution.runs import (
     approval,
@@ -232,3 +233,19 @@ def test_an_approved_payment_is_made_once_over_http_with_its_key(drive: Drive) -
         assert [effect["body"] for effect in server.effects] == [{**GIVEN, "amount": 7}]
         assert [call.status for call in calls_of(run, "pay")] == ["unknown", "succeeded"]
         assert {asked["key"] for asked in server.asked} == {str(calls_of(run, "pay")[0].idempotency_key)}
+
+
+def test_a_run_that_waits_goes_on_with_the_version_that_it_began_with(drive: Drive, paid: list[Any]) -> None:
+    drive()
+    run = start(SEALED, EDGES, GIVEN, output="{{ steps.pay.output }}")
+    request = request_of(run)
+    reach(run, "waiting_approval")
+    flow = Flow.objects.get(id=run.flow_id)
+    other = source_of({"ask": approval(payload={"amount": 1})}, ["start -> ask"], input={"type": "object"})
+    flow.published = FlowVersion.objects.create(flow=flow, number=2, document=other, hash="1" * 64)
+    flow.save()
+
+    decided(request)
+
+    assert output_of(finish(run)) == {"paid": 420}
+    assert paid == [{"amount": 420, "to": "a-1"}]

@@ -451,3 +451,32 @@ def test_the_writer_waits_for_a_row_that_somebody_has_locked(monkeypatch: pytest
             return await waiting
 
     assert writing(work) == [Verdict()]
+
+
+@pytest.mark.parametrize(
+    "code", ["53100", "53200", "40P01", "57014"], ids=["disk full", "out of memory", "deadlock", "time is up"]
+)
+def test_what_postgresql_cannot_do_just_now_is_written_once_it_can(code: str) -> None:
+    """A sequence counts the refusals, since it does not roll back with them."""
+    run, other = driven(), driven()
+    with psycopg.connect(dsn(), autocommit=True) as server:
+        server.execute(
+            f"""
+            CREATE SEQUENCE refusals;
+            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                IF nextval('refusals') <= 2 THEN RAISE EXCEPTION 'not now' USING ERRCODE = '{code}'; END IF;
+                RETURN NEW;
+            END $$;
+            CREATE TRIGGER refuse BEFORE INSERT ON flows_event FOR EACH STATEMENT EXECUTE FUNCTION refuse()"""
+        )
+        try:
+            said = write(record(run, begin("a", reserve="0.5"), result("b")), record(other, result("c")))
+            refused = server.execute("SELECT last_value FROM refusals").fetchone()
+        finally:
+            server.execute("DROP TRIGGER refuse ON flows_event; DROP FUNCTION refuse(); DROP SEQUENCE refusals")
+
+    assert refused == (3,)
+    assert said == [Verdict(), Verdict()]
+    assert events(run) == [(1, "run.created"), (2, "step.started"), (3, "step.succeeded")]
+    run.refresh_from_db()
+    assert (run.reserved, run.open_calls) == (Decimal("0.5"), 1)

@@ -87,6 +87,19 @@ def test_a_killed_postgresql_comes_back_and_the_run_completes(site: Site, capsys
         assert set(calls) == {"succeeded"}
 
 
+def test_connections_that_are_cut_in_whatever_they_do_lose_nothing(site: Site) -> None:
+    """Every session of every process, several times: statements and commits break off, and nobody has to let go of a run."""
+    run = site.start_clauses(CLAUSES, 0.3)
+    for done in (2, 8, 14, 20):
+        until(lambda done=done: len(finished_clauses(site, run)) >= done, 30)
+        site.database.rows(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
+        )
+
+    assert set(assert_complete(site, run)) == {"succeeded"}
+    assert site.events(run, "run.reclaimed") == []
+
+
 def test_a_killed_redis_costs_nothing_but_time(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     run = running_map(site)
     killed = kill(site.child("redis.sock"))
