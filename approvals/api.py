@@ -74,7 +74,7 @@ def post_decision(request: HttpRequest, request_id: str, body: DecisionIn) -> An
 
 
 def _visible(actor: Actor, request_id: str) -> Request:
-    found = requests_for(actor).filter(id=_identifier(request_id)).select_related("run__flow", "decided_by").first()
+    found = requests_for(actor).filter(id=_identifier(request_id)).select_related("run__flow", "flow", "decided_by").first()
     if found is None:
         raise NotFound("request")
     return found

@@ -23,7 +23,7 @@ def requests_in(actor: Actor, box: str) -> QuerySet[Request]:
     `mine`: open, and the actor may decide now. `team`: open, and the actor's teams may. `all`: open and visible. `done`: closed
     and visible.
     """
-    found = requests_for(actor).select_related("run__flow", "decided_by").order_by("-id")
+    found = requests_for(actor).select_related("run__flow", "flow", "decided_by").order_by("-id")
     if box == "done":
         return found.exclude(_open)
     found = found.filter(_open)
@@ -32,18 +32,20 @@ def requests_in(actor: Actor, box: str) -> QuerySet[Request]:
     person = actor.person
     if person is None:
         return found if box == "team" else found.none()
-    deciding = addressed_to(person, actor.holdings) | (_names_nobody & belonging(actor.holdings, Right.DECIDE, "run__flow__"))
+    of_flows = Q(run__isnull=False) & belonging(actor.holdings, Right.DECIDE, "run__flow__")
+    of_flows |= Q(flow__isnull=False) & belonging(actor.holdings, Right.DECIDE, "flow__")
+    deciding = addressed_to(person, actor.holdings) | (_names_nobody & of_flows)
     if box == "team":
         teams = list(actor.holdings.by_team)
         slugs = list(actor.holdings.team_slugs.values())
-        of_my_teams = Q(run__flow__team__in=teams) | Q(terms__approvers__teams__has_any_keys=slugs)
+        of_my_teams = Q(run__flow__team__in=teams) | Q(flow__team__in=teams) | Q(terms__approvers__teams__has_any_keys=slugs)
         return found.filter(deciding | of_my_teams)
     voted = Vote.objects.filter(request=OuterRef("pk"), person=person, revision=OuterRef("revision"))
     own = Q(run__isnull=False) & Q(run__started_by=person)
     return (
         found.filter(deciding)
         .exclude(own)
-        .exclude(Q(terms__author__isnull=False) & Q(terms__author=person.username))
+        .exclude(Q(terms__authors__isnull=False) & Q(terms__authors__contains=[person.username]))
         .filter(~Exists(voted))
     )
 

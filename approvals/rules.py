@@ -57,12 +57,14 @@ def is_approver(actor: Actor, request: Request) -> bool:
         return Right.DECIDE in holdings.everywhere or not mine.isdisjoint(teams)
     if people:
         return False
-    return actor.holdings.allow(Right.DECIDE, request.run.flow.team_id if request.run is not None else None)
+    flow = request.asking_flow
+    return actor.holdings.allow(Right.DECIDE, flow.team_id if flow is not None else None)
 
 
 def is_own(person: Person, request: Request) -> bool:
     """Whether the person started the run that asks, or wrote what is to be decided."""
-    return (request.run is not None and request.run.started_by_id == person.id) or request.terms.get("author") == person.username
+    started = request.run is not None and request.run.started_by_id == person.id
+    return started or person.username in (request.terms.get("authors") or [])
 
 
 def addressed(request: Request) -> tuple[list[str], list[str]]:
@@ -75,7 +77,8 @@ def wanted(request: Request) -> list[str]:
     """Those who may decide, in words."""
     people, teams = addressed(request)
     if not people and not teams:
-        team = request.run.flow.team if request.run is not None else None
+        flow = request.asking_flow
+        team = flow.team if flow is not None else None
         return [f"the approvers of team {team.slug}" if team is not None else "an approver"]
     return people + [f"the approvers of team {slug}" for slug in teams]
 

@@ -285,7 +285,7 @@ def request_named(actor: Actor, request_id: str) -> Request:
     except UnknownIdentifier:
         raise NotFound("request") from None
     request = (
-        found.select_related("run__flow__team", "run__version", "run__started_by", "decided_by")
+        found.select_related("run__flow__team", "flow__team", "run__version", "run__started_by", "decided_by")
         .defer("run__flow__draft", "run__version__document", "run__input", "run__output")
         .first()
     )

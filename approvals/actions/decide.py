@@ -14,6 +14,7 @@ from flows.access.actor import Actor
 from flows.access.audit import record_change
 from flows.access.querysets import requests_for
 from flows.access.refusals import Conflict, Fault, Invalid, NotFound
+from flows.builder.actions.publish_as_approved import publish_as_approved
 from flows.engine.canonical import canonical, sha256_of, storable
 from flows.engine.states import OPEN_REQUEST_STATES
 from flows.execution.doorbells import inbox_changed
@@ -44,10 +45,11 @@ def decide(actor: Actor, request_id: UUID, outcome: str, revision: int, payload:
     """Casts the actor's vote on a request; decides it where the quorum is reached, or at once where it does not approve.
 
     `payload` is the payload with edits (JSON value; None: as it was asked); approving votes count together only for the same
-    payload. The vote, its audit row and the run's wake-up are one transaction. Raises `NotFound`, `Forbidden`, `SelfApproval`,
-    `Invalid` naming the field, `ChangedSince`, `AlreadyDecided` naming who was first, `AlreadyVoted`.
+    payload. The vote, its audit row and the run's wake-up, or what is published by it, are one transaction. Raises `NotFound`,
+    `Forbidden`, `SelfApproval`, `Invalid` naming the field, `ChangedSince`, `AlreadyDecided` naming who was first, `AlreadyVoted`, and
+    what `publish_as_approved` does.
     """
-    request = requests_for(actor).filter(id=request_id).select_related("run__flow__team", "decided_by").first()
+    request = requests_for(actor).filter(id=request_id).select_related("run__flow__team", "flow__team", "decided_by").first()
     if request is None:
         raise NotFound("request")
     person = require_decision(actor, request)
@@ -57,7 +59,9 @@ def decide(actor: Actor, request_id: UUID, outcome: str, revision: int, payload:
     comment = _comment(comment)
     with transaction.atomic():
         run = lock_run(request.run_id) if request.run_id is not None else None
-        request = Request.objects.select_for_update(of=("self",)).select_related("run__flow", "decided_by").get(id=request_id)
+        request = (
+            Request.objects.select_for_update(of=("self",)).select_related("run__flow", "flow", "decided_by").get(id=request_id)
+        )
         _refuse_unless_open(request, revision)
         _cast(request, person, outcome, decided, comment)
         quorum = max(1, int(request.terms.get("quorum") or 1))
@@ -82,6 +86,8 @@ def decide(actor: Actor, request_id: UUID, outcome: str, revision: int, payload:
                 comment=comment,
                 by=person,
             )
+            if request.kind == "publish" and meaning == "approve":
+                publish_as_approved(actor, request)
         elif run is not None:
             append_event(
                 run, "request.voted", request.path, {"request": request.public_id, "by": person.username, "votes": votes}

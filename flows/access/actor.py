@@ -16,6 +16,7 @@ SCOPE_OF: Mapping[Right, str] = {
     Right.SEE_FLOWS: "flows:read",
     Right.EDIT_FLOWS: "flows:write",
     Right.PUBLISH_FLOWS: "flows:write",
+    Right.MANAGE_FLOWS: "flows:write",
     Right.SEE_RUNS: "runs:read",
     Right.START_RUNS: "runs:write",
     Right.CONTROL_RUNS: "runs:write",

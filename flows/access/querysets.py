@@ -20,9 +20,10 @@ def runs_for(viewer: Viewer) -> QuerySet[Run]:
 
 
 def requests_for(viewer: Viewer) -> QuerySet[Request]:
-    """The requests of the runs that somebody may see, and those that name them, or a team in which they decide."""
+    """The requests of the runs and flows that somebody may see, and those that name them, or a team in which they decide."""
     holdings = _holdings(viewer)
     seen = Q(run__isnull=False) & belonging(holdings, Right.SEE_REQUESTS, "run__flow__")
+    seen |= Q(flow__isnull=False) & belonging(holdings, Right.SEE_REQUESTS, "flow__")
     if Right.SEE_REQUESTS in holdings.everywhere:
         seen |= Q(run__isnull=True)
     person = viewer.person if isinstance(viewer, Actor) else viewer

@@ -23,6 +23,7 @@ class Right(StrEnum):
     SEE_FLOWS = "flows.see"
     EDIT_FLOWS = "flows.edit"
     PUBLISH_FLOWS = "flows.publish"
+    MANAGE_FLOWS = "flows.manage"  # whose they are, what their runs may use at most, whether publishing takes two
     SEE_RUNS = "runs.see"
     START_RUNS = "runs.start"
     CONTROL_RUNS = "runs.control"  # cancel, retry, pause, deliver events
@@ -119,7 +120,8 @@ def team_of(subject: Any) -> UUID | None:
     if isinstance(subject, (FlowVersion, Run)):
         return subject.flow.team_id
     if isinstance(subject, Request):
-        return subject.run.flow.team_id if subject.run is not None else None
+        flow = subject.asking_flow
+        return flow.team_id if flow is not None else None
     if isinstance(subject, Team):
         return subject.id
     return None

@@ -73,7 +73,7 @@ def answer(
         )
         if not won:
             raise _why_lost(request_id)
-        request = Request.objects.select_related("decided_by").get(id=request_id)
+        request = Request.objects.select_related("decided_by", "flow").get(id=request_id)
         if run is not None:
             request.run = run
             _tell_run(run, request, payload)

@@ -13,8 +13,17 @@ class Flow(models.Model):
     name = models.CharField(max_length=160)
     description = models.TextField(blank=True)
     team = models.ForeignKey(Team, on_delete=models.PROTECT, null=True, blank=True, related_name="flows")  # empty: everybody's
+    owner = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, blank=True, related_name="+")  # whom to ask about it
+    tags = models.JSONField(default=list, blank=True)  # texts; each run gets them beside its own
+    ceiling = models.JSONField(default=dict, blank=True)  # {cost, tokens, steps, duration} as in a document: no run may have more
+    needs_second = models.BooleanField(default=False)  # publishing waits for somebody else to approve it
     draft = models.TextField()  # the document, in its canonical form
     revision = models.PositiveIntegerField(default=1)  # rises with every change of the draft
+    replaced_draft = models.TextField(blank=True)  # what stood there before a version was restored over it
+    paused_at = models.DateTimeField(null=True, blank=True)  # no run starts while it is set
+    paused_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    archived_at = models.DateTimeField(null=True, blank=True)  # read only, and no run starts
+    archived_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     published = models.ForeignKey("FlowVersion", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     created_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -32,6 +41,7 @@ class FlowVersion(models.Model):
     number = models.PositiveIntegerField()
     document = models.TextField()
     hash = models.CharField(max_length=64)
+    note = models.TextField(blank=True)  # why it was published
     created_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -198,6 +198,7 @@ class Request(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     run = models.ForeignKey(Run, on_delete=models.PROTECT, null=True, related_name="requests")
+    flow = models.ForeignKey(Flow, on_delete=models.PROTECT, null=True, related_name="+")  # the one to publish, where no run asks
     pass_number = models.PositiveSmallIntegerField(default=1, db_column="pass")
     path = models.CharField(max_length=400, blank=True)
     kind = models.CharField(max_length=12)  # approval | tool | budget | unknown | publish
@@ -220,6 +221,11 @@ class Request(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["run", "pass_number", "path", "round"], name="request_once"),
+            models.UniqueConstraint(
+                fields=["flow"],
+                name="request_one_publication",
+                condition=Q(kind="publish", state__in=sorted(OPEN_REQUEST_STATES)),
+            ),
         ]
         indexes = [
             models.Index(fields=["due"], name="request_open_due", condition=Q(state__in=sorted(OPEN_REQUEST_STATES))),
@@ -229,6 +235,11 @@ class Request(models.Model):
     @property
     def public_id(self) -> str:
         return shown("req", self.id)
+
+    @property
+    def asking_flow(self) -> Flow | None:
+        """The flow that it belongs to: of its run, or the one that is to be published."""
+        return self.run.flow if self.run is not None else self.flow
 
     @property
     def outcomes(self) -> dict[str, str]:

@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from flows.engine.document import FlowDocument
+from flows.engine.drawing import label_of
 from flows.models import Attempt, Call, Request, Run
 from flows.models.identifiers import shown
-from flows.runs.graph import label_of
 from flows.runs.progress import StepLine, items_of, steps_below
 from flows.runs.reads import is_unpriced, value_of
 from flows.runs.texts import text_so_far

@@ -111,7 +111,7 @@ def test_nobody_decides_what_they_started(approver: Actor) -> None:
     with pytest.raises(SelfApproval):
         decide(approver, request.id, "approve", 1)
     with pytest.raises(SelfApproval):
-        decide(approver, make_request(terms={"author": "approver-1"}).id, "approve", 1)
+        decide(approver, make_request(terms={"authors": ["approver-1"]}).id, "approve", 1)
     assert not Vote.objects.exists()
 
 

@@ -11,6 +11,7 @@ from flows.access.audit import record_change
 from flows.access.refusals import Conflict, Fault, Forbidden, Invalid
 from flows.access.rights import Right, require, require_scope
 from flows.builder.checking import read_document, require_runnable
+from flows.builder.publishing import locked
 from flows.builder.reads import visible_flow
 from flows.engine.canonical import sha256_of
 from flows.engine.document import FlowDocument, dump_document
@@ -48,7 +49,7 @@ def save_draft(
 
     `revision` is the one that was edited: a draft that has moved on is not overwritten (None overwrites). `runnable` False saves
     a document that does not compile yet, as an editor does; its form must be right. An unchanged document changes nothing. Raises
-    `DocumentRefused` with every problem, `DraftChanged`, `SlugTaken`, `Forbidden`, `Invalid`.
+    `DocumentRefused` with every problem, `DraftChanged`, `SlugTaken`, `Forbidden`, `Invalid`, `FlowArchived`.
     """
     require_scope(actor, Right.EDIT_FLOWS)
     if not SLUG.fullmatch(slug):
@@ -90,7 +91,7 @@ def _create(actor: Actor, slug: str, document: FlowDocument, team: Team | None) 
 def _change(actor: Actor, known: Flow, document: FlowDocument, revision: int | None) -> Flow:
     draft = dump_document(document)
     with transaction.atomic():
-        flow = Flow.objects.select_for_update(of=("self",)).select_related("team", "published").get(id=known.id)
+        flow = locked(known)
         if flow.draft == draft:
             return flow
         if revision is not None and flow.revision != revision:

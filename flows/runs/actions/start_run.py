@@ -42,6 +42,18 @@ class NotPublished(Conflict):
     slug = "not-published"
 
 
+class FlowPaused(Conflict):
+    """This flow is paused, so no new run starts. Runs under way go on. Resume it on its page first."""
+
+    slug = "flow-paused"
+
+
+class FlowArchived(Conflict):
+    """This flow is archived, so nothing starts. Restore it on its page first."""
+
+    slug = "archived"
+
+
 class InputRefused(Invalid):
     """The input does not match what the flow asks for. No run was started."""
 
@@ -62,19 +74,24 @@ def start_run(
     """Starts a run of a published version (the newest, or that of number `version`) with `input`, a JSON value that matches the
     flow's input schema.
 
-    The same `key` gives the same run. `limits` are written as in the document; of the document's and these the lower holds. The
-    run, its first event and the audit row are one transaction; the engine is rung once it has committed. Raises `NotFound`,
-    `Forbidden`, `NotPublished`, `InputRefused` and `Invalid` naming each place, `KeyReused`.
+    The same `key` gives the same run. `limits` are written as in the document; of the document's, the flow's ceiling and these the
+    lowest holds. The run bears the flow's tags beside `tags`. The run, its first event and the audit row are one transaction; the
+    engine is rung once it has committed. Raises `NotFound`, `Forbidden`, `NotPublished`, `FlowPaused`, `FlowArchived`,
+    `InputRefused` and `Invalid` naming each place, `KeyReused`.
     """
     found = flows_for(actor).filter(slug=slug[:80]) if "\x00" not in slug else Flow.objects.none()
     flow = found.defer("draft").select_related("team").first()
     if flow is None:
         raise NotFound(f"flow {slug[:80]!r}")
     require(actor, Right.START_RUNS, flow)
+    if flow.archived_at is not None:
+        raise FlowArchived
+    if flow.paused_at is not None:
+        raise FlowPaused
     version_id = _version_of(flow, version)
     document = document_of(version_id)
     text = _input_text(input, document.input)
-    caps = _lower(document.limits, _given_limits(limits))
+    caps = _lower(document.limits, _given_limits(limits), Limits.model_validate(flow.ceiling))
     problems = [*_key_faults(key), *_tag_faults(tags)]
     if problems:
         raise Invalid("The run cannot be started.", problems=problems)
@@ -82,7 +99,7 @@ def start_run(
     if known is not None:
         return known
     try:
-        return _insert(actor, flow, version_id, text, key, caps, list(dict.fromkeys(tags)), source)
+        return _insert(actor, flow, version_id, text, key, caps, list(dict.fromkeys([*flow.tags, *tags])), source)
     except IntegrityError:
         known = _run_of_key(key, flow, text)
         if known is None:
@@ -162,14 +179,16 @@ def _given_limits(limits: Mapping[str, Any] | None) -> Limits:
         raise Invalid("The limits cannot be used.", problems=problems) from None
 
 
-def _lower(document: Limits | None, given: Limits) -> Limits:
-    """Of each limit the lower one; what happens at the limit is as given for the run, else as in the document."""
+def _lower(document: Limits | None, given: Limits, ceiling: Limits) -> Limits:
+    """Of each limit the lowest; what happens at the limit is as given for the run, else as in the document."""
     own = document or Limits()
     lower: dict[str, Any] = {}
     for name in ("cost", "tokens", "steps"):
-        values: list[Decimal | int] = [value for value in (getattr(own, name), getattr(given, name)) if value is not None]
+        values: list[Decimal | int] = [
+            value for value in (getattr(each, name) for each in (own, given, ceiling)) if value is not None
+        ]
         lower[name] = min(values) if values else None
-    durations = [each for each in (own.duration, given.duration) if each is not None]
+    durations = [each for each in (own.duration, given.duration, ceiling.duration) if each is not None]
     lower["duration"] = min(durations, key=lambda each: each.seconds) if durations else None
     at_limit = given.at_limit if "at_limit" in given.model_fields_set else own.at_limit
     return Limits.model_construct(**lower, at_limit=at_limit)

@@ -20,12 +20,12 @@ from flows.access.querysets import requests_for
 from flows.access.refusals import Fault, Invalid, NotFound
 from flows.access.rights import Right, require
 from flows.engine.document import FlowDocument
+from flows.engine.drawing import Box, Drawing, drawn
 from flows.engine.states import OPEN_REQUEST_STATES, ROLL_UP, TERMINAL_STATES
 from flows.models import Attempt, Call, Event, Request, Run
 from flows.runs.breakdown import Breakdown, CallPage, breakdown_of, dearest_calls
 from flows.runs.documents import documents_of
 from flows.runs.events import TYPES, EventPage, events_before
-from flows.runs.graph import Box, Drawing, drawn
 from flows.runs.inspection import Inspected, StepInfo, inspected, step_at
 from flows.runs.progress import StepLine, item_counts, progress_of, steps_below
 from flows.runs.reads import run_named, value_of

@@ -17,13 +17,13 @@ from flows.access.actor import Actor
 from flows.access.querysets import flows_for, runs_for
 from flows.access.refusals import Invalid, NotFound
 from flows.access.rights import Right, require
+from flows.costs.estimates import Estimate, estimate_for
 from flows.engine.document import FlowDocument
 from flows.models import Flow, FlowVersion, Run
 from flows.models.identifiers import UnknownIdentifier, new_id, parsed
 from flows.runs.actions.start_run import KeyReused, start_run
 from flows.runs.documents import document_of
 from flows.runs.reads import value_of
-from flows.runs.starting.estimates import Estimate, estimate_for
 from flows.runs.starting.form import TABS, RunForm
 from flows.runs.starting.parts import MISSING, Missing, as_json
 

@@ -1,7 +1,7 @@
 """How the steps of a flow are drawn: layers from top to bottom, found from the edges, or the places that the document gives.
 
 From top to bottom, because a flow is rather long than wide: so it fits beside the list of steps, and on a phone. The result is plain
-numbers in pixels; `templates/runs/_graph.html` draws them.
+numbers in pixels, which the pages draw.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One edge as a path; `port` is empty where it says nothing. `bad`: it leaves by a port that means trouble."""
+    """One edge as a path; `port` is `leaves_by`, empty where that says nothing. `bad`: it leaves by a port that means trouble."""
 
     source: str
     target: str
     port: str
+    leaves_by: str
     path: str
     label_x: float
     label_y: float
@@ -219,7 +220,7 @@ def _across(source: Box, target: Box, port: str) -> Line:
 
 def _line(source: Box, target: Box, port: str, parts: list[str], label: tuple[float, float]) -> Line:
     said = "" if port in PORTS_UNSAID else port
-    return Line(source.key, target.key, said, " ".join(parts), *label, bad=port in TROUBLE)
+    return Line(source.key, target.key, said, port, " ".join(parts), *label, bad=port in TROUBLE)
 
 
 def _in_words(boxes: Mapping[str, Box], edges: Iterable[tuple[str, str, str]]) -> str:

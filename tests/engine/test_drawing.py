@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flows.engine.document import FlowDocument, load_document
-from flows.runs.graph import HEIGHT, WIDTH, Box, drawn, in_order
+from flows.engine.drawing import HEIGHT, WIDTH, Box, drawn, in_order
 
 
 def flow(edges: list[str], *steps: str, **more: object) -> FlowDocument:
