@@ -39,6 +39,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "orchestrator.pages.middleware.PageMiddleware",
+    "flows.api.problems.MethodProblemMiddleware",
 ]
 
 ROOT_URLCONF = "orchestrator.urls"

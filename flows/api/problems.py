@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.conf import settings
@@ -73,6 +73,22 @@ def refused(refusal: Refusal) -> HttpResponse:
     if isinstance(refusal, TooManyAttempts):
         response["Retry-After"] = str(refusal.seconds)
     return response
+
+
+class MethodProblemMiddleware:
+    """Makes the API's answer to a method that an address does not have a problem document: ninja gives bare text past its handlers."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if response.status_code != 405 or not request.path.startswith("/api/"):
+            return response
+        allowed = response.headers.get("Allow", "")
+        answer = problem(405, "method-not-allowed", f"{request.method} does not work here. Use {allowed or 'another method'}.")
+        answer["Allow"] = allowed
+        return answer
 
 
 def answer_with_problems(api: NinjaAPI) -> None:

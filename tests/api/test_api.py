@@ -114,6 +114,9 @@ def test_bad_input_and_bad_bodies_are_named(builder: Api) -> None:
     assert_problem(builder("GET", "/runs?after=nonsense"), 422, "invalid")
     assert_problem(builder("GET", "/runs/run_nonsense"), 404, "not-found")
     assert_problem(builder("GET", "/nowhere"), 404, "not-found")
+    refused = builder("DELETE", "/runs")
+    assert_problem(refused, 405, "method-not-allowed")
+    assert refused["Allow"] == "GET"
     assert not Run.objects.exists()
 
 
