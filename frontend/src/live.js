@@ -9,12 +9,12 @@
 import { on } from "./behaviours/listen.js"
 
 const begun = Date.now(), SETTLES = 400 // a page that is left at once asks for nothing
-const POLL = 5000, AT_MOST_EVERY = 1000, STALE = 30_000, FAILURES_BEFORE_POLLING = 3
+const POLL = 5000, AT_MOST_EVERY = 1000, STALE = 30_000, FAILURES_BEFORE_POLLING = 3, WITHOUT_SOCKET = 10_000
 const ENDS = { 4401: "Sign in again", 4404: "You no longer have access", 4400: "Live updates are off" }
 const TEXT = { connecting: "Connecting", live: "Live", polling: "Polling", paused: "Paused", off: "Not live" }
 
 const seen = new Map() // topic → number of its newest event here
-let connection = null, failures = 0, poller = null, retryAt = 0, lost = 0, paused = null, started = false
+let connection = null, failures = 0, poller = null, retryAt = 0, lost = 0, paused = null, started = false, over = false
 
 const regions = () => [...document.querySelectorAll("[data-live-url]")]
 const indicator = () => document.querySelector("[data-testid=live]")
@@ -32,6 +32,10 @@ function show(status, text = TEXT[status]) {
 }
 
 function tick() {
+  // A server that accepts and says nothing closes no socket: what has not opened in time counts as lost.
+  if (over) return
+  if (!started && !lost && Date.now() - begun > WITHOUT_SOCKET && topics().length) lost = begun
+  if (lost && Date.now() - lost > WITHOUT_SOCKET) startPolling()
   if (paused || !lost) return
   const since = new Date(lost).toTimeString().slice(0, 8)
   const stale = Date.now() - lost > STALE && !poller
@@ -41,6 +45,10 @@ function tick() {
   else show("reconnecting", `Reconnecting (${Math.max(0, Math.ceil((retryAt - Date.now()) / 1000))} s)`)
 }
 setInterval(tick, 1000)
+
+function startPolling() {
+  poller ||= setInterval(poll, POLL)
+}
 
 // --- the socket
 
@@ -78,13 +86,14 @@ on("htmx:ws:close", "#live", (_, { detail }) => {
   if (detail.reason !== "closed") return
   if (ENDS[detail.code]) {
     clearInterval(poller)
+    over = true
     show("off", ENDS[detail.code])
     return
   }
   lost ||= Date.now()
   failures += 1
   retryAt = Date.now() + Math.min(500 * 2 ** (failures - 1), 30_000)
-  if (failures >= FAILURES_BEFORE_POLLING && !poller) poller = setInterval(poll, POLL)
+  if (failures >= FAILURES_BEFORE_POLLING) startPolling()
   tick()
 })
 

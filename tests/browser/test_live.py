@@ -47,6 +47,7 @@ WIRE = """(refused) => {
     readyState = 0
     constructor() {
       super()
+      if (refused === "silent") return
       setTimeout(() => { this.readyState = 3; this.dispatchEvent(new CloseEvent("close", { code: 1006 })) }, 5)
     }
     close() {}
@@ -61,9 +62,9 @@ WIRE = """(refused) => {
 
 
 class Line:
-    """The wire of a page's sockets: it can be cut, refused and mended."""
+    """The wire of a page's sockets: it can be cut, refused and mended, or takes what is sent and says nothing ("silent")."""
 
-    def __init__(self, page: Page, *, refused: bool = False) -> None:
+    def __init__(self, page: Page, *, refused: bool | str = False) -> None:
         self.page = page
         page.add_init_script(f"({WIRE})({json.dumps(refused)})")
 
@@ -131,6 +132,17 @@ def test_LV_1_a_killed_socket_is_said_polled_around_and_made_up_for(operator: An
     is_live(operator)
     expect(operator.see("live")).to_have_text("Live")
     equals_a_fresh_one(operator)
+    operator.is_quiet()
+
+
+def test_LV_1_a_server_that_takes_the_socket_and_says_nothing_is_polled_around(operator: Any) -> None:
+    run = review()
+    Line(operator.page, refused="silent")
+    operator.go(address(run, "?tab=events"))
+
+    expect(operator.see("live")).to_have_attribute("data-status", "polling", timeout=15_000)
+    goes_on(run, 2)
+    expect(operator.see("event")).to_have_count(3, timeout=20_000)
     operator.is_quiet()
 
 
