@@ -104,8 +104,9 @@ class Container:
         """An item has failed, and no new one begins."""
         return bool(self.failed) and not self.collects
 
-    def room(self) -> bool:
-        return self.next_index < len(self.items) and len(self.frames) < self.limit
+    def room(self, reached: int = -1) -> bool:
+        """Whether the next item may begin. One up to `reached` has begun already, whatever the limit."""
+        return self.next_index < len(self.items) and (len(self.frames) < self.limit or self.next_index <= reached)
 
 
 def tasks_below(frame: Frame) -> Iterator[Task]:

@@ -13,6 +13,8 @@ from flows.engine.kinds import Kind, Settings
 from flows.engine.problems import Problem
 from flows.engine.templates import Template
 
+NO_EDITS: Mapping[str, Any] = {}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
@@ -38,13 +40,16 @@ class Node:
     fixed: Mapping[str, Any] = field(repr=False)
     templates: tuple[tuple[str, str, Template], ...] = field(repr=False)
 
-    def render(self, names: Mapping[str, Any]) -> dict[str, Any]:
+    def render(self, names: Mapping[str, Any], edits: Mapping[str, Any] = NO_EDITS) -> dict[str, Any]:
         """The settings by field name, as JSON values with templates filled in; bare expressions stay text, a body is left out.
+        Fields of `edits` are as given there.
 
         What it gives may share parts with the node: do not change it. Raises ExpressionFailed that names step and field.
         """
-        rendered = dict(self.fixed)
+        rendered = {**self.fixed, **edits}
         for name, shown, template in self.templates:
+            if name in edits:
+                continue
             try:
                 rendered[name] = template.render(names)
             except ExpressionError as error:

@@ -21,6 +21,8 @@ from flows.engine.failures import CheckFailed, ExpressionFailed, Failure, TimedO
 from flows.engine.frames import NOTHING, Container, Frame, Task, tasks_below
 from flows.engine.graph import Flow
 from flows.engine.kinds import Done, PureKind, Role
+from flows.engine.nodes import NO_EDITS
+from flows.engine.paths import last_items
 from flows.engine.plan import Begin, Decision, End, Entry, Record, Retry, RunFacts, Withdraw
 
 MAX_ITEMS = 10_000
@@ -51,6 +53,9 @@ class Planner:
         self.tasks: dict[str, Task] = {}
         self.in_flight = 0
         self.held: dict[str, Task] = {}  # waiting or between two attempts
+        self.edits: Mapping[str, Mapping[str, Any]] = {}  # by path: fields that somebody set before the step begins
+        self._skips: dict[str, Done] = {}  # by path: results of steps that are gone past instead of being begun
+        self._reached: dict[str, int] = {}  # by path of a container: the last item of which the journal tells
         self._ready: deque[Task] = deque()
         self._leaving: deque[tuple[Task, str | None]] = deque()
         self._decisions: list[Decision] = []
@@ -63,6 +68,8 @@ class Planner:
     def replay(self, entries: Iterable[Entry]) -> None:
         """Take up the journal of an earlier life, in the order in which it was written."""
         self._replaying = True
+        entries = list(entries)
+        self._reached = last_items(entry.path for entry in entries)
         for entry in entries:
             task = self.tasks.get(entry.path)
             if task is None or task.status in {"succeeded", "failed", "skipped"}:
@@ -141,6 +148,21 @@ class Planner:
         self._unhold(task)
         task.n += 1
         self._make_ready(task)
+
+    def go_past(self, path: str, done: Done) -> bool:
+        """Somebody decided that the step at `path` need not be done: `done` stands for its result. False where that comes too late,
+        or where the step is not there yet (then it holds as soon as it is)."""
+        task = self.tasks.get(path)
+        if task is not None and task.status not in {"idle", "ready", "waiting", "retrying"}:
+            return False
+        if task is not None and task.status == "waiting":
+            self.succeed(path, done)
+            return True
+        self._skips[path] = done
+        if task is not None and task.status == "retrying":
+            self.resume(path)
+            return True
+        return False
 
     def stop(self, status: str, reason: str) -> None:
         """Begin nothing new; end with this state when what is in flight has come home."""
@@ -256,13 +278,19 @@ class Planner:
             if cap is not None and self.taken_steps > cap:
                 self.stop("budget_stopped", "steps")
                 return
+        skip = self._skips.pop(task.path, None)
+        if skip is not None:
+            self._mark_begun(task)
+            self.succeed(task.path, skip)
+            return
         if node.kind.role is Role.STRUCTURE:
             self._open(task)
             return
         names = self._scope(task)
         try:
-            if task.rendered is None:
-                task.rendered = node.render(names)
+            edits = self.edits.get(task.path)
+            if task.rendered is None or edits is not None:
+                task.rendered = node.render(names, edits or NO_EDITS)
             if isinstance(node.kind, PureKind):
                 done = node.kind.evaluate(node.settings, task.rendered, names)
                 self._mark_begun(task)
@@ -381,7 +409,8 @@ class Planner:
         node = task.node
         if container is None or node.body is None:
             return
-        while container.room() and not container.stopped and not self._halted(task.frame):
+        reached = self._reached.get(task.path, -1) if self._replaying else -1  # a new pass can leave gaps before finished items
+        while container.room(reached) and not container.stopped and not self._halted(task.frame):
             index = container.next_index
             container.next_index += 1
             if not self._replaying:

@@ -9,12 +9,12 @@ PARKED_STATES = frozenset({"waiting_approval", "waiting", "retrying"})
 """Nobody drives the run: it holds no worker, task or connection until something wakes it."""
 
 MOVES: dict[str, frozenset[str]] = {
-    "queued": frozenset({"running", "cancelled", "failed"}),
+    "queued": frozenset({"running", "waiting", "cancelled", "failed"}),
     "running": frozenset({"queued"}) | PARKED_STATES | TERMINAL_STATES,
-    "waiting_approval": frozenset({"queued", "cancelled", "failed"}),
+    "waiting_approval": frozenset({"queued", "waiting", "cancelled", "failed"}),
     "waiting": frozenset({"queued", "cancelled", "failed"}),
-    "retrying": frozenset({"queued", "cancelled", "failed"}),
-    "succeeded": frozenset(),
+    "retrying": frozenset({"queued", "waiting", "cancelled", "failed"}),
+    "succeeded": frozenset({"queued"}),
     "failed": frozenset({"queued"}),
     "cancelled": frozenset({"queued"}),
     "budget_stopped": frozenset({"queued"}),

@@ -18,6 +18,8 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
+from flows.execution.carried import Carried, load_carried
+
 _CLAIMED: Final = """
 SELECT c.*, f.slug AS flow, v.number AS version, p.username AS by
 FROM claimed c JOIN flows_flow f ON f.id = c.flow_id JOIN flows_flowversion v ON v.id = c.version_id
@@ -25,7 +27,7 @@ LEFT JOIN flows_person p ON p.id = c.started_by_id
 """
 
 _RETURNING: Final = """
-RETURNING r.id, r.number, r.flow_id, r.version_id, r.epoch, r.pass, r.seq, r.signals, r.steps, r.cancel_requested, r.cap_cost,
+RETURNING r.id, r.number, r.flow_id, r.version_id, r.epoch, r.pass, r.seq, r.signals, r.steps, r.cancel_requested, r.paused, r.cap_cost,
     r.cap_tokens, r.cap_steps, r.at_limit, r.input, r.key, r.tags, r.started_by_id, r.created_at, r.started_at, r.claims,
     extract(epoch FROM r.deadline - clock_timestamp())::float8 AS seconds_left
 """
@@ -87,7 +89,7 @@ ATTEMPTS: Final = """
 SELECT a.run_id, a.seq, a.path, a.n, a.status, a.port, a.output, a.state, a.error,
     extract(epoch FROM a.next_at - clock_timestamp())::float8 AS remaining
 FROM flows_attempt a JOIN flows_run r ON r.id = a.run_id AND r.pass = a.pass
-WHERE a.run_id = ANY(%s) AND a.status <> 'skipped' ORDER BY a.run_id, a.seq
+WHERE a.run_id = ANY(%s) AND a.status <> 'skipped' ORDER BY a.run_id, a.seq, a.id
 """
 
 CALLS: Final = """
@@ -106,10 +108,13 @@ WHERE c.run_id = ANY(%s) AND NOT EXISTS (
 GROUP BY c.run_id, c.path
 """
 
+# What was decided in an earlier pass holds where the step was carried into this one.
 REQUESTS: Final = """
 SELECT q.run_id, q.id, q.path, q.state, q.outcome, q.answer, q.comment, p.username AS by, q.terms
-FROM flows_request q JOIN flows_run r ON r.id = q.run_id AND r.pass = q.pass LEFT JOIN flows_person p ON p.id = q.decided_by_id
-WHERE q.run_id = ANY(%s)
+FROM flows_request q JOIN flows_run r ON r.id = q.run_id LEFT JOIN flows_person p ON p.id = q.decided_by_id
+WHERE q.run_id = ANY(%s) AND (q.pass = r.pass OR EXISTS (
+    SELECT 1 FROM flows_attempt a WHERE a.run_id = q.run_id AND a.pass = r.pass AND a.path = q.path AND a.carried))
+ORDER BY q.pass, q.round
 """
 
 DELIVERIES: Final = """
@@ -131,6 +136,7 @@ class ClaimedRun:
     signals: int
     steps: int
     cancel_requested: bool
+    paused: bool
     cap_cost: Decimal | None
     cap_tokens: int | None
     cap_steps: int | None
@@ -208,6 +214,7 @@ class Journal:
     open_paths: dict[str, OpenPath]
     requests: list[RequestRow]
     deliveries: list[DeliveryRow]
+    carried: Carried
 
 
 async def claim_queued(connection: AsyncConnection[Any], me: UUID, most: int) -> list[ClaimedRun]:
@@ -232,7 +239,8 @@ async def reclaim(
 
 async def load_journals(connection: AsyncConnection[Any], runs: list[UUID]) -> dict[UUID, Journal]:
     """The journals of these runs, read together."""
-    journals = {run: Journal([], {}, [], []) for run in runs}
+    carried = await load_carried(connection, runs)
+    journals = {run: Journal([], {}, [], [], carried[run]) for run in runs}
     for attempt in await _rows(connection, AttemptRow, ATTEMPTS, runs):
         journals[attempt.run_id].attempts.append(attempt)
     for path in await _rows(connection, OpenPath, CALLS, runs):

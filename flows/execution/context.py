@@ -124,6 +124,7 @@ class StepContext:
         "path",
         "rendered",
         "services",
+        "settings",
     )
 
     def __init__(self, driver: Any, begin: Begin, past: Past, services: Any) -> None:
@@ -134,15 +135,13 @@ class StepContext:
         self.attempt = begin.n
         self.node: Node = begin.node
         self.rendered: Mapping[str, Any] = begin.rendered
+        edits = driver.carried.inputs.get(begin.path)
+        self.settings: Any = begin.node.settings.model_copy(update=edits) if edits else begin.node.settings
         self.names: Mapping[str, Any] = begin.names
         self.past = past
         self.calls = past.calls
         self.open_call: OpenCall | None = None
         self.services = services
-
-    @property
-    def settings(self) -> Any:
-        return self.node.settings
 
     @property
     def graph(self) -> Graph:

@@ -21,8 +21,10 @@ from flows.engine.canonical import sha256_of
 from flows.engine.failures import BudgetSpent, Failure, TimedOut, UnknownOutcome
 from flows.engine.graph import Flow
 from flows.engine.kinds import Done
+from flows.engine.nodes import NO_EDITS
 from flows.engine.plan import Begin, Decision, End, Entry, Record, Retry, RunFacts, Withdraw
 from flows.engine.planner import Planner
+from flows.execution.carried import Carried
 from flows.execution.claims import ClaimedRun, Journal, RequestRow
 from flows.execution.context import Answer, Intent, OpenCall, Outcome, Past, Settlement, StepContext, Waiting, WorkKind
 from flows.execution.journal import Op, Verdict
@@ -72,7 +74,9 @@ class Driver:
         "answers",
         "asked",
         "cancelled",
+        "carried",
         "engine",
+        "paused",
         "planner",
         "run",
         "tasks",
@@ -97,6 +101,8 @@ class Driver:
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.asked = run.epoch > 1  # whether requests of this run may be open
         self.cancelled = False
+        self.paused = run.paused
+        self.carried = Carried()
         self.answers: dict[str, str] = {}  # path of a request → hash of the payload as it was decided
         self._signals = run.signals
         self._record = 0
@@ -159,6 +165,9 @@ class Driver:
         self.planner.replay(entry for _, entry in entries)
         self._timers = {path: due for path, due in self._timers.items() if path in self.planner.held}
         self._deliveries = [(row.id, row.event, row.payload) for row in journal.deliveries]
+        for path, repeat in journal.carried.unknown.items():
+            self._pasts.setdefault(path, Past(last="unknown", repeat=repeat))
+        self._heed(journal.carried)
         self._hear(journal.requests)
         self._match_deliveries()
 
@@ -175,7 +184,9 @@ class Driver:
         """Commit the intent of one call. See `StepContext.begin`."""
         await self.engine.may_begin()
         self._heed_step_limit(context, intent)
-        key = uuid.uuid5(self.run.id, f"{context.path}/0")
+        if self.paused:
+            raise asyncio.CancelledError  # broken off before it was sent; begun again when the run is resumed
+        key = uuid.uuid5(self.run.id, f"{context.path}/{self.carried.generation(context.path)}")
         call = OpenCall(new_id(), n, key, intent)
         op = begin_op(context, call)
         verdict = self.engine.loop.create_future()
@@ -301,8 +312,12 @@ class Driver:
             self._take_in(context, outcome)
         if self._refused and results:
             self._retry_refused()
-        for decision in self.planner.decide(begin=not self.engine.draining):
+        for decision in self.planner.decide(begin=self._may_begin):
             self._carry_out(decision)
+
+    @property
+    def _may_begin(self) -> bool:
+        return not (self.engine.draining or self.paused)
 
     def _take_in(self, context: StepContext, outcome: Outcome | Failure | None) -> None:
         path = context.path
@@ -370,6 +385,8 @@ class Driver:
 
     def _begin(self, decision: Begin) -> None:
         past = self._pasts.setdefault(decision.path, Past())
+        if past.calls == 0:
+            past.began = time.monotonic()
         context = StepContext(self, decision, past, self.engine.services)
         task = self.engine.loop.create_task(self._perform(context))
         task.add_done_callback(functools.partial(self._home, context))
@@ -401,7 +418,7 @@ class Driver:
         self._forget_broken_off()
         self._rest()
         if not (self._ops or self._asks or self._withdraws or self._takes):
-            if self._results or self.planner.more:
+            if self._results or (self.planner.more and self._may_begin):
                 self._schedule()  # something came home while this was on its way
             return
         self._record += 1
@@ -436,6 +453,10 @@ class Driver:
             return
         if self.engine.draining:
             self._ops.append({"op": "fate", "event": None, "next": "queued"})
+            return
+        if self.paused:
+            data = orjson.dumps({"status": "waiting", "reason": "paused", "paths": list(planner.held)[:20]}).decode()
+            self._ops.append({"op": "fate", "event": "run.parked", "next": "waiting", "reason": "paused", "data": data})
             return
         if planner.more or not planner.held:
             return
@@ -506,6 +527,9 @@ class Driver:
             self._ops.append(op)
         elif reason == "deadline":
             self._time_out()
+        elif reason == "paused":
+            future.cancel()
+            self._refresh()
         else:
             self.cancel()
 
@@ -562,14 +586,33 @@ class Driver:
         if flags is None:  # the run is another's
             self.drop()
             return
-        self._signals, cancel = flags
+        self._signals, cancel, paused = flags
         if cancel:
             self.cancel()
+        self._heed_pause(paused)
+        self._heed(journal.carried)
         known = {delivery[0] for delivery in self._deliveries} | self._taken
         self._deliveries += [(row.id, row.event, row.payload) for row in journal.deliveries if row.id not in known]
         self._hear(journal.requests)
         self._match_deliveries()
         self._schedule()
+
+    def _heed_pause(self, paused: bool) -> None:
+        """Begin nothing while the run is paused. Calls in flight finish; what waits for room in a limit is begun again later."""
+        self.paused = paused
+        if paused:
+            for _, future in self._refused:
+                if not future.done():
+                    future.cancel()
+            self._refused = []
+
+    def _heed(self, carried: Carried) -> None:
+        """What people decided about steps that have not begun."""
+        self.carried = carried
+        self.planner.edits = carried.inputs
+        for path, done in carried.skips.items():
+            if self.planner.go_past(path, done):
+                self._timers.pop(path, None)
 
     def _hear(self, requests: list[RequestRow]) -> None:
         for request in requests:
@@ -587,7 +630,11 @@ class Driver:
             kind = task.node.kind
             if task.status != "waiting" or not isinstance(kind, WorkKind) or not self._deliveries:
                 continue
-            rendered = task.rendered if task.rendered is not None else task.node.render(task.names or {})
+            rendered = (
+                task.rendered
+                if task.rendered is not None
+                else task.node.render(task.names or {}, self.planner.edits.get(path) or NO_EDITS)
+            )
             name = kind.event_name(task.node.settings, rendered)
             found = next((delivery for delivery in self._deliveries if delivery[1] == name), None)
             if name is not None and found is not None:

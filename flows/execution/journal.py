@@ -28,13 +28,13 @@ h AS MATERIALIZED (
 m AS MATERIALIZED (
     SELECT r.*, h.epoch, h.record, h.signals AS seen, h.steps
     FROM h CROSS JOIN LATERAL (
-        SELECT r.id, r.pass, r.seq, r.signals, r.cancel_requested, r.deadline, r.open_calls, r.cap_cost, r.cap_tokens,
+        SELECT r.id, r.pass, r.seq, r.signals, r.cancel_requested, r.paused, r.deadline, r.open_calls, r.cap_cost, r.cap_tokens,
                r.reserved, r.reserved_tokens, r.spent, r.spent_tokens
         FROM flows_run r WHERE r.id = h.run AND r.epoch = h.epoch AND r.status = 'running' OFFSET 0 FOR NO KEY UPDATE
     ) r
 ),
 o AS MATERIALIZED (
-    SELECT x.*, m.pass, m.epoch, m.seq AS base, m.cancel_requested, m.deadline, m.open_calls, m.cap_cost, m.cap_tokens,
+    SELECT x.*, m.pass, m.epoch, m.seq AS base, m.cancel_requested, m.paused, m.deadline, m.open_calls, m.cap_cost, m.cap_tokens,
            m.reserved AS run_reserved, m.reserved_tokens AS run_reserved_tokens, m.spent AS run_spent,
            m.spent_tokens AS run_spent_tokens, m.signals <> m.seen AS signalled
     FROM json_to_recordset(%s::json) AS x(
@@ -66,6 +66,7 @@ v AS MATERIALIZED (
     SELECT o.*, CASE
         WHEN o.op = 'begin' THEN CASE
             WHEN o.cancel_requested THEN 'cancelled'
+            WHEN o.paused THEN 'paused'
             WHEN o.deadline <= now() THEN 'deadline'
             WHEN o.cap_cost < o.run_spent + coalesce(rel.cost, 0) + o.run_reserved - coalesce(rel.reserved, 0)
                 + sum(o.reserve) OVER begins THEN 'cost'

@@ -40,8 +40,9 @@ def signal(run: Run) -> None:
 
 
 def requeue(run: Run) -> bool:
-    """Puts a parked run that nobody drives back into the queue; False where it is not parked. The run's row must be locked."""
-    if run.status not in PARKED_STATES or run.owner is not None:
+    """Puts a parked run that nobody drives back into the queue; False where it is not parked, or paused. The run's row must be
+    locked."""
+    if run.status not in PARKED_STATES or run.owner is not None or run.paused:
         return False
     run.status, run.reason, run.wake_at = "queued", "", None
     Run.objects.filter(id=run.id).update(status=run.status, reason=run.reason, wake_at=None)

@@ -145,15 +145,16 @@ class Engine:
         self._spawned.add(task)
         task.add_done_callback(self._spawn_done)
 
-    async def news_of(self, run: UUID) -> tuple[tuple[int, bool] | None, Journal]:
-        """(signals, whether it was cancelled) of a run that we drive, with what was asked and delivered; None if it is not ours."""
+    async def news_of(self, run: UUID) -> tuple[tuple[int, bool, bool] | None, Journal]:
+        """(signals, whether it was cancelled, whether it is paused) of a run that we drive, with what was asked and delivered;
+        None if it is not ours."""
         async with self._pool.connection() as connection:
             cursor = await connection.execute(
-                "SELECT signals, cancel_requested FROM flows_run WHERE id = %s AND owner = %s", (run, self.id)
+                "SELECT signals, cancel_requested, paused FROM flows_run WHERE id = %s AND owner = %s", (run, self.id)
             )
             row = await cursor.fetchone()
             journals = await load_journals(connection, [run])
-            return (None if row is None else (row[0], row[1])), journals[run]
+            return (None if row is None else (row[0], row[1], row[2])), journals[run]
 
     # ------------------------------------------------------------------ the loop
 
@@ -308,7 +309,7 @@ class Engine:
                 driver.hear_of(signals, cancel)
 
     async def _drive(self, connection: AsyncConnection[Any], runs: list[ClaimedRun]) -> None:
-        earlier = [run.id for run in runs if run.epoch > 1]
+        earlier = [run.id for run in runs if run.epoch > 1 or run.signals]
         journals = await load_journals(connection, earlier) if earlier else {}
         for run in runs:
             try:

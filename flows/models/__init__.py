@@ -3,7 +3,7 @@
 from flows.models.access import ApiKey, AuditRow, Membership, Person, Role, Team
 from flows.models.catalogue import AllowedHost, ModelEntry, Price, Route, ToolEntry
 from flows.models.definitions import Flow, FlowVersion
-from flows.models.runs import Attempt, Call, Delivery, Event, Request, Run, ToolJob, Worker
+from flows.models.runs import Attempt, Call, Delivery, Event, Intervention, Request, Run, RunPass, ToolJob, Worker
 
 __all__ = [
     "AllowedHost",
@@ -15,6 +15,7 @@ __all__ = [
     "Event",
     "Flow",
     "FlowVersion",
+    "Intervention",
     "Membership",
     "ModelEntry",
     "Person",
@@ -23,6 +24,7 @@ __all__ = [
     "Role",
     "Route",
     "Run",
+    "RunPass",
     "Team",
     "ToolEntry",
     "ToolJob",

@@ -51,6 +51,7 @@ class Run(models.Model):
     open_calls = models.PositiveIntegerField(default=0)
     record = models.PositiveIntegerField(default=0)  # number of the owner's newest record: tells whether a lost commit was one
     cancel_requested = models.BooleanField(default=False)
+    paused = models.BooleanField(db_default=False, default=False)  # nothing new begins until somebody resumes it
     wake_at = models.DateTimeField(null=True)
     deadline = models.DateTimeField(null=True)
 
@@ -74,6 +75,8 @@ class Run(models.Model):
     source = models.CharField(max_length=16, default="api")
     started_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="runs")
     started_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, null=True, related_name="+")
+    origin = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="forks")  # the run that it repeats
+    origin_path = models.CharField(max_length=400, blank=True, db_default="", default="")  # from which step of it
     created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
@@ -101,6 +104,39 @@ class Run(models.Model):
         return shown("run", self.id)
 
 
+class RunPass(models.Model):
+    """Another course through a run of the same version and input: who began it, and what runs again in it."""
+
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="passes")
+    number = models.PositiveSmallIntegerField()  # from 2; the first needs no row
+    verb = models.CharField(max_length=16)  # retry | skip | limits
+    by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
+    from_path = models.CharField(max_length=400, blank=True)  # empty: from where it failed
+    redone = models.JSONField(default=list)  # paths that had succeeded and run again on purpose: their keys change
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "number"], name="run_pass_once")]
+
+
+class Intervention(models.Model):
+    """What somebody decided about one step of a run before it begins: to go past it, or with which input it begins."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="interventions")
+    pass_number = models.PositiveSmallIntegerField(db_column="pass")
+    path = models.CharField(max_length=400)
+    kind = models.CharField(max_length=8)  # skip | input
+    before = models.TextField(null=True)  # JSON: the fields as they stood
+    after = models.TextField()  # JSON: {field: value} of an input; {output, port} of a skip
+    comment = models.TextField(blank=True)
+    by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["run", "pass_number"], name="intervention_by_pass")]
+
+
 class Attempt(models.Model):
     """One try of one step, recorded when it ends, parks or opens: the journal from which a run goes on."""
 
@@ -117,6 +153,7 @@ class Attempt(models.Model):
     state = models.TextField(null=True)  # JSON: the keys of the run's state that it changed
     error = models.TextField(null=True)  # JSON: {class, message, final}
     next_at = models.DateTimeField(null=True)  # of the next attempt, or the time that a wait ends
+    carried = models.BooleanField(db_default=False, default=False)  # taken over from an earlier pass, or from the run's origin
     started_at = models.DateTimeField(db_default=Now())
     ended_at = models.DateTimeField(null=True)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from uuid import UUID
 
 from flows.engine.document import FlowDocument, parse_document
+from flows.engine.graph import Flow, compile_flow
 from flows.models import FlowVersion
+from flows.steps import known_kinds
 
 MOST = 512  # documents that a process keeps
 
@@ -32,3 +35,9 @@ def documents_of(version_ids: Iterable[UUID]) -> dict[UUID, FlowDocument]:
         while len(_kept) > MOST:
             _kept.pop(next(iter(_kept)), None)
     return found
+
+
+@functools.lru_cache(maxsize=128)
+def flow_of(version_id: UUID) -> Flow:
+    """The flow of a version, ready to be asked what leads where. Raises `FlowVersion.DoesNotExist`."""
+    return compile_flow(document_of(version_id), known_kinds())

@@ -63,13 +63,13 @@ QUERIES = {
         SELECT id, status FROM flows_run WHERE status <> 'running' AND owner IS NOT NULL""",
     "I6: {0} is {1}, and nothing will wake it": """
         SELECT r.id, r.status FROM flows_run r
-        WHERE r.status IN ('waiting_approval', 'waiting', 'retrying') AND r.wake_at IS NULL
+        WHERE r.status IN ('waiting_approval', 'waiting', 'retrying') AND r.wake_at IS NULL AND NOT r.paused
             AND NOT EXISTS (SELECT 1 FROM flows_request q WHERE q.run_id = r.id AND q.state IN ('pending', 'info_requested'))
             AND NOT EXISTS (SELECT 1 FROM flows_attempt a WHERE a.run_id = r.id AND a.kind = 'wait' AND a.status = 'waiting')""",
     "I7: {0}, {1}: decided ({2}), and the run sleeps on": """
         SELECT r.id, q.path, q.state FROM flows_run r JOIN flows_request q ON q.run_id = r.id AND q.pass = r.pass
         JOIN flows_attempt a ON a.run_id = r.id AND a.pass = r.pass AND a.path = q.path AND a.status = 'waiting'
-        WHERE r.status IN ('waiting_approval', 'waiting', 'retrying')
+        WHERE r.status IN ('waiting_approval', 'waiting', 'retrying') AND NOT r.paused
             AND q.state NOT IN ('pending', 'info_requested', 'withdrawn')""",
     "I7: {0}, {1}: {2} answers": """
         SELECT q.run_id, q.path, count(e.seq) FROM flows_request q
