@@ -19,6 +19,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
 from flows.execution.carried import Carried, load_carried
+from flows.execution.queue import BY_AGE, BY_PRIORITY
 
 _CLAIMED: Final = """
 SELECT c.*, f.slug AS flow, v.number AS version, p.username AS by
@@ -32,11 +33,8 @@ RETURNING r.id, r.number, r.flow_id, r.version_id, r.epoch, r.pass, r.seq, r.sig
     extract(epoch FROM r.deadline - clock_timestamp())::float8 AS seconds_left
 """
 
-CLAIM_QUEUED: Final = """
-WITH found AS MATERIALIZED (
-    SELECT id, epoch FROM flows_run WHERE status = 'queued' AND owner IS NULL AND open_calls = 0
-    ORDER BY id LIMIT %(most)s FOR UPDATE SKIP LOCKED
-), claimed AS (
+_CLAIM: Final = """
+{line}, claimed AS (
     UPDATE flows_run r SET status = 'running', owner = %(me)s, epoch = r.epoch + 1, claims = r.claims + 1, seq = r.seq + 1,
         started_at = coalesce(r.started_at, clock_timestamp()), reason = '', wake_at = NULL, record = 0
     FROM found WHERE r.id = found.id {returning}
@@ -45,13 +43,14 @@ WITH found AS MATERIALIZED (
     SELECT id, seq, pass, CASE WHEN epoch = 1 THEN 'run.started' ELSE 'run.continued' END, '', clock_timestamp(), NULL FROM claimed
 ) {claimed}
 """.replace("{returning}", _RETURNING).replace("{claimed}", _CLAIMED)
+CLAIM_QUEUED: Final = _CLAIM.replace("{line}", BY_PRIORITY)
+CLAIM_OLDEST: Final = _CLAIM.replace("{line}", BY_AGE)
 
 _ABANDONED: Final = """
 FROM flows_run r LEFT JOIN flows_worker w ON w.id = r.owner
 WHERE ((r.status = 'running' AND r.owner IS NOT NULL AND r.owner <> %(me)s
         AND (w.id IS NULL OR greatest(w.beat, pg_postmaster_start_time()) < clock_timestamp() - %(lease)s * interval '1 second'))
-    OR (r.owner = %(me)s AND r.status = 'running' AND r.id <> ALL(%(driven)s::uuid[]))
-    OR (r.status = 'queued' AND r.owner IS NULL AND r.open_calls > 0))
+    OR (r.owner = %(me)s AND r.status = 'running' AND r.id <> ALL(%(driven)s::uuid[])))
 """
 
 LOCK_ABANDONED: Final = f"SELECT r.id {_ABANDONED} ORDER BY r.id LIMIT %(most)s FOR UPDATE OF r SKIP LOCKED"
@@ -217,9 +216,10 @@ class Journal:
     carried: Carried
 
 
-async def claim_queued(connection: AsyncConnection[Any], me: UUID, most: int) -> list[ClaimedRun]:
-    """Up to `most` queued runs that nobody drives, now ours; the oldest first."""
-    return await _claimed(connection, CLAIM_QUEUED, {"me": me, "most": most})
+async def claim_queued(connection: AsyncConnection[Any], me: UUID, most: int, *, oldest: bool = False) -> list[ClaimedRun]:
+    """Up to `most` queued runs that nobody drives, now ours, in the order of `flows/execution/queue.py`; with `oldest` the oldest
+    of each flow, whatever their priority."""
+    return await _claimed(connection, CLAIM_OLDEST if oldest else CLAIM_QUEUED, {"me": me, "most": most})
 
 
 async def reclaim(

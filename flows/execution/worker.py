@@ -27,6 +27,7 @@ from flows.execution.journal import Op, Record
 from flows.execution.jsontext import plain
 from flows.execution.lease import Lease
 from flows.execution.live import Live
+from flows.execution.queue import PASSED_OVER
 from flows.execution.reconciler import Hook, Reconciler
 from flows.execution.saying import said
 from flows.execution.writer import Writer
@@ -85,6 +86,7 @@ class Engine:
         self._hooks = hooks
         self._flows: dict[UUID, Flow] = {}
         self._rung: asyncio.Event
+        self._claims = 0  # that found something
         self._nudged = False  # somebody rang for a run that is driven here
         self._spawned: set[asyncio.Task[Any]] = set()
         self._stopped = threading.Event()
@@ -282,8 +284,9 @@ class Engine:
             room = min(self.capacity - len(self.drivers), CLAIM_AT_ONCE)
             if room <= 0:
                 return
-            runs = await claim_queued(connection, self.id, room)
+            runs = await claim_queued(connection, self.id, room, oldest=self._claims % PASSED_OVER == PASSED_OVER - 1)
             if runs:
+                self._claims += 1
                 await self._drive(connection, runs)
             if len(runs) < room:
                 return

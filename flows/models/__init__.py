@@ -4,6 +4,7 @@ from flows.models.access import ApiKey, AuditRow, Membership, Person, Role, Team
 from flows.models.catalogue import AllowedHost, ModelEntry, Price, Route, ToolEntry
 from flows.models.definitions import Flow, FlowVersion
 from flows.models.runs import Attempt, Call, Delivery, Event, Intervention, Request, Run, RunPass, ToolJob, Worker
+from flows.models.switch import KillSwitch
 
 __all__ = [
     "AllowedHost",
@@ -16,6 +17,7 @@ __all__ = [
     "Flow",
     "FlowVersion",
     "Intervention",
+    "KillSwitch",
     "Membership",
     "ModelEntry",
     "Person",

@@ -19,6 +19,7 @@ class ModelEntry(models.Model):
     capabilities = models.JSONField(default=list)  # tools, json, streaming, …
     settings = models.JSONField(default=dict)  # what a provider needs beside these
     simulated = models.BooleanField(default=False)
+    limits = models.JSONField(default=dict)  # in_flight, and requests and tokens a minute: of all workers together
 
 
 class Price(models.Model):
@@ -66,6 +67,7 @@ class ToolEntry(models.Model):
     settings = models.JSONField(default=dict)  # what its kind needs: method, url, headers, function, …
     timeout = models.FloatField(null=True)  # seconds that one call may take
     reversible = models.BooleanField(default=False)
+    max_in_flight = models.PositiveIntegerField(null=True)  # calls at a time, of all workers together
 
 
 class AllowedHost(models.Model):

@@ -24,10 +24,19 @@ class Flow(models.Model):
     paused_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     archived_at = models.DateTimeField(null=True, blank=True)  # read only, and no run starts
     archived_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    max_running = models.PositiveIntegerField(null=True, blank=True)  # runs of it that may be running at once; empty: any number
+    keeps_slot = models.BooleanField(default=False)  # whether a run that waits goes on counting as running
+    priority = models.SmallIntegerField(default=0)  # of its runs, where their start does not say
     published = models.ForeignKey("FlowVersion", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     created_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(max_running__isnull=True) | Q(max_running__gte=1), name="flow_runs_at_all"),
+            models.CheckConstraint(condition=Q(priority__range=(-10, 10)), name="flow_priority_in_range"),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -8,7 +8,7 @@ the check would lock the run's row once for every row written.
 from functools import partial
 
 from django.db import models
-from django.db.models import Func, Q, Value
+from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Now
 
 from flows.engine.states import OPEN_REQUEST_STATES, RUN_STATES, TERMINAL_STATES
@@ -52,6 +52,7 @@ class Run(models.Model):
     record = models.PositiveIntegerField(default=0)  # number of the owner's newest record: tells whether a lost commit was one
     cancel_requested = models.BooleanField(default=False)
     paused = models.BooleanField(db_default=False, default=False)  # nothing new begins until somebody resumes it
+    priority = models.SmallIntegerField(default=0, db_default=0)  # -10 … 10, higher first: see "Who goes first"
     wake_at = models.DateTimeField(null=True)
     deadline = models.DateTimeField(null=True)
 
@@ -83,7 +84,20 @@ class Run(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["id"], name="run_queued", condition=Q(status="queued", owner__isnull=True)),
+            # Who goes first (flows/execution/queue.py): a flow's queue by priority, by age, and what has begun and not ended.
+            models.Index(
+                F("flow"),
+                F("priority").desc(),
+                F("started_at"),
+                F("id"),
+                name="run_queue",
+                condition=Q(status="queued", owner__isnull=True),
+            ),
+            models.Index(fields=["flow", "id"], name="run_queue_by_age", condition=Q(status="queued", owner__isnull=True)),
+            models.Index(
+                fields=["flow", "status"], name="run_begun", condition=Q(started_at__isnull=False, ended_at__isnull=True)
+            ),
+            models.Index(fields=["id"], name="run_stopped_by_switch", condition=Q(status="waiting", reason="kill_switch")),
             models.Index(fields=["owner"], name="run_owned", condition=Q(owner__isnull=False)),
             models.Index(fields=["wake_at"], name="run_due", condition=Q(wake_at__isnull=False)),
             models.Index(fields=["deadline"], name="run_deadline", condition=Q(deadline__isnull=False, ended_at__isnull=True)),
@@ -97,6 +111,7 @@ class Run(models.Model):
                 name="run_ended_is_free",
             ),
             models.CheckConstraint(condition=Q(reserved__gte=0), name="run_reserved_not_negative"),
+            models.CheckConstraint(condition=Q(priority__range=(-10, 10)), name="run_priority_in_range"),
         ]
 
     @property
@@ -316,7 +331,11 @@ class ToolJob(models.Model):
     error_message = models.TextField(blank=True)
     created_at = models.DateTimeField(db_default=Now())
     taken_at = models.DateTimeField(null=True)
+    beat = models.DateTimeField(null=True)  # when the process that took it last showed that it lives
     ended_at = models.DateTimeField(null=True)
 
     class Meta:
-        indexes = [models.Index(fields=["created_at"], name="tool_job_queued", condition=Q(state="queued"))]
+        indexes = [
+            models.Index(fields=["created_at"], name="tool_job_queued", condition=Q(state="queued")),
+            models.Index(fields=["beat"], name="tool_job_taken", condition=Q(state="taken")),
+        ]
