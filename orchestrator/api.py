@@ -10,6 +10,7 @@ from flows.access.refusals import NotFound
 from flows.api.auth import DOORS
 from flows.api.costs import router as costs
 from flows.api.flows import router as flows
+from flows.api.killswitch import router as killswitch
 from flows.api.problems import answer_with_problems, refused
 from flows.api.runs import router as runs
 
@@ -23,7 +24,7 @@ api = NinjaAPI(
     auth=DOORS,
 )
 answer_with_problems(api)
-for router in (flows, runs, approvals, costs):
+for router in (flows, runs, approvals, costs, killswitch):
     api.add_router("", router)
 
 

@@ -28,6 +28,7 @@ SCOPE_OF: Mapping[Right, str] = {
     Right.MANAGE_CATALOGUE: "admin",
     Right.MANAGE_PEOPLE: "admin",
     Right.MANAGE_KEYS: "admin",
+    Right.THROW_SWITCH: "admin",
 }
 
 

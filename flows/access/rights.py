@@ -34,6 +34,7 @@ class Right(StrEnum):
     SEE_AUDIT = "audit.see"
     MANAGE_CATALOGUE = "catalogue.manage"
     MANAGE_PEOPLE = "people.manage"
+    THROW_SWITCH = "killswitch.throw"  # and release it
     MANAGE_KEYS = "keys.manage"  # other people's; one's own need no right
 
 
@@ -51,7 +52,7 @@ INCLUDES: Mapping[str, frozenset[Right]] = {
 }
 """The rights that each role bundles."""
 
-INSTALLATION = frozenset({Right.SEE_AUDIT, Right.MANAGE_CATALOGUE, Right.MANAGE_PEOPLE, Right.MANAGE_KEYS})
+INSTALLATION = frozenset({Right.SEE_AUDIT, Right.MANAGE_CATALOGUE, Right.MANAGE_PEOPLE, Right.MANAGE_KEYS, Right.THROW_SWITCH})
 """Rights that belong to no flow: only a role that is held everywhere gives them."""
 
 

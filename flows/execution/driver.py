@@ -30,6 +30,7 @@ from flows.execution.context import Answer, Intent, OpenCall, Outcome, Past, Set
 from flows.execution.journal import Op, Verdict
 from flows.execution.journal import Record as JournalRecord
 from flows.execution.jsontext import LARGEST, dump, kept, load, plain
+from flows.execution.killswitch import REASON as KILL_SWITCH
 from flows.execution.lines import ask_line, begin_op, end_op, never_made, result_op, settle_op, tokens_of
 from flows.models.identifiers import new_id, shown
 
@@ -66,6 +67,7 @@ class Driver:
         "_rows",
         "_scheduled",
         "_signals",
+        "_stopped_by_switch",
         "_taken",
         "_takes",
         "_timer",
@@ -105,6 +107,7 @@ class Driver:
         self.carried = Carried()
         self.answers: dict[str, str] = {}  # path of a request → hash of the payload as it was decided
         self._signals = run.signals
+        self._stopped_by_switch = False  # the kill switch refused a call: nothing more begins here
         self._record = 0
         self._outstanding = False
         self._scheduled = False
@@ -317,7 +320,7 @@ class Driver:
 
     @property
     def _may_begin(self) -> bool:
-        return not (self.engine.draining or self.paused)
+        return not (self.engine.draining or self.paused or self._stopped_by_switch)
 
     def _take_in(self, context: StepContext, outcome: Outcome | Failure | None) -> None:
         path = context.path
@@ -455,21 +458,28 @@ class Driver:
             self._ops.append({"op": "fate", "event": None, "next": "queued"})
             return
         if self.paused:
-            data = orjson.dumps({"status": "waiting", "reason": "paused", "paths": list(planner.held)[:20]}).decode()
-            self._ops.append({"op": "fate", "event": "run.parked", "next": "waiting", "reason": "paused", "data": data})
-            return
-        if planner.more or not planner.held:
+            self._park("waiting", "paused", None)
             return
         soonest = min(self._timers.values(), default=None)
         seconds = None if soonest is None else soonest - time.monotonic()
+        if self._stopped_by_switch:
+            self._park("waiting", KILL_SWITCH, seconds)
+            return
+        if planner.more or not planner.held:
+            return
         if seconds is not None and seconds < SHORT_WAIT:
             self._set_timer(seconds)
             return
         statuses = {"waiting_approval" if task.node.kind.slug == "approval" else task.status for task in planner.held.values()}
         status = next(name for name in ("waiting_approval", "retrying", "waiting") if name in statuses)
-        path = next(iter(planner.held))
-        op: Op = {"op": "fate", "event": "run.parked", "next": status, "reason": path[:60], "wake": seconds}
-        op["data"] = orjson.dumps({"status": status, "paths": list(planner.held)[:20]}).decode()
+        self._park(status, next(iter(planner.held))[:60], seconds)
+
+    def _park(self, status: str, reason: str, seconds: float | None) -> None:
+        op: Op = {"op": "fate", "event": "run.parked", "next": status, "reason": reason, "wake": seconds}
+        data: dict[str, Any] = {"status": status, "paths": list(self.planner.held)[:20]}
+        if reason in {"paused", KILL_SWITCH}:
+            data["reason"] = reason
+        op["data"] = orjson.dumps(data).decode()
         self._ops.append(op)
 
     def _heard(
@@ -530,6 +540,9 @@ class Driver:
         elif reason == "paused":
             future.cancel()
             self._refresh()
+        elif reason == KILL_SWITCH:
+            self._stopped_by_switch = True  # the step is begun anew when the run is woken
+            future.cancel()
         else:
             self.cancel()
 

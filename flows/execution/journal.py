@@ -5,8 +5,8 @@ becomes of the run (it goes on, parks, ends). The statement below takes the reco
 
 1. locks the runs in the order of their ids, and keeps those whose epoch is still the sender's (the others are *fenced*);
 2. settles the calls that came home, and takes back what was reserved for them;
-3. judges every call that wants to begin against the cancel flag, the deadline and the caps, with a running sum a run, so that
-   several calls of one record cannot overspend together;
+3. judges every call that wants to begin against the cancel flag, the deadline, the kill switch and the caps,
+   with a running sum a run, so that several calls of one record cannot overspend together;
 4. numbers the events of what it accepted, without gaps, under the run's lock; inserts events, attempts and calls;
 5. updates each run once, and returns only what was *not* accepted.
 
@@ -19,6 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
+
+from flows.execution.killswitch import IS_ON
 
 WRITE: Final = """
 WITH
@@ -68,6 +70,7 @@ v AS MATERIALIZED (
             WHEN o.cancel_requested THEN 'cancelled'
             WHEN o.paused THEN 'paused'
             WHEN o.deadline <= now() THEN 'deadline'
+            WHEN {switch} THEN 'kill_switch'
             WHEN o.cap_cost < o.run_spent + coalesce(rel.cost, 0) + o.run_reserved - coalesce(rel.reserved, 0)
                 + sum(o.reserve) OVER begins THEN 'cost'
             WHEN o.cap_tokens < o.run_spent_tokens + coalesce(rel.tokens, 0) + o.run_reserved_tokens
@@ -155,7 +158,7 @@ SELECT h.run, -1 AS i, 'fenced' AS verdict, 0 AS signals
 FROM h LEFT JOIN m ON m.id = h.run AND m.epoch = h.epoch WHERE m.id IS NULL
 UNION ALL SELECT run, i, verdict, 0 FROM v WHERE verdict IS NOT NULL
 UNION ALL SELECT id, -2, 'signalled', signals FROM m WHERE signals <> seen
-"""
+""".replace("{switch}", IS_ON)
 
 ASK: Final = """
 INSERT INTO flows_request (id, run_id, pass, path, kind, round, state, revision, title, terms, show, payload, payload_hash, due,

@@ -15,6 +15,7 @@ import psycopg
 from django.db import close_old_connections
 from psycopg import AsyncConnection
 
+from flows.execution.killswitch import RELEASE
 from flows.execution.saying import said
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,8 @@ class Reconciler:
             return
         try:
             due = await (await connection.execute(DUE)).fetchall()
-            if due:
+            released = await (await connection.execute(RELEASE)).fetchall()
+            if due or released:
                 self.on_due()
             await connection.execute(GONE)
             for hook in self.hooks:

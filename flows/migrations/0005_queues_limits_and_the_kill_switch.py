@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
             name="KillSwitch",
             fields=[
                 ("id", models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
-                ("on", models.BooleanField(default=False)),
+                ("is_on", models.BooleanField(default=False)),
                 ("reason", models.CharField(blank=True, max_length=300)),
                 ("by_name", models.CharField(blank=True, max_length=160)),
                 ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),

@@ -11,7 +11,7 @@ class KillSwitch(models.Model):
     """Whether effects may begin, and who said so, when and why. Without its row the switch is off."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
-    on = models.BooleanField(default=False)
+    is_on = models.BooleanField(default=False)
     reason = models.CharField(max_length=300, blank=True)
     by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
     by_name = models.CharField(max_length=160, blank=True)

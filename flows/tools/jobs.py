@@ -14,6 +14,7 @@ from django.db import connection
 
 from flows.engine.failures import Failure
 from flows.engine.problems import shorten
+from flows.execution.killswitch import IS_ON
 from flows.tools.functions import FUNCTIONS
 
 logger = logging.getLogger(__name__)
@@ -28,8 +29,9 @@ UPDATE flows_tooljob SET state = 'failed', error_class = 'timeout', error_messag
 WHERE call_id = %s AND state = 'queued' RETURNING call_id
 """
 CLAIM = """
-UPDATE flows_tooljob SET state = 'taken', taken_at = now() WHERE call_id = %s AND state = 'queued' RETURNING function, arguments
-"""
+UPDATE flows_tooljob SET state = 'taken', taken_at = now()
+WHERE call_id = %s AND state = 'queued' AND NOT {switch} RETURNING function, arguments
+""".replace("{switch}", IS_ON)
 FINISH = """
 UPDATE flows_tooljob SET state = %s, result = %s, error_class = %s, error_message = %s, ended_at = now()
 WHERE call_id = %s AND state = 'taken'

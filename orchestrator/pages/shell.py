@@ -10,7 +10,8 @@ from django.http import HttpRequest
 from approvals.reads import waiting_for
 from flows.access.actor import Actor
 from flows.access.rights import Right
-from flows.models import Person
+from flows.execution.killswitch import the_switch
+from flows.models import KillSwitch, Person
 from orchestrator.pages.navigation import Place, anywhere, places_for
 
 THEMES, DENSITIES, NAVS = ("system", "light", "dark"), ("default", "compact", "roomy"), ("open", "collapsed")
@@ -49,6 +50,15 @@ class Shell:
     def waiting(self) -> int:
         """How many requests wait for this person."""
         return waiting_for(self.actor) if self.actor is not None and self.live else 0
+
+    @cached_property
+    def switch(self) -> KillSwitch | None:
+        """The kill switch, for whoever is signed in."""
+        return the_switch() if self.actor is not None else None
+
+    @property
+    def may_throw_switch(self) -> bool:
+        return self.actor is not None and self.actor.may(Right.THROW_SWITCH)
 
     @property
     def live(self) -> bool:

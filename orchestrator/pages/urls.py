@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from orchestrator.pages import components, home, signin, welcome
+from orchestrator.pages import components, home, killswitch, signin, welcome
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -12,5 +12,7 @@ urlpatterns = [
     path("look", home.look, name="look"),
     path("go/<str:what>", home.go, name="go"),
     path("shell/waiting", home.waiting, name="waiting"),
+    path("shell/killswitch", killswitch.banner, name="killswitch-banner"),
+    path("killswitch", killswitch.killswitch, name="killswitch"),
     path("internal/components", components.components, name="components"),
 ]

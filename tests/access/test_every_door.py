@@ -90,6 +90,11 @@ PAGES = [
     Door("GET", ""),
     Door("GET", "go/<str:what>", thing=True),
     Door("GET", "shell/waiting"),
+    Door("GET", "shell/killswitch"),
+    Door("GET", "killswitch", may="owner", right="killswitch.throw", outsider="refused"),
+    Door(
+        "POST", "killswitch", may="owner", right="killswitch.throw", outsider="refused", body={"act": "throw", "reason": "A test"}
+    ),
     Door("GET", "internal/components", may="owner", hidden=True),
     Door("GET", "flows"),
     Door("GET", "flows", query="?part=list"),
@@ -159,6 +164,15 @@ API = [
         body=DECISION,
     ),
     Door("GET", "api/v1/costs", may=COSTS, right="costs.see"),
+    Door("GET", "api/v1/killswitch"),
+    Door(
+        "POST",
+        "api/v1/killswitch",
+        may="owner",
+        right="killswitch.throw",
+        outsider="refused",
+        body={"on": True, "reason": "A test"},
+    ),
 ]
 DOORS = PAGES + API
 TABLES = (Run, Attempt, Call, Event, Request, Vote, AuditRow, Flow, FlowVersion, Person)

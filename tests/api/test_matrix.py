@@ -21,8 +21,15 @@ BODIES = {
     "/flows/{slug}/runs": {"input": {"name": "Ann"}},
     "/runs/{run_id}/deliveries": {"event": "order.paid"},
     "/approvals/{request_id}/decisions": {"outcome": "approve", "revision": 1},
+    "/killswitch": {"on": True, "reason": "A test"},
 }
-CLOSEST = {"flows": "runs:read", "runs": "flows:read", "approvals": "runs:write", "costs": "approvals:write"}
+CLOSEST = {
+    "flows": "runs:read",
+    "runs": "flows:read",
+    "approvals": "runs:write",
+    "costs": "approvals:write",
+    "killswitch": "approvals:write",
+}
 
 
 def operations() -> list[tuple[str, str]]:
@@ -98,6 +105,7 @@ def test_a_viewer_gets_403_that_names_the_right(method: str, path: str, names: d
         "runs.start",
         "runs.control",
         "requests.decide",
+        "killswitch.throw",
     }
     assert unchanged()
 

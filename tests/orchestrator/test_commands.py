@@ -128,3 +128,16 @@ def test_the_ledger_is_compared_exactly(capsys: Any) -> None:
     with pytest.raises(CommandError, match="1 run"):
         call_command("costs", "verify")
     assert run.public_id in capsys.readouterr().err
+
+
+def test_the_kill_switch_is_thrown_and_released_by_command(capsys: Any) -> None:
+    owner = make_person("owner")
+    with pytest.raises(CommandError, match="reason"):
+        call_command("killswitch", "on")
+
+    call_command("killswitch", "on", "--reason", "the mailer sends twice", "--as", owner.username)
+    assert f"on: the mailer sends twice ({owner.username}, " in capsys.readouterr().out
+    call_command("killswitch", "off")
+    assert "off" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="killswitch"):
+        call_command("killswitch", "on", "--reason", "x", "--as", make_person("operator").username)

@@ -160,6 +160,8 @@ class RunView:
             return f"by {by}" if by else ""
         if run.cancel_requested and not self.ended:
             return "being cancelled"
+        if run.reason == "kill_switch" and run.status == "waiting":
+            return "stopped by the kill switch"
         if run.status in ("waiting", "retrying", "waiting_approval"):
             held = next((line for line in self.lines if line.state == run.status), None)
             return f"at {held.name}" if held is not None else ""
