@@ -110,6 +110,7 @@ def work(number: int, parent: int) -> NoReturn:
         for name in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(name, signal.SIG_DFL)
         gc.enable()
+        sys.setswitchinterval(0.0005)  # else the engine's loop waits up to 5 ms for Celery's threads to give way
         from orchestrator.celery import app
 
         app.worker_main(

@@ -54,9 +54,11 @@ settled AS (
         input_tokens = o.input_tokens, cached_input_tokens = o.cached_input_tokens, output_tokens = o.output_tokens,
         reasoning_tokens = o.reasoning_tokens, error_class = coalesce(o.error_class, ''),
         error_message = coalesce(o.error_message, ''), provider_id = coalesce(o.provider_id, ''), ended_at = clock_timestamp()
+    -- The status is judged outside, so that the call is found by its key: a plan made while the table was small would else walk
+    -- through the partial index of all calls in flight, once a line.
     FROM o CROSS JOIN LATERAL (
-        SELECT f.ctid FROM flows_call f WHERE f.id = o.call AND f.status = 'started' AND f.epoch = o.epoch OFFSET 0
-    ) f WHERE o.op = 'settle' AND c.ctid = f.ctid
+        SELECT f.ctid, f.status FROM flows_call f WHERE f.id = o.call AND f.epoch = o.epoch OFFSET 0
+    ) f WHERE o.op = 'settle' AND f.status = 'started' AND c.ctid = f.ctid
     RETURNING c.run_id AS run, c.reserved, c.reserved_tokens, o.cost, o.paid, o.tokens
 ),
 rel AS MATERIALIZED (

@@ -1,22 +1,34 @@
-"""Rings: hints to the engine workers that a run is waiting. Celery carries them; they carry no truth.
+"""Rings: hints to the engine workers that a run is waiting. They carry no truth: one that is lost costs a scan period.
 
-A ring that is lost costs a scan period. Sending one costs milliseconds and may hang with Redis, so a thread of its own does it, and
-what gathers while it is busy becomes one ring.
+Each goes two ways. Redis' own publish tells the engines that listen, within a millisecond, and is heard by those alone; Celery
+carries it to one worker, and keeps it for a while where none listens. An engine that has heard a ring passes over its second copy.
+Sending costs milliseconds and may hang with Redis, so a thread of its own does it, and what gathers while it is busy becomes one ring.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import queue
 import threading
 import time
 import uuid
+from collections.abc import Callable
+from typing import Any
 
+import orjson
+import redis
+import redis.asyncio
 from celery import current_app
+from django.conf import settings
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 log = logging.getLogger(__name__)
 
+CHANNEL = "rings"
 EXPIRES = 30.0
 """Seconds after which a ring says nothing any more."""
 
@@ -25,6 +37,9 @@ PAUSE = 0.01
 
 MOST_RUNS = 500
 """Runs that one ring is for."""
+
+HEALTH = 10.0
+"""Seconds of silence after which an engine asks Redis whether it is still there."""
 
 _pending: queue.SimpleQueue[uuid.UUID] = queue.SimpleQueue()
 _lock = threading.Lock()
@@ -44,6 +59,7 @@ def ring(run_id: uuid.UUID) -> None:
 
 
 def _send_for_ever() -> None:
+    client = redis.from_url(settings.REDIS_ADDRESS, socket_timeout=2.0, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0))
     while True:
         runs = {str(_pending.get())}
         while len(runs) < MOST_RUNS:
@@ -51,8 +67,35 @@ def _send_for_ever() -> None:
                 runs.add(str(_pending.get_nowait()))
             except queue.Empty:
                 break
+        number = uuid.uuid4().hex
         try:
-            current_app.send_task("flows.wake", (list(runs),), queue="engine", expires=EXPIRES, retry=False, ignore_result=True)
+            client.publish(CHANNEL, orjson.dumps([number, list(runs)]))
+            given = (list(runs), number)
+            current_app.send_task("flows.wake", given, queue="engine", expires=EXPIRES, retry=False, ignore_result=True)
         except Exception as error:  # noqa: BLE001 - whatever Redis does, a ring is a hint: the workers' scan finds the run
             log.info("rings for %d run(s) not sent: %s", len(runs), error)
         time.sleep(PAUSE)
+
+
+async def hear_rings(redis_address: str, on_ring: Callable[[list[uuid.UUID], str], None]) -> None:
+    """Calls `on_ring` with the runs and the number of each ring that is published, for ever."""
+    own = asyncio.current_task()
+    once = AsyncRetry(NoBackoff(), 0)
+    client = redis.asyncio.from_url(
+        redis_address, socket_timeout=2.0, socket_connect_timeout=1.0, health_check_interval=HEALTH, retry=once
+    )
+    try:
+        while own is None or not own.cancelling():  # a client may swallow the cancellation; the engine ends all the same
+            try:
+                async with client.pubsub(ignore_subscribe_messages=True) as ears:
+                    await ears.subscribe(CHANNEL)
+                    while own is None or not own.cancelling():
+                        message: dict[str, Any] | None = await ears.get_message(timeout=HEALTH)
+                        if message is not None:
+                            number, runs = orjson.loads(message["data"])
+                            on_ring([uuid.UUID(run) for run in runs], number)
+            except (redis.RedisError, OSError, ValueError, TypeError) as error:
+                log.info("rings: %s", error or type(error).__name__)
+                await asyncio.sleep(1.0)
+    finally:
+        await client.aclose()

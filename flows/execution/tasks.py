@@ -8,8 +8,8 @@ from flows.execution.worker import running_engine
 
 
 @shared_task(name="flows.wake", acks_late=False, ignore_result=True)
-def wake(run_ids: list[str]) -> None:
-    """Rings the engine of this worker process, if it has one."""
+def wake(run_ids: list[str], number: str = "") -> None:
+    """Rings the engine of this worker process, if it has one; `number` tells it whether it has heard this ring already."""
     engine = running_engine()
     if engine is not None:
-        engine.ring([UUID(run) for run in run_ids])
+        engine.ring([UUID(run) for run in run_ids], number)

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -29,6 +30,7 @@ from flows.execution.lease import Lease
 from flows.execution.live import Live
 from flows.execution.queue import PASSED_OVER
 from flows.execution.reconciler import Hook, Reconciler
+from flows.execution.rings import hear_rings
 from flows.execution.saying import said
 from flows.execution.writer import Writer
 from flows.models.identifiers import new_id
@@ -88,6 +90,7 @@ class Engine:
         self._rung: asyncio.Event
         self._claims = 0  # that found something
         self._nudged = False  # somebody rang for a run that is driven here
+        self._heard: deque[str] = deque(maxlen=200)  # numbers of the newest rings
         self._spawned: set[asyncio.Task[Any]] = set()
         self._stopped = threading.Event()
         self._ready = threading.Event()
@@ -105,9 +108,9 @@ class Engine:
         self.lease.start()
         self._thread.start()
 
-    def ring(self, runs: list[UUID]) -> None:
-        """A hint that these runs can go on."""
-        self._call(self._on_ring, runs)
+    def ring(self, runs: list[UUID], number: str = "") -> None:
+        """A hint that these runs can go on. One with a `number` that was heard already is passed over."""
+        self._call(self._on_ring, runs, number)
 
     def begin_to_drain(self) -> None:
         """Claim nothing more and hand on what rests. Returns at once."""
@@ -181,6 +184,7 @@ class Engine:
         await self.services.start(self._pool)
         reconciler = Reconciler(self.dsn, self._rung.set, self._hooks)
         work = [self.writer.run(), self.live.run(), reconciler.run(), self._tick(), self._scan(), self._renew()]
+        work.append(hear_rings(self._redis_address, self._on_ring))
         tasks = [asyncio.create_task(item) for item in work]
         self._ready.set()
         log.info("engine %s drives runs", self.id)
@@ -243,7 +247,11 @@ class Engine:
 
     # ------------------------------------------------------------------ finding runs
 
-    def _on_ring(self, runs: list[UUID]) -> None:
+    def _on_ring(self, runs: list[UUID], number: str) -> None:
+        if number:
+            if number in self._heard:
+                return
+            self._heard.append(number)
         self._nudged = self._nudged or any(run in self.drivers for run in runs)
         self._rung.set()
 
