@@ -18,6 +18,7 @@ urlpatterns = [
     path("", include("orchestrator.pages.urls")),
     path("", include("flows.builder.urls")),
     path("", include("flows.runs.starting.urls")),
+    path("", include("flows.runs.spending.urls")),
     path("", include("flows.runs.urls")),
     path("", include("approvals.urls")),
 ]

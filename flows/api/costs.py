@@ -25,7 +25,8 @@ def get_costs(
     until: datetime | None = Query(None, alias="to"),  # noqa: B008
     by: str = "flow",
 ) -> Any:
-    """What was spent in calls that began in [from, to), grouped by flow, model, tool, day, person, run or source."""
+    """What was spent in calls that began in [from, to), grouped by flow, version, model, tool, day, month, person, key, run, step,
+    source or purpose."""
     actor = actor_of(request)
     require_scope(actor, Right.SEE_COSTS)
     holdings = actor.holdings

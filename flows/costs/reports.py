@@ -5,46 +5,90 @@ An unknown cost is counted, never summed as zero; simulated money stands apart f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Count, DecimalField, F, OuterRef, Q, QuerySet, Subquery, Sum
-from django.db.models.functions import Coalesce, TruncDay
+from django.db.models.functions import Coalesce, TruncDay, TruncMonth
 
 from flows.access.actor import Actor
 from flows.access.querysets import belonging
 from flows.access.rights import Right
-from flows.models import Call, Run
+from flows.costs.prices import MILLION
+from flows.models import Call, Price, Run
 
 GROUPS: dict[str, Any] = {
     "flow": F("run__flow__slug"),
     "model": F("target"),
     "tool": F("target"),
     "day": TruncDay("started_at"),
+    "month": TruncMonth("started_at"),
     "person": F("run__started_by__username"),
+    "key": F("run__started_key__name"),
     "run": F("run_id"),
+    "step": F("path"),
+    "version": F("run__version__number"),
     "source": F("run__source"),
+    "purpose": F("simulated"),
 }
-"""What spend can be grouped by."""
+"""What spend can be grouped by. Days and months are those of the current time zone."""
+
+IN_ORDER = frozenset({"day", "month", "version"})
+"""Groups that stand in their own order; of the others the dearest comes first."""
+
+PURPOSES = {"real": Q(simulated=False), "simulated": Q(simulated=True), "all": Q()}
 
 ZERO = Decimal(0)
 MOST_ROWS = 1000
+FAILED = ("failed_retryable", "failed_final", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which calls are meant: those that began in [since, until), of these flows, models, people …; an empty choice keeps all."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    purpose: str = "all"
+    flows: Sequence[str] = ()
+    versions: Sequence[int] = ()
+    models: Sequence[str] = ()
+    tools: Sequence[str] = ()
+    people: Sequence[str] = ()
+    keys: Sequence[str] = ()
+    sources: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    steps: Sequence[str] = ()
+    run: UUID | None = None
+    unpriced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Spend:
-    """One row of a report. `cost` is what is known of real money in dollars; `unpriced` calls come on top of it."""
+    """One row of a report, in dollars and tokens. `cost` is what is known of real money, `simulated` of money that nobody owes;
+    `unpriced` calls come on top. `wasted` is the part of both that failed attempts cost; `estimated` counts the calls whose usage the
+    provider did not tell."""
 
     name: Any
     cost: Decimal
     simulated: Decimal
+    wasted: Decimal
     calls: int
     unpriced: int
+    estimated: int
     in_flight: int
     input_tokens: int
+    cached_input_tokens: int
     output_tokens: int
+    reasoning_tokens: int
+
+    @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
 
 
 def calls_for(actor: Actor) -> QuerySet[Call]:
@@ -52,18 +96,59 @@ def calls_for(actor: Actor) -> QuerySet[Call]:
     return Call.objects.filter(belonging(actor.holdings, Right.SEE_COSTS, "run__flow__"))
 
 
-def spend_by(actor: Actor, by: str, since: datetime | None, until: datetime | None) -> list[Spend]:
-    """What was spent in calls that began in [since, until), grouped by one of `GROUPS`; the dearest first, days in order."""
-    calls = _between(calls_for(actor), since, until)
+def calls_within(actor: Actor, scope: Scope) -> QuerySet[Call]:
+    """Those of them that the scope means."""
+    calls = _between(calls_for(actor), scope.since, scope.until).filter(PURPOSES[scope.purpose])
+    chosen = {
+        "run__flow__slug__in": scope.flows,
+        "run__version__number__in": scope.versions,
+        "run__started_by__username__in": scope.people,
+        "run__started_key__name__in": scope.keys,
+        "run__source__in": scope.sources,
+        "path__in": scope.steps,
+    }
+    calls = calls.filter(**{name: list(values) for name, values in chosen.items() if values})
+    if scope.models or scope.tools:
+        calls = calls.filter(Q(kind="model", target__in=scope.models) | Q(kind="tool", target__in=scope.tools))
+    if scope.run is not None:
+        calls = calls.filter(run_id=scope.run)
+    if scope.unpriced:
+        calls = calls.filter(_unpriced())
+    for tag in scope.tags:
+        calls = calls.filter(run__tags__contains=[tag])
+    return calls
+
+
+def grouped(calls: QuerySet[Call], by: str, most: int = MOST_ROWS) -> list[Spend]:
+    """The sums of these calls by one of `GROUPS`."""
     if by in ("model", "tool"):
         calls = calls.filter(kind=by)
-    rows = calls.annotate(name=GROUPS[by]).values("name").annotate(**_sums()).order_by("name" if by == "day" else "-cost", "name")
-    return [_spend(row) for row in rows[:MOST_ROWS]]
+    order = ("name",) if by in IN_ORDER else ("-cost", "-all", "name")
+    rows = calls.annotate(name=GROUPS[by]).values("name").annotate(**_sums(), all=Coalesce(Sum("settled"), ZERO)).order_by(*order)
+    return [_spend(row) for row in rows[:most]]
+
+
+def summed(calls: QuerySet[Call]) -> Spend:
+    """The sums of all of these calls."""
+    return _spend({"name": None} | calls.aggregate(**_sums()))
+
+
+def spend_by(actor: Actor, by: str, since: datetime | None, until: datetime | None) -> list[Spend]:
+    """What was spent in calls that began in [since, until), grouped by one of `GROUPS`."""
+    return grouped(calls_within(actor, Scope(since, until)), by)
 
 
 def spend_total(actor: Actor, since: datetime | None, until: datetime | None) -> Spend:
     """The same over everything."""
-    return _spend({"name": None} | _between(calls_for(actor), since, until).aggregate(**_sums()))
+    return summed(calls_within(actor, Scope(since, until)))
+
+
+def saved_by_caches(calls: QuerySet[Call]) -> Decimal:
+    """Dollars that the providers' caches saved: cached tokens times the difference to the price of uncached ones."""
+    rows = dict(calls.filter(cached_input_tokens__gt=0).order_by().values_list("price_id").annotate(Sum("cached_input_tokens")))
+    prices = Price.objects.filter(id__in=[each for each in rows if each]).values_list("id", "input", "cached_input")
+    known = [(rows[id_], full, cached) for id_, full, cached in prices if full is not None and cached is not None]
+    return sum((tokens * (full - cached) / MILLION for tokens, full, cached in known), ZERO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +186,7 @@ def ledger_sums() -> LedgerSums:
 
 
 def _spend(row: Any) -> Spend:
-    return Spend(**row)
+    return Spend(**{name: value for name, value in row.items() if name != "all"})
 
 
 def _between(calls: QuerySet[Call], since: datetime | None, until: datetime | None) -> QuerySet[Call]:
@@ -120,9 +205,13 @@ def _sums() -> dict[str, Any]:
     return {
         "cost": Coalesce(Sum("settled", filter=Q(simulated=False)), ZERO),
         "simulated": Coalesce(Sum("settled", filter=Q(simulated=True)), ZERO),
+        "wasted": Coalesce(Sum("settled", filter=Q(status__in=FAILED)), ZERO),
         "calls": Count("id"),
         "unpriced": Count("id", filter=_unpriced()),
+        "estimated": Count("id", filter=Q(usage_source="estimated")),
         "in_flight": Count("id", filter=Q(status="started")),
         "input_tokens": Coalesce(Sum("input_tokens"), 0),
+        "cached_input_tokens": Coalesce(Sum("cached_input_tokens"), 0),
         "output_tokens": Coalesce(Sum("output_tokens"), 0),
+        "reasoning_tokens": Coalesce(Sum("reasoning_tokens"), 0),
     }

@@ -1,0 +1,165 @@
+"""``/costs``: what was spent, from the month down to the call, and the same as files."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import AsyncIterator
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
+from django.http import HttpResponse, StreamingHttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from flows.access.actor import Actor
+from flows.access.refusals import Forbidden
+from flows.access.rights import Right
+from flows.costs.forecast import METHOD
+from flows.costs.reports import calls_within, summed
+from flows.models import Call
+from flows.models.identifiers import shown
+from flows.runs.spending import explorer
+from flows.runs.spending.wanted import DIMENSIONS, FILTERS, Wanted, leading, wanted_by
+
+PURPOSES = (("real", "Real money"), ("simulated", "Simulated"), ("all", "Both"))
+
+
+@require_safe
+@login_required
+def costs(request: Any) -> HttpResponse:
+    """The explorer: every choice is in the address. Raises `Forbidden` without the right to see costs anywhere."""
+    actor: Actor = request.actor
+    _require(actor)
+    wanted = wanted_by(request.GET)
+    total = summed(calls_within(actor, wanted.scope()))
+    amount, earlier = explorer.cost_in(total, wanted.purpose), explorer.before(actor, wanted)
+    models = summed(calls_within(actor, wanted.scope()).filter(kind="model"))
+    told = models.calls - models.unpriced - models.estimated - models.in_flight
+    context = {
+        "wanted": wanted,
+        "total": total,
+        "models": models,
+        **{
+            name: Decimal(count) / (models.calls or 1)
+            for name, count in (("reported", told), ("guessed", models.estimated), ("unknown", models.unpriced))
+        },
+        "amount": amount,
+        "earlier": earlier,
+        "change": (amount - earlier) / earlier if earlier else None,
+        "before": wanted.before,
+        "saved": explorer.saved(actor, wanted),
+        "forecast": explorer.forecast(actor, wanted),
+        "method": METHOD,
+        "chart": explorer.chart(actor, wanted),
+        "dimensions": [(label, leading(request.GET, by=name), name == wanted.by) for name, label in DIMENSIONS.items()],
+        "dimension": DIMENSIONS[wanted.by],
+        "purposes": [(label, leading(request.GET, purpose=name), name == wanted.purpose) for name, label in PURPOSES],
+        "periods": [
+            (label, leading(request.GET, **{"from": f"{first}", "to": f"{last}"}), (first, last) == (wanted.first, wanted.last))
+            for label, first, last in _periods()
+        ],
+        "filters": [(name, label, words, leading(request.GET, **{name: None})) for name, label, words in _filters(wanted)],
+        "kept": [(name, value) for name, value in request.GET.items() if name not in {"from", "to", "after"}],
+        "query": request.GET.urlencode(safe=",:!"),
+        "review": leading(request.GET, unpriced="yes", by="call"),
+        "zone": timezone.get_current_timezone_name(),
+    }
+    if wanted.by == "call":
+        context["page"] = explorer.page_of_calls(actor, wanted, request.GET.get("after", ""))
+    else:
+        below = explorer.sums_of(actor, wanted)
+        context |= {"below": below, "below_cost": explorer.cost_in(below, wanted.purpose)}
+        rows = explorer.rows_of(actor, wanted, below)
+        context["rows"] = [(row, leading(request.GET, **row.onward) if row.onward else "") for row in rows]
+    return render(request, "costs/explorer.html", context)
+
+
+@require_safe
+@login_required
+def export(request: Any, form: str) -> StreamingHttpResponse:
+    """Every call of the choice, one line each, to the last decimal: ``csv`` or ``json`` (one object a line)."""
+    actor: Actor = request.actor
+    _require(actor)
+    wanted = wanted_by(request.GET)
+    kind = "text/csv; charset=utf-8" if form == "csv" else "application/x-ndjson"
+    response = StreamingHttpResponse(_lines(explorer.exported(actor, wanted), form), content_type=kind)
+    ending = "csv" if form == "csv" else "jsonl"
+    response["Content-Disposition"] = f'attachment; filename="costs-{wanted.first}-{wanted.last}.{ending}"'
+    return response
+
+
+def _require(actor: Actor) -> None:
+    if not actor.holdings.allow(Right.SEE_COSTS) and not actor.holdings.teams(Right.SEE_COSTS):
+        raise Forbidden(Right.SEE_COSTS)
+
+
+def _line(row: dict[str, Any]) -> dict[str, Any]:
+    settled: Decimal | None = row.pop("settled")
+    return {
+        "call": shown("call", row.pop("id")),
+        "run": shown("run", row.pop("run_id")),
+        **{name: value for name, value in row.items() if name not in ("started_at", "price_id")},
+        "started_at": row["started_at"].isoformat(),
+        "cost": None if settled is None else f"{settled:f}",
+        "currency": "USD",
+        "price_id": None if row["price_id"] is None else row["price_id"].hex,
+    }
+
+
+class _Echo:
+    """A file that hands back what is written, so that lines are made as they are sent."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+async def _lines(calls: QuerySet[Call, dict[str, Any]], form: str) -> AsyncIterator[str]:
+    """Read and sent in pieces, so that a year of calls needs no memory."""
+    writer = csv.writer(_Echo())
+    first = True
+    async for row in calls.aiterator(chunk_size=2000):
+        line = _line(row)
+        if form != "csv":
+            yield json.dumps(line) + "\n"
+            continue
+        if first:
+            first = False
+            yield writer.writerow(line)
+        yield writer.writerow(_safe(value) for value in line.values())
+
+
+def _safe(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value
+
+
+def _periods() -> list[tuple[str, date, date]]:
+    today = timezone.localdate()
+    month = today.replace(day=1)
+    last = month - timedelta(days=1)
+    year = month
+    for _ in range(12):
+        year = (year - timedelta(days=1)).replace(day=1)
+    return [
+        ("Today", today, today),
+        ("7 days", today - timedelta(days=6), today),
+        ("30 days", today - timedelta(days=29), today),
+        ("This month", month, today),
+        ("Last month", last.replace(day=1), last),
+        ("13 months", year, today),
+    ]
+
+
+def _filters(wanted: Wanted) -> list[tuple[str, str, str]]:
+    """What is kept: (parameter, label, words)."""
+    chips = [(name, label, ", ".join(wanted.chosen[name])) for name, label in FILTERS.items() if name in wanted.chosen]
+    if wanted.run is not None:
+        chips.append(("run", "Run", shown("run", wanted.run)))
+    if wanted.unpriced:
+        chips.append(("unpriced", "Only", "calls without a price"))
+    return chips

@@ -1,0 +1,222 @@
+"""The cost explorer: each level equals the row above it exactly, whatever is chosen; nothing unknown is shown as nothing."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from html import escape, unescape
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from flows.models import Call, Run
+from tests.makers import make_flow, make_person, make_run, make_team
+from tests.runs.journals import make_call
+
+pytestmark = pytest.mark.django_db
+
+ROW = re.compile(r'data-testid="cost-row">\s*<td class="lead">(?:<a href="(?P<url>[^"]+)">)?(?P<label>[^<]+).*?</tr>', re.DOTALL)
+MONEY = re.compile(r'data-money="([^"]*)"')
+
+
+@pytest.fixture
+def client() -> Client:
+    client = Client()
+    client.force_login(make_person("operator"))
+    return client
+
+
+def seen(client: Client, url: str, status: int = 200) -> str:
+    answer = client.get(url)
+    assert answer.status_code == status, answer.content.decode()[:1500]
+    return answer.content.decode()
+
+
+def sent(client: Client, url: str) -> str:
+    """What a download holds."""
+
+    async def collected(answer: Any) -> bytes:
+        return b"".join([part async for part in answer.streaming_content])
+
+    return async_to_sync(collected)(client.get(url)).decode()
+
+
+def amount(page: str, testid: str) -> Decimal:
+    found = re.search(rf'data-testid="{testid}">(.*?)</(?:dd|td)>', page, re.DOTALL)
+    assert found is not None
+    return Decimal(MONEY.findall(found[1])[0])
+
+
+def rows(page: str) -> dict[str, tuple[str, Decimal]]:
+    """By label: where the row leads, and what it costs."""
+    return {
+        unescape(found["label"]): (unescape(found["url"] or ""), Decimal(MONEY.findall(found[0])[-1]))
+        for found in ROW.finditer(page)
+    }
+
+
+def when(call: Call, moment: datetime) -> Call:
+    Call.objects.filter(id=call.id).update(started_at=moment)
+    return call
+
+
+@pytest.fixture
+def spent() -> list[Run]:
+    """Two flows over three days, real money, with figures that no rounding survives."""
+    noon = timezone.now().replace(hour=12, minute=0)
+    runs = []
+    for slug in ("refunds", "contracts"):
+        flow = make_flow(slug)
+        for days in range(3):
+            run = make_run(flow, status="succeeded")
+            runs.append(run)
+            for n in range(3):
+                cost = f"0.00{days}1234567{n}"
+                when(make_call(run, f"step{n}", cost=cost, target=f"model-{n % 2}"), noon - timedelta(days=days))
+    return runs
+
+
+def period(days: int = 40) -> str:
+    today = timezone.localdate()
+    return f"from={today - timedelta(days=days)}&to={today}"
+
+
+def test_CST_1_each_level_is_the_row_above_it_exactly(client: Client, spent: list[Run]) -> None:
+    url = f"/costs?{period()}&by=month"
+    page = seen(client, url)
+    assert amount(page, "total") == sum(call.settled or 0 for call in Call.objects.all())
+    levels = []
+    while True:
+        found = rows(page)
+        if not found:
+            break
+        assert sum(cost for _, cost in found.values()) == amount(page, "total") == amount(page, "table-total")
+        label, (url, cost) = max(found.items(), key=lambda pair: pair[1][1])
+        levels.append(label)
+        page = seen(client, url)
+        assert amount(page, "total") == cost
+    calls = [Decimal(money) for line in page.split('data-testid="cost-call"')[1:] for money in MONEY.findall(line)[-1:]]
+    assert len(levels) == 4, levels
+    assert sum(calls) == amount(page, "total")
+    assert page.count('href="/costs/calls/') == len(calls) == 3
+
+
+def test_CST_2_what_has_no_price_makes_totals_a_lower_bound_and_is_listed(client: Client, spent: list[Run]) -> None:
+    for n in range(2):
+        make_call(spent[0], f"dark{n}", cost=None)
+    page = seen(client, f"/costs?{period()}&by=flow")
+
+    assert "≥" in page.split('data-testid="total"')[1][:200]
+    found = re.search(r'<a href="([^"]+)">review 2</a>', page)
+    assert found is not None
+    review = seen(client, unescape(found[1]))
+    assert review.count('data-testid="cost-call"') == 2
+    assert review.count("unpriced</span>") >= 2
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_CST_4_an_export_sums_to_the_total_with_currency_source_and_price(client: Client, spent: list[Run], form: str) -> None:
+    total = amount(seen(client, f"/costs?{period()}&by=flow&flow=refunds"), "total")
+
+    text = sent(client, f"/costs/export.{form}?{period()}&by=flow&flow=refunds")
+    lines: list[dict[str, Any]] = (
+        list(csv.DictReader(text.splitlines())) if form == "csv" else [json.loads(line) for line in text.splitlines()]
+    )
+
+    assert sum(Decimal(line["cost"]) for line in lines) == total
+    assert {line["flow"] for line in lines} == {"refunds"}
+    assert {line["currency"] for line in lines} == {"USD"}
+    assert {"usage_source", "price_id", "call", "run"} <= lines[0].keys()
+
+
+def test_a_cell_of_the_export_is_no_formula(client: Client, spent: list[Run]) -> None:
+    make_call(spent[0], "=cmd()", cost="1")
+    text = sent(client, f"/costs/export.csv?{period()}")
+
+    assert "'=cmd()" in text
+    assert ",=cmd()" not in text
+
+
+def test_CST_5_every_choice_is_in_the_address_and_can_be_taken_back(client: Client, spent: list[Run]) -> None:
+    page = seen(client, f"/costs?{period()}&by=model&flow=refunds")
+
+    assert set(rows(page)) == {"model-0", "model-1"}
+    assert 'data-filter="flow"' in page
+    assert f'href="/costs?{escape(period())}&amp;by=model" aria-label="Remove filter Flow"' in page
+
+
+def test_CST_6_simulated_money_is_apart(client: Client, spent: list[Run]) -> None:
+    make_call(spent[0], "sim", cost="7", simulated=True)
+    real = amount(seen(client, f"/costs?{period()}"), "total")
+
+    assert amount(seen(client, f"/costs?{period()}&purpose=simulated"), "total") == 7
+    assert amount(seen(client, f"/costs?{period()}&purpose=all"), "total") == real + 7
+
+
+def test_CST_7_days_are_those_of_the_readers_zone(client: Client) -> None:
+    run = make_run(make_flow(), status="succeeded")
+    today = timezone.localdate()
+    when(
+        make_call(run, "late", cost="1"),
+        datetime.combine(today - timedelta(days=2), datetime.min.time(), tzinfo=UTC).replace(hour=23),
+    )
+    client.cookies["tz"] = "Asia/Tokyo"
+
+    page = seen(client, f"/costs?{period(10)}&by=day")
+
+    day = today - timedelta(days=1)
+    assert list(rows(page)) == [f"{day:%a} {day.day} {day:%b %Y}"]
+    assert "Days are those of Asia/Tokyo" in page
+
+
+def test_what_failed_and_was_paid_for_is_waste(client: Client, spent: list[Run]) -> None:
+    make_call(spent[0], "lost", cost="0.5", status="failed_final")
+
+    assert amount(seen(client, f"/costs?{period()}"), "wasted") == Decimal("0.5")
+
+
+def test_costs_of_teams_that_one_is_not_in_are_absent(spent: list[Run]) -> None:
+    team = make_team()
+    make_call(make_run(make_flow(team=team), status="succeeded"), "x", cost="100")
+    client, stranger = Client(), make_person("operator", team=make_team())
+    client.force_login(stranger)
+
+    assert amount(seen(client, f"/costs?{period()}"), "total") < 1
+
+
+@pytest.mark.parametrize(
+    "query", ["by=wind", "from=soon", "from=2026-02-01&to=2026-01-01", "purpose=x", "run=run_x", "version=x", "from=1026-01-01"]
+)
+def test_what_cannot_be_shown_is_said(client: Client, query: str) -> None:
+    page = seen(client, f"/costs?{query}", 422)
+
+    assert "These costs cannot be shown." in page
+
+
+def test_an_empty_period_says_what_will_stand_here(client: Client) -> None:
+    assert "Nothing was spent here" in seen(client, "/costs")
+
+
+def test_the_number_of_queries_does_not_grow(client: Client, spent: list[Run]) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(
+            connection,
+        ) as caught:
+            seen(client, f"/costs?{period()}&by=run")
+        return len(caught)
+
+    before = queries()
+    flow = make_flow()
+    for n in range(30):
+        make_call(make_run(flow, status="succeeded"), f"s{n}", cost="1")
+
+    assert queries() == before
+    assert before <= 14
