@@ -62,6 +62,14 @@ class PricePart(Part):
     output: Money | None = None
 
 
+class LimitsPart(Part):
+    """What a model takes, of all workers together: calls at a time, requests and tokens that begin within a minute."""
+
+    in_flight: int | None = Field(default=None, gt=0, strict=True)
+    requests: int | None = Field(default=None, gt=0, strict=True)
+    tokens: int | None = Field(default=None, gt=0, strict=True)
+
+
 class ModelPart(Part):
     model: str = Field(min_length=1, max_length=160)
     api_base: str = ""
@@ -70,6 +78,7 @@ class ModelPart(Part):
     max_output: int = Field(default=1024, gt=0)
     capabilities: Texts = ()
     settings: JSONObject = Field(default_factory=dict)
+    limits: LimitsPart = LimitsPart()
     price: PricePart | None = None
 
 
@@ -90,6 +99,7 @@ class ToolPart(Part):
     arguments: JSONObject = Field(default_factory=dict)
     timeout: Duration | None = None
     reversible: bool = False
+    max_in_flight: int | None = Field(default=None, gt=0, strict=True)
 
     @property
     def repeats(self) -> str:

@@ -33,6 +33,7 @@ from flows.models import Run
 from flows.runs.actions.cancel_run import cancel_run
 from flows.runs.actions.deliver_event import deliver_event
 from flows.runs.actions.start_run import start_run
+from flows.runs.queueing import standing_of
 from flows.runs.reads import calls_of, events_after, run_named, runs_listed, steps_of, value_of
 
 router = Router(tags=["runs"], by_alias=True)
@@ -55,6 +56,7 @@ def post_run(request: HttpRequest, response: HttpResponse, slug: str, body: RunS
         limits=wanted.limits,
         tags=wanted.tags,
         version=wanted.version,
+        priority=wanted.priority,
         source="api",
     )
     url = f"{runs_root(request)}/{run.public_id}"
@@ -89,11 +91,14 @@ def get_run(request: HttpRequest, run_id: str, pass_number: int | None = Query(N
     """A run with its steps, their attempts and calls; `pass` asks for an earlier pass."""
     run = _visible(request, run_id)
     steps = steps_of(run, pass_number)
+    standing = standing_of(run)
     return run_summary(run, runs_root(request)) | {
         "input": value_of(run.input),
         "output": value_of(run.output),
         "steps": [step_shape(step) for step in steps.steps],
         "steps_complete": steps.complete,
+        "waits_for": standing.waits_for,
+        "ahead": standing.ahead,
     }
 
 

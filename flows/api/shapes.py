@@ -72,6 +72,7 @@ class RunStart(Schema, extra="forbid"):
     limits: dict[str, Any] | None = Field(None, description="cost, tokens, steps, duration, at_limit; the document's hold, too")
     tags: list[str] = []
     version: int | None = Field(None, description="number of a published version; the newest by default")
+    priority: int | None = Field(None, description="-10 to 10, higher goes first; the flow's by default")
     simulate: bool = False
 
 
@@ -103,6 +104,7 @@ class RunSummary(Schema):
     unpriced: int
     tokens: int
     limits: RunLimits
+    priority: int
     error: Any = None
     key: str | None
     tags: list[str]
@@ -180,6 +182,8 @@ class RunDetail(RunSummary):
     output: Any
     steps: list[StepShape]
     steps_complete: bool = Field(description="false where the run has more steps than one answer holds")
+    waits_for: str | None = Field(description="why it is queued, or which slots its calls wait for, in words")
+    ahead: int | None = Field(description="runs of its flow that go before it while it is queued; 1,000 stands for more")
 
 
 class EventShape(Schema):
@@ -306,6 +310,7 @@ def run_summary(run: Run, root: str) -> dict[str, Any]:
             "at_limit": run.at_limit,
             "deadline": run.deadline,
         },
+        "priority": run.priority,
         "error": value_of(run.error),
         "key": run.key,
         "tags": run.tags,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from flows.engine.calllimits import CallLimits
 from flows.engine.canonical import sha256_of
 from flows.engine.failures import BudgetSpent, Failure, TimedOut, UnknownOutcome
 from flows.engine.graph import Flow
@@ -41,6 +42,9 @@ log = logging.getLogger(__name__)
 
 SHORT_WAIT = 2.0
 """Seconds: a run whose next attempt or timer is nearer than this stays in memory instead of being parked."""
+
+TELLS_OF_WAIT = 0.5
+"""Seconds after which a call that waits for a slot of its model says so."""
 
 MOST_CLAIMS = 3
 """Claims in a row without a finished step, after which the run fails instead of killing another worker."""
@@ -191,13 +195,38 @@ class Driver:
             raise asyncio.CancelledError  # broken off before it was sent; begun again when the run is resumed
         key = uuid.uuid5(self.run.id, f"{context.path}/{self.carried.generation(context.path)}")
         call = OpenCall(new_id(), n, key, intent)
+        limits = self.engine.services.limits_of(intent.kind, intent.target)
+        if limits is not None:
+            await self._take_permit(context, call, limits)
         op = begin_op(context, call)
         verdict = self.engine.loop.create_future()
         self._begins.append((op, verdict))
         self._ops.append(op)
         self._schedule()
-        await verdict
+        try:
+            await verdict
+        except BaseException:
+            self.engine.permits.give_back(call.id)
+            raise
         return call
+
+    async def _take_permit(self, context: StepContext, call: OpenCall, limits: CallLimits) -> None:
+        """Waits until the model or tool has room. The step's own time goes on meanwhile; pages are told of a wait that lasts."""
+        told = self.engine.loop.call_later(TELLS_OF_WAIT, self._tell_of_wait, context.path, limits)
+        left = context.time_left(float("inf"))
+        try:
+            async with asyncio.timeout(None if left == float("inf") else left):
+                await self.engine.permits.take(limits, self.run.id, call.id, call.intent.reserve_tokens)
+        except TimeoutError:
+            raise TimedOut(f"The step's time was over before {limits.name} had a slot for it.") from None
+        finally:
+            told.cancel()
+
+    def _tell_of_wait(self, path: str, limits: CallLimits) -> None:
+        if not self._dropped:
+            data = orjson.dumps({"for": f"a slot of {limits.name}"}).decode()
+            self._ops.append({"op": "note", "event": "call.waiting", "path": path, "data": data})
+            self._schedule()
 
     def _heed_step_limit(self, context: StepContext, intent: Intent) -> None:
         limits, past = context.node.limits, context.past
@@ -223,6 +252,7 @@ class Driver:
         context.past.tokens += tokens_of(call.intent, result)
         context.past.last = result.status
         context.past.repeat = call.intent.repeat
+        self.engine.permits.give_back(call.id)
         self._ops.append(settle_op(context.path, call, result, last))
         self._schedule()
 
@@ -730,6 +760,7 @@ class Driver:
 
     def drop(self) -> None:
         """Somebody else drives the run, or will: forget everything, write nothing."""
+        self.engine.permits.let_go(self.run.id)
         self.leave()
         for task in list(self.tasks.values()):
             task.cancel()

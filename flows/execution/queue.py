@@ -23,6 +23,15 @@ from __future__ import annotations
 
 from typing import Final
 
+PRIORITIES: Final = range(-10, 11)
+PRIORITY_MENDS: Final = "Give a whole number from -10 to 10; higher goes first."
+
+
+def is_priority(value: object) -> bool:
+    """Whether a run or a flow may have this priority."""
+    return isinstance(value, int) and not isinstance(value, bool) and value in PRIORITIES
+
+
 PASSED_OVER = 5
 """Of so many claims of an engine one goes by age instead of priority."""
 

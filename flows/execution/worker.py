@@ -21,6 +21,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from flows.engine.calllimits import CallLimits
 from flows.engine.graph import Flow
 from flows.execution.claims import ClaimedRun, Journal, claim_queued, load_journals, reclaim
 from flows.execution.driver import Driver
@@ -28,6 +29,7 @@ from flows.execution.journal import Op, Record
 from flows.execution.jsontext import plain
 from flows.execution.lease import Lease
 from flows.execution.live import Live
+from flows.execution.permits import Permits
 from flows.execution.queue import PASSED_OVER
 from flows.execution.reconciler import Hook, Reconciler
 from flows.execution.rings import hear_rings
@@ -53,6 +55,7 @@ class Services(Protocol):
     async def start(self, connections: AsyncConnectionPool[AsyncConnection[Any]]) -> None: ...
     async def renew(self) -> None: ...
     async def stop(self) -> None: ...
+    def limits_of(self, kind: str, target: str) -> CallLimits | None: ...
 
 
 def running_engine() -> Engine | None:
@@ -98,6 +101,7 @@ class Engine:
         self.loop: asyncio.AbstractEventLoop
         self.writer: Writer
         self.live: Live
+        self.permits: Permits
 
     # ------------------------------------------------------------------ from other threads
 
@@ -177,14 +181,23 @@ class Engine:
         self._rung = asyncio.Event()
         self.writer = Writer(self.dsn)
         self.live = Live(self._redis_address)
+        self.permits = Permits(self._redis_address, self.id, self.lease.seconds, lambda: self._pool)
         self._pool = AsyncConnectionPool(
             self.dsn, min_size=1, max_size=8, open=False, kwargs={"autocommit": True}, timeout=30.0, name="engine"
         )
         await self._pool.open()
         await self.services.start(self._pool)
         reconciler = Reconciler(self.dsn, self._rung.set, self._hooks)
-        work = [self.writer.run(), self.live.run(), reconciler.run(), self._tick(), self._scan(), self._renew()]
-        work.append(hear_rings(self._redis_address, self._on_ring))
+        work = [
+            self.writer.run(),
+            self.live.run(),
+            self.permits.run(),
+            reconciler.run(),
+            self._tick(),
+            self._scan(),
+            self._renew(),
+            hear_rings(self._redis_address, self._on_ring),
+        ]
         tasks = [asyncio.create_task(item) for item in work]
         self._ready.set()
         log.info("engine %s drives runs", self.id)

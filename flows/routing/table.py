@@ -17,6 +17,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
 from flows.costs.prices import PriceRow
+from flows.engine.calllimits import CallLimits
 from flows.engine.failures import Failure
 
 
@@ -57,6 +58,7 @@ class RoutingTable:
     models: Mapping[str, ModelInfo] = field(default_factory=dict)
     routes: Mapping[str, RouteInfo] = field(default_factory=dict)
     allowed_hosts: frozenset[str] = frozenset()
+    limits: Mapping[str, CallLimits] = field(default_factory=dict)  # by model; those without limits are left out
 
     def candidates(self, name: str) -> tuple[ModelInfo, ...]:
         """The models behind a route, in order, or the one model of this slug. Raises `Unknown` naming what is missing."""
@@ -83,7 +85,7 @@ class RoutingTable:
 
 MODELS = """
 SELECT m.slug, m.model, m.api_base, m.api_key_env, m.context, m.max_output, m.capabilities, m.settings, m.simulated,
-       p.id, p.input, p.cached_input, p.output
+       p.id, p.input, p.cached_input, p.output, m.limits
 FROM flows_modelentry m
 LEFT JOIN LATERAL (
     SELECT id, input, cached_input, output FROM flows_price
@@ -117,7 +119,10 @@ def current_table() -> RoutingTable:
 
 def table_from_rows(models: Iterable[Any], routes: Iterable[Any], hosts: Iterable[Any]) -> RoutingTable:
     """The table from rows in the columns of `MODELS`, `ROUTES` and `HOSTS`."""
+    models = list(models)
+    stated = {row[0]: CallLimits.of("model", row[0], _json(row[13])) for row in models}
     return RoutingTable(
+        limits=MappingProxyType({slug: limits for slug, limits in stated.items() if limits is not None}),
         models=MappingProxyType({row[0]: _model(row) for row in models}),
         routes=MappingProxyType(
             {row[0]: RouteInfo(row[0], tuple(_json(row[1])), frozenset(_json(row[2])), row[3]) for row in routes}

@@ -29,6 +29,7 @@ TYPES = {
     "step.skipped": "Step skipped",
     "call.started": "Call started",
     "call.failed": "Call failed",
+    "call.waiting": "Call waits",
     "request.voted": "Vote",
     "request.answered": "Request answered",
     "request.escalated": "Request escalated",

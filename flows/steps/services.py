@@ -9,6 +9,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from flows.access.egress import Egress
+from flows.engine.calllimits import CallLimits
 from flows.routing.table import RoutingTable, load_table
 from flows.tools.base import ToolContext, ToolKind
 from flows.tools.registry import ToolBox, load_tools
@@ -38,6 +39,10 @@ class StepServices:
         async with self._connections.connection() as connection:
             self.table = await load_table(connection)
             self.tools = await load_tools(connection, self._tool_kinds)
+
+    def limits_of(self, kind: str, target: str) -> CallLimits | None:
+        """What the catalogue says a model or tool takes; None where it says nothing of it."""
+        return self.table.limits.get(target) if kind == "model" else self.tools.limits.get(target)
 
     async def stop(self) -> None:
         """Closes the connections to the world."""

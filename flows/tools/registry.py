@@ -14,13 +14,14 @@ from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 from pydantic import ValidationError
 
+from flows.engine.calllimits import CallLimits
 from flows.engine.failures import BadRequest, Failure
 from flows.engine.problems import did_you_mean, path_text
 from flows.engine.schemas import value_problems
 from flows.tools.base import ToolCall, ToolContext, ToolKind, ToolSpec
 
 logger = logging.getLogger(__name__)
-TOOLS = "SELECT slug, kind, effect, repeat, arguments, settings, timeout, reversible FROM flows_toolentry ORDER BY slug"
+TOOLS = "SELECT slug, kind, effect, repeat, arguments, settings, timeout, reversible, max_in_flight FROM flows_toolentry ORDER BY slug"
 DEFAULT_TIMEOUT = 30.0  # seconds
 
 
@@ -37,6 +38,7 @@ class ToolBox:
     specs: Mapping[str, ToolSpec] = field(default_factory=dict)
     kinds: Mapping[str, ToolKind] = field(default_factory=dict)
     broken: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, CallLimits] = field(default_factory=dict)  # by tool; those without limits are left out
 
     def spec(self, slug: str) -> ToolSpec:
         """The tool of this slug. Raises `UnknownTool`."""
@@ -89,7 +91,11 @@ def toolbox_from_rows(rows: Iterable[Any], kinds: Iterable[ToolKind]) -> ToolBox
     by_slug = {kind.slug: kind for kind in kinds}
     specs: dict[str, ToolSpec] = {}
     broken: dict[str, str] = {}
-    for slug, kind_slug, effect, repeat, arguments, settings, timeout, reversible in rows:
+    limits: dict[str, CallLimits] = {}
+    for slug, kind_slug, effect, repeat, arguments, settings, timeout, reversible, max_in_flight in rows:
+        stated = CallLimits.of("tool", slug, {"in_flight": max_in_flight})
+        if stated is not None:
+            limits[slug] = stated
         kind = by_slug.get(kind_slug)
         if kind is None:
             broken[slug] = f"there is no tool kind {kind_slug!r}."
@@ -103,7 +109,7 @@ def toolbox_from_rows(rows: Iterable[Any], kinds: Iterable[ToolKind]) -> ToolBox
         specs[slug] = ToolSpec(slug, kind_slug, effect, repeat, _json(arguments), parsed, timeout, reversible)
     for slug, why in broken.items():
         logger.warning("The tool %s cannot be used: %s", slug, why)
-    return ToolBox(MappingProxyType(specs), MappingProxyType(by_slug), MappingProxyType(broken))
+    return ToolBox(MappingProxyType(specs), MappingProxyType(by_slug), MappingProxyType(broken), MappingProxyType(limits))
 
 
 def _json(value: Any) -> Any:

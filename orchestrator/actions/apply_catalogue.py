@@ -53,6 +53,7 @@ def apply_catalogue(actor: Actor, document: CatalogueDocument) -> Applied:
                 "settings": tool_settings(tool),
                 "timeout": tool.timeout,
                 "reversible": tool.reversible,
+                "max_in_flight": tool.max_in_flight,
             }
             _put(actor, ToolEntry, "tool", slug, settings, applied)
         for slug, team in document.teams.items():
@@ -92,6 +93,7 @@ def _apply_model(actor: Actor, slug: str, model: ModelPart, applied: Applied) ->
         "max_output": model.max_output,
         "capabilities": sorted(set(model.capabilities)),
         "settings": dict(model.settings),
+        "limits": model.limits.model_dump(exclude_none=True),
         "simulated": model.model.startswith("sim/"),
     }
     entry = _put(actor, ModelEntry, "model", slug, values, applied)

@@ -359,4 +359,4 @@ def test_the_number_of_queries_does_not_grow_with_the_run(query: str) -> None:
     add_events(run, 100)
 
     assert queries() == few
-    assert few <= 15
+    assert few <= 17  # one reads the kill switch for every page, one the slots that a running run waits for

@@ -16,18 +16,22 @@ from flows.builder.publishing import locked
 from flows.builder.reads import flow_named
 from flows.engine.document import Limits
 from flows.engine.explaining import model_problems
+from flows.execution.queue import PRIORITY_MENDS, is_priority
 from flows.models import Flow, Person, Team
 
 MOST_TAGS = 20
 LONGEST_TAG = 60
 CEILINGS = ("cost", "tokens", "steps", "duration")
+MOST_RUNNING = 1_000_000
+SETTINGS = ("owner", "team", "tags", "ceiling", "needs_second", "max_running", "keeps_slot", "priority")
 BUILDERS = frozenset({"tags"})
 """What a builder may set; the rest takes the right to manage flows."""
 
 
 def change_settings(actor: Actor, slug: str, given: Mapping[str, Any]) -> Flow:
     """Sets what `given` names and leaves the rest: ``owner`` (username or None), ``team`` (slug or None: everybody's), ``tags``
-    (texts), ``ceiling`` ({cost, tokens, steps, duration} as in a document; what it leaves out has no ceiling), ``needs_second``.
+    (texts), ``ceiling`` ({cost, tokens, steps, duration} as in a document; what it leaves out has no ceiling), ``needs_second``, and
+    who goes first: ``max_running`` (a number or None: any), ``keeps_slot`` (whether a run that waits counts), ``priority``.
 
     What changed is audited with before and after. Raises `NotFound`, `Forbidden`, `FlowArchived`, and `Invalid` naming each place.
     """
@@ -66,12 +70,20 @@ def _values(given: Mapping[str, Any], problems: list[Fault]) -> Iterator[tuple[s
             yield name, list(_tags(value, problems))
         elif name == "ceiling":
             yield name, _ceiling(value, problems)
-        elif name == "needs_second":
+        elif name in ("needs_second", "keeps_slot"):
             if not isinstance(value, bool):
                 problems.append(Fault(name, "is neither true nor false"))
             yield name, value
+        elif name == "max_running":
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_RUNNING):
+                problems.append(Fault(name, "is no limit", f"Give a whole number from 1 to {MOST_RUNNING:,}, or nothing."))
+            yield name, value
+        elif name == "priority":
+            if not is_priority(value):
+                problems.append(Fault(name, "is no priority", PRIORITY_MENDS))
+            yield name, value
         else:
-            problems.append(Fault(name[:60], "is no setting", "There are owner, team, tags, ceiling, needs_second."))
+            problems.append(Fault(name[:60], "is no setting", f"There are {', '.join(SETTINGS)}."))
 
 
 def _found(model: Any, field: str, value: Any, name: str, problems: list[Fault]) -> Any:

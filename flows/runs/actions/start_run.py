@@ -21,6 +21,7 @@ from flows.engine.document import Limits
 from flows.engine.explaining import model_problems
 from flows.engine.inputs import input_problems
 from flows.execution.moves import announce
+from flows.execution.queue import PRIORITY_MENDS, is_priority
 from flows.models import Event, Flow, FlowVersion, Run
 from flows.runs.documents import document_of
 
@@ -69,15 +70,16 @@ def start_run(
     limits: Mapping[str, Any] | None = None,
     tags: Sequence[str] = (),
     version: int | None = None,
+    priority: int | None = None,
     source: str = "api",
 ) -> Run:
     """Starts a run of a published version (the newest, or that of number `version`) with `input`, a JSON value that matches the
     flow's input schema.
 
     The same `key` gives the same run. `limits` are written as in the document; of the document's, the flow's ceiling and these the
-    lowest holds. The run bears the flow's tags beside `tags`. The run, its first event and the audit row are one transaction; the
-    engine is rung once it has committed. Raises `NotFound`, `Forbidden`, `NotPublished`, `FlowPaused`, `FlowArchived`,
-    `InputRefused` and `Invalid` naming each place, `KeyReused`.
+    lowest holds. `priority` is -10 … 10, the flow's where it is None. The run bears the flow's tags beside `tags`. The run, its
+    first event and the audit row are one transaction; the engine is rung once it has committed. Raises `NotFound`, `Forbidden`,
+    `NotPublished`, `FlowPaused`, `FlowArchived`, `InputRefused` and `Invalid` naming each place, `KeyReused`.
     """
     found = flows_for(actor).filter(slug=slug[:80]) if "\x00" not in slug else Flow.objects.none()
     flow = found.defer("draft").select_related("team").first()
@@ -92,14 +94,14 @@ def start_run(
     document = document_of(version_id)
     text = _input_text(input, document.input)
     caps = _lower(document.limits, _given_limits(limits), Limits.model_validate(flow.ceiling))
-    problems = [*_key_faults(key), *_tag_faults(tags)]
+    problems = [*_key_faults(key), *_tag_faults(tags), *_priority_faults(priority)]
     if problems:
         raise Invalid("The run cannot be started.", problems=problems)
     known = _run_of_key(key, flow, text)
     if known is not None:
         return known
     try:
-        return _insert(actor, flow, version_id, text, key, caps, list(dict.fromkeys([*flow.tags, *tags])), source)
+        return _insert(actor, flow, version_id, text, key, caps, list(dict.fromkeys([*flow.tags, *tags])), priority, source)
     except IntegrityError:
         known = _run_of_key(key, flow, text)
         if known is None:
@@ -115,6 +117,7 @@ def _insert(
     key: str | None,
     caps: Limits,
     tags: list[str],
+    priority: int | None,
     source: str,
 ) -> Run:
     with transaction.atomic():
@@ -124,6 +127,7 @@ def _insert(
             input=text,
             key=key,
             tags=tags,
+            priority=flow.priority if priority is None else priority,
             source=source,
             started_by=actor.person,
             started_key=actor.key,
@@ -209,6 +213,10 @@ def _tag_faults(tags: Sequence[str]) -> list[Fault]:
     if len(tags) > MOST_TAGS:
         faults.append(Fault("tags", f"has {len(tags)} entries", f"At most {MOST_TAGS} are kept."))
     return faults
+
+
+def _priority_faults(priority: int | None) -> list[Fault]:
+    return [] if priority is None or is_priority(priority) else [Fault("priority", "is no priority", PRIORITY_MENDS)]
 
 
 def _run_of_key(key: str | None, flow: Flow, text: str) -> Run | None:

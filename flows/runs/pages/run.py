@@ -28,6 +28,7 @@ from flows.runs.documents import documents_of
 from flows.runs.events import TYPES, EventPage, events_before
 from flows.runs.inspection import Inspected, StepInfo, inspected, step_at
 from flows.runs.progress import StepLine, item_counts, progress_of, steps_below
+from flows.runs.queueing import standing_of
 from flows.runs.reads import run_named, value_of
 
 TABS = (("overview", "Overview"), ("events", "Events"), ("io", "Input & output"), ("cost", "Cost"), ("approvals", "Approvals"))
@@ -160,6 +161,8 @@ class RunView:
             return f"by {by}" if by else ""
         if run.cancel_requested and not self.ended:
             return "being cancelled"
+        if run.status in ("queued", "running"):
+            return standing_of(run).words
         if run.reason == "kill_switch" and run.status == "waiting":
             return "stopped by the kill switch"
         if run.status in ("waiting", "retrying", "waiting_approval"):
