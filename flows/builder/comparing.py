@@ -13,7 +13,8 @@ from flows.builder.wording import Words, words_apart
 from flows.engine.document import FlowDocument
 from flows.engine.drawing import Box, Drawing, Line, drawn
 from flows.engine.writing import write_yaml
-from flows.models import Flow
+from flows.models import Flow, Request
+from flows.models.identifiers import UnknownIdentifier, parsed
 
 MARKS = {"added": "+", "removed": "−", "changed": "~"}
 LONGEST_SHOWN = 20_000  # characters of one field
@@ -34,14 +35,27 @@ class Side:
 
 
 def side_of(flow: Flow, wanted: str) -> Side:
-    """`draft`, or a version as `v12` or `12`. Raises `NotFound`."""
+    """`draft`, a version as `v12` or `12`, or what a request for publication holds. Raises `NotFound`."""
     if wanted == "draft":
         return Side("draft", "draft", flow.draft, read(flow.draft))
+    if wanted.startswith("req_"):
+        return _asked(flow, wanted)
     number = wanted.removeprefix("v")
     if not (number.isascii() and number.isdecimal() and len(number) < 10):
         raise NotFound(f"version {wanted[:20]!r} of {flow.slug}")
     version = version_of(flow, int(number))
     return Side(f"v{version.number}", f"v{version.number}", version.document, read(version.document))
+
+
+def _asked(flow: Flow, wanted: str) -> Side:
+    try:
+        request = Request.objects.filter(id=parsed("req", wanted), flow=flow, kind="publish").first()
+    except UnknownIdentifier:
+        request = None
+    if request is None:
+        raise NotFound("request for publication")
+    text = request.terms["document"]
+    return Side(wanted, "what is asked", text, read(text))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
-from django.db.models.functions import JSONObject
+from django.db.models import Count, Exists, OuterRef, Q
 
 from flows.access.actor import Actor
-from flows.access.querysets import flows_for, runs_for
+from flows.access.querysets import runs_for
 from flows.access.rights import Right
 from flows.builder.catalogue import current_catalogue
-from flows.costs.reports import Spend, spend_by
+from flows.builder.figures import Median
 from flows.engine.document import Body, FlowDocument, Step, parse_document
+from flows.engine.graph import Flow as CompiledFlow
 from flows.engine.graph import compile_flow
 from flows.engine.problems import DocumentError, Problem
 from flows.models import Call, Flow, FlowVersion, Run
 from flows.steps import known_kinds
 
-PERIOD = timedelta(days=7)
 TICKS = 20  # last runs of a flow
-PAGE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,33 +41,6 @@ class Tick:
         return {"failed": 12, "cancelled": 5}.get(self.state, 9 if self.state == "queued" else 10)
 
 
-@dataclass(frozen=True, slots=True)
-class FlowRow:
-    """A flow in the list. Counts and `spend` are those of the last seven days; `spend` is None where costs may not be seen."""
-
-    flow: Flow
-    ticks: list[Tick]
-    runs: int
-    succeeded: int
-    ended: int
-    spend: Spend | None
-    sees_costs: bool
-    may_run: bool
-
-    @property
-    def success(self) -> float | None:
-        return self.succeeded / self.ended if self.ended else None
-
-    @property
-    def outcomes(self) -> str:
-        return outcomes_in_words(self.ticks)
-
-    @property
-    def drawn(self) -> list[dict[str, Any]]:
-        """The ticks with their places in the drawing; the newest is the last."""
-        return [{"state": each.state, "x": at * 7, "y": each.y, "height": each.height} for at, each in enumerate(self.ticks)]
-
-
 def outcomes_in_words(ticks: Iterable[Tick]) -> str:
     """What the ticks show, for those who do not see them."""
     counts: dict[str, int] = {}
@@ -80,58 +50,21 @@ def outcomes_in_words(ticks: Iterable[Tick]) -> str:
     return f"Last {sum(counts.values())} runs: {said}" if said else "No runs yet"
 
 
-def flows_listed(actor: Actor, q: str = "") -> QuerySet[Flow]:
-    """The flows that somebody may see and whose name, slug or description holds `q`, by slug."""
-    flows = flows_for(actor).select_related("team", "published").defer("draft", "published__document").order_by("slug")
-    for word in q.split()[:10]:
-        flows = flows.filter(Q(name__icontains=word) | Q(slug__icontains=word) | Q(description__icontains=word))
-    return flows
-
-
-def rows_of(actor: Actor, flows: QuerySet[Flow], most: int, now: datetime) -> list[FlowRow]:
-    """What the list shows of the first `most` of these flows: three queries, however many there are."""
-    last = Run.objects.filter(flow=OuterRef("pk")).order_by("-id").values(json=JSONObject(state="status", number="number"))
-    unpublished = Exists(Flow.objects.filter(pk=OuterRef("pk"), published__isnull=False).exclude(draft=F("published__document")))
-    found = list(flows.annotate(last=ArraySubquery(last[:TICKS]), has_draft=unpublished)[:most])
-    since = now - PERIOD
-    recent = runs_for(actor).filter(flow__in=[flow.id for flow in found], created_at__gte=since).order_by()
-    counts: dict[UUID, Any] = {
-        row["flow"]: row
-        for row in recent.values("flow").annotate(
-            runs=Count("id"),
-            succeeded=Count("id", filter=Q(status="succeeded")),
-            ended=Count("id", filter=Q(ended_at__isnull=False)),
-        )
-    }
-    sees = {flow.id for flow in found if actor.may(Right.SEE_COSTS, flow.team_id)}
-    spends = {each.name: each for each in spend_by(actor, "flow", since, None)} if sees else {}
-    return [
-        FlowRow(
-            flow=flow,
-            ticks=[Tick(**each) for each in reversed(flow.last)],
-            runs=counts.get(flow.id, {}).get("runs", 0),
-            succeeded=counts.get(flow.id, {}).get("succeeded", 0),
-            ended=counts.get(flow.id, {}).get("ended", 0),
-            spend=spends.get(flow.slug),
-            sees_costs=flow.id in sees,
-            may_run=flow.published_id is not None and actor.may(Right.START_RUNS, flow.team_id),
-        )
-        for flow in found
-    ]
-
-
 # --- one flow
 
 
 @dataclass(frozen=True, slots=True)
 class VersionRow:
-    """A published version and how its runs went, over all time."""
+    """A published version and how its runs went, over all time. `cost` is the median in dollars of those that succeeded; None where
+    there is none, or where costs may not be seen."""
 
     version: FlowVersion
     live: bool
     runs: int
     succeeded: int
     ended: int
+    cost: Decimal | None
+    unpriced: int
 
     @property
     def success(self) -> float | None:
@@ -143,16 +76,28 @@ def versions_of(actor: Actor, flow: Flow, most: int = 100) -> list[VersionRow]:
     versions = list(
         FlowVersion.objects.filter(flow=flow).defer("document").select_related("created_by").order_by("-number")[:most]
     )
-    rows = runs_for(actor).filter(flow=flow).order_by().values("version")
-    counted = rows.annotate(
-        runs=Count("id"), succeeded=Count("id", filter=Q(status="succeeded")), ended=Count("id", filter=Q(ended_at__isnull=False))
+    done = Q(status="succeeded")
+    counted = (
+        runs_for(actor)
+        .filter(flow=flow)
+        .order_by()
+        .values("version")
+        .annotate(
+            runs=Count("id"),
+            succeeded=Count("id", filter=done),
+            ended=Count("id", filter=Q(ended_at__isnull=False)),
+            cost=Median("spent", filter=done),
+            unpriced=Count("id", filter=done & Q(unpriced__gt=0)),
+        )
     )
+    sees = actor.may(Right.SEE_COSTS, flow.team_id)
     by_version: dict[Any, Any] = {row["version"]: row for row in counted}
-    nothing = {"runs": 0, "succeeded": 0, "ended": 0}
-    return [
-        VersionRow(each, each.id == flow.published_id, **{key: by_version.get(each.id, nothing)[key] for key in nothing})
-        for each in versions
-    ]
+    nothing = {"runs": 0, "succeeded": 0, "ended": 0, "cost": None, "unpriced": 0}
+    rows = []
+    for each in versions:
+        own = {name: by_version.get(each.id, nothing)[name] for name in nothing}
+        rows.append(VersionRow(each, each.id == flow.published_id, **{**own, "cost": own["cost"] if sees else None}))
+    return rows
 
 
 def recent_runs(actor: Actor, flow: Flow, most: int, newest: UUID | None = None) -> list[Run]:
@@ -266,12 +211,13 @@ def _kind_of(schema: Mapping[str, Any]) -> str:
     return " or ".join(map(str, kind)) if isinstance(kind, list) else str(kind)
 
 
-def problems_of(document: FlowDocument) -> tuple[list[Problem], list[Problem]]:
-    """What keeps the document from running here, and what it is warned of."""
+def compiled_or_problems(document: FlowDocument) -> tuple[CompiledFlow | None, list[Problem], list[Problem]]:
+    """The flow as it would run here, what keeps it from that, and what it is warned of."""
     try:
-        return [], list(compile_flow(document, known_kinds(), current_catalogue()).warnings)
+        compiled = compile_flow(document, known_kinds(), current_catalogue())
     except DocumentError as error:
-        return list(error.problems), []
+        return None, list(error.problems), []
+    return compiled, [], list(compiled.warnings)
 
 
 def read(text: str) -> FlowDocument | None:

@@ -51,7 +51,7 @@ def make_version(actor: Actor, flow: Flow, text: str, note: str, action: str = "
         flow=flow, number=newest + 1, document=text, hash=digest, note=note[:LONGEST_NOTE], created_by=actor.person
     )
     flow.published = version
-    flow.save(update_fields=["published", "changed_at"])
+    flow.save(update_fields=["published"])
     data = {"version": version.number, "before": before and before.number, "hash": digest, "note": version.note, **facts}
     record_change(actor, action, "flow", flow.slug, data)
     return version

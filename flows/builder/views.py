@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -12,90 +15,151 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from flows.access.actor import Actor
 from flows.access.rights import Right, require
 from flows.builder.actions.export_flow import export_flow
+from flows.builder.catalogue import current_ground
+from flows.builder.differences import Differences, differences
+from flows.builder.listing import STATUSES, choices_of, page_of, wanted_of
 from flows.builder.overview import (
-    PAGE,
-    flows_listed,
+    compiled_or_problems,
     inputs_listed,
-    problems_of,
     read,
     recent_runs,
-    rows_of,
     runs_since,
     steps_listed,
     versions_of,
 )
+from flows.builder.pages.ground import heading, told
+from flows.builder.pages.settings import settings_context
 from flows.builder.reads import flow_named, version_of
-from flows.models import Flow, FlowVersion
+from flows.builder.report import report_on
+from flows.builder.samples import example_of
+from flows.costs.reports import spend_by
+from flows.engine.document import FlowDocument
+from flows.models import Flow
 from flows.models.identifiers import UnknownIdentifier, parsed
 
-TABS = (("overview", "Overview"), ("runs", "Runs"), ("versions", "Versions"))
 SHOWN_RUNS = {"overview": 5, "runs": 50}
 
 
 @login_required
 @require_safe
 def flow_list(request: Any) -> HttpResponse:
-    """The flows that one may see, fifty at a time by name."""
+    """The flows that one may see, fifty at a time, in the order that the address says."""
     context = list_context(request)
     name = "flows/_list.html" if request.GET.get("part") == "list" else "flows/list.html"
     return render(request, name, context)
 
 
 def list_context(request: Any) -> dict[str, Any]:
-    actor = request.actor
-    q, after = (request.GET.get(name, "").replace("\x00", "").strip()[:200] for name in ("q", "after"))
-    flows = flows_listed(actor, q)
-    rows = rows_of(actor, flows.filter(slug__gt=after) if after else flows, PAGE + 1, timezone.now())
-    more = len(rows) > PAGE
-    rows = rows[:PAGE]
+    actor, wanted = request.actor, wanted_of(request.GET)
+    rows, older = page_of(actor, wanted, timezone.now())
+    query = request.GET.copy()
+    query["part"] = "list"
+    choices = choices_of(actor)
+    fields = [
+        {"name": "tag", "label": "Tag", "options": choices["tag"]},
+        {"name": "owner", "label": "Owner", "options": choices["owner"]},
+        {"name": "status", "label": "Status", "options": STATUSES},
+    ]
     return {
         "rows": rows,
-        "q": q,
-        "sees_costs": any(row.sees_costs for row in rows),
-        "older": rows[-1].flow.slug if more else "",
-        "after": after,
-        "may_edit": actor.holdings.allow(Right.EDIT_FLOWS) or bool(actor.holdings.teams(Right.EDIT_FLOWS)),
+        "wanted": wanted,
+        "fields": [each for each in fields if each["options"]],
+        "sees_costs": actor.holdings.allow(Right.SEE_COSTS),
+        "older": older,
+        "rows_url": f"{request.path}?{query.urlencode()}",
+        "may_edit": actor.holdings.allow(Right.EDIT_FLOWS),
     }
 
 
 @login_required
 @require_safe
 def flow_page(request: Any, slug: str) -> HttpResponse:
-    """One flow: what its document holds, its newest runs, its versions."""
+    """One flow: what its document holds, its newest runs, its versions, how dependable it is, what it costs, what it is set to."""
     actor, flow = request.actor, flow_named(request.actor, slug)
     require(actor, Right.SEE_FLOWS, flow)
-    tab = request.GET.get("tab", "overview")
-    tab = tab if tab in dict(TABS) else "overview"
-    address = reverse("flow", kwargs={"slug": flow.slug})
-    published: FlowVersion | None = flow.published
-    context: dict[str, Any] = {
-        "flow": flow,
-        "published": published,
-        "has_draft": published is not None and published.document != flow.draft,
-        "tab": tab,
-        "tabs": [{"label": label, "url": f"{address}?tab={name}", "current": name == tab, "count": None} for name, label in TABS],
-        "may_run": published is not None and actor.may(Right.START_RUNS, flow.team_id),
-        "sees_costs": actor.may(Right.SEE_COSTS, flow.team_id),
-    }
+    context = heading(actor, flow, request.GET.get("tab", "overview"))
+    names = [each["url"].rpartition("=")[2] for each in context["tabs"]]
+    tab = context["tab"] if context["tab"] in names else "overview"
+    context = heading(actor, flow, tab)
     if tab in SHOWN_RUNS:
         context |= runs_context(request, flow, tab)
     if request.GET.get("part") == "runs" and tab in SHOWN_RUNS:
         return render(request, "flows/_runs.html", context)
-    if tab == "versions":
-        context["versions"] = versions_of(actor, flow)
-    if tab == "overview":
-        document = read(published.document if published is not None else flow.draft)
-        problems, warnings = problems_of(document) if document is not None else ([], [])
-        context |= {
-            "document": document,
-            "problems": problems,
-            "warnings": warnings,
-            "steps": steps_listed(document) if document is not None else [],
-            "inputs": inputs_listed(document) if document is not None else [],
-        }
+    document = read(flow.published.document if flow.published is not None else flow.draft)
+    context["curl"] = curl_of(request, flow, document)
+    if tab == "settings":
+        context |= settings_context(actor, flow)
+    elif tab in TAB_CONTEXTS:
+        context |= TAB_CONTEXTS[tab](actor, flow, document)
     return render(request, "flows/detail.html", context)
+
+
+def overview_context(actor: Actor, flow: Flow, document: FlowDocument | None) -> dict[str, Any]:
+    compiled, problems, warnings = compiled_or_problems(document) if document is not None else (None, [], [])
+    return {
+        "document": document,
+        "problems": told(flow, problems),
+        "warnings": told(flow, warnings),
+        "report": report_on(compiled, current_ground()) if compiled is not None else None,
+        "steps": steps_listed(document) if document is not None else [],
+        "inputs": inputs_listed(document) if document is not None else [],
+    }
+
+
+def versions_context(actor: Actor, flow: Flow, document: FlowDocument | None) -> dict[str, Any]:
+    return {"versions": versions_of(actor, flow), "found": unpublished(flow)}
+
+
+def unpublished(flow: Flow) -> Differences | None:
+    """What the draft changes; None where nothing is published, or one of them cannot be read."""
+    draft, live = read(flow.draft), read(flow.published.document) if flow.published is not None else None
+    return differences(live, draft) if draft is not None and live is not None else None
+
+
+def report_context(actor: Actor, flow: Flow, document: FlowDocument | None) -> dict[str, Any]:
+    """Of the draft where there is one: that is what can still be mended."""
+    draft = read(flow.draft)
+    compiled, problems, _ = compiled_or_problems(draft) if draft is not None else (None, [], [])
+    return {
+        "report": report_on(compiled, current_ground()) if compiled is not None else None,
+        "problems": told(flow, problems),
+        "of": "the draft" if flow.published is None or flow.draft != flow.published.document else f"v{flow.published.number}",
+    }
+
+
+def costs_context(actor: Actor, flow: Flow, document: FlowDocument | None) -> dict[str, Any]:
+    """What its runs have cost, this month and all in all."""
+    month = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    rows = [("This month", month), ("All time", None)]
+    spent = [
+        (label, next((each for each in spend_by(actor, "flow", since, None) if each.name == flow.slug), None))
+        for label, since in rows
+    ]
+    return {"spent": spent}
+
+
+TAB_CONTEXTS: dict[str, Callable[[Actor, Flow, FlowDocument | None], dict[str, Any]]] = {
+    "overview": overview_context,
+    "versions": versions_context,
+    "report": report_context,
+    "costs": costs_context,
+}
+
+
+def curl_of(request: Any, flow: Flow, document: FlowDocument | None) -> str:
+    """The command that starts a run over the API, with an input of the form that the flow asks for."""
+    address = request.build_absolute_uri(reverse("api:post_run", kwargs={"slug": flow.slug}))
+    body = json.dumps({"input": example_of(document.input if document is not None else None)}, ensure_ascii=False)
+    lines = (
+        f"curl -X POST {shlex.quote(address)}",
+        '-H "Authorization: Bearer $ORCHESTRATOR_KEY"',
+        "-H 'Content-Type: application/json'",
+        f"--data-binary {shlex.quote(body)}",
+    )
+    return " \\\n  ".join(lines)
 
 
 def runs_context(request: Any, flow: Flow, tab: str) -> dict[str, Any]:

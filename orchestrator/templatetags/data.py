@@ -12,6 +12,8 @@ from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from flows.engine.writing import write_yaml
+
 register = template.Library()
 
 MOST_NODES = 200
@@ -72,6 +74,12 @@ def leaf(value: Any) -> SafeString:
     if isinstance(value, int | float):
         return format_html('<span class="number">{}</span>', value)
     return format_html('<span class="literal">{}</span>', json.dumps(value, default=str))
+
+
+@register.filter
+def yaml(value: Any) -> str:
+    """A JSON value as YAML, to be read; a text as it is."""
+    return value if isinstance(value, str) else "\n" * isinstance(value, (Mapping, list)) + write_yaml(value).rstrip("\n")
 
 
 MARKS = {"added": "+", "removed": "−", "changed": "~"}

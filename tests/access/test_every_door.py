@@ -30,6 +30,7 @@ from tests.sockets import Socket
 ROLES = ["viewer", "operator", "approver", "builder", "owner", "auditor"]
 SEES = " ".join(ROLES)
 CONTROLS = "operator builder owner"
+BUILDS = "builder owner"
 COSTS = "operator builder owner auditor"
 PEOPLE = ["nobody", "stranger", "outsider", *ROLES]
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -102,6 +103,31 @@ PAGES = [
     Door("GET", "flows/<str:slug>", thing=True, query="?tab=runs&part=runs"),
     Door("GET", "flows/<str:slug>", thing=True, query="?tab=versions"),
     Door("GET", "flows/<str:slug>/export", thing=True),
+    Door("GET", "flows/<str:slug>", thing=True, query="?tab=report"),
+    Door("GET", "flows/<str:slug>", thing=True, query="?tab=settings"),
+    Door("GET", "flows/new", may=BUILDS, right="flows.edit"),
+    Door("POST", "flows/new", may=BUILDS, right="flows.edit", body={"name": "Another"}),
+    Door("GET", "flows/import", may=BUILDS, right="flows.edit"),
+    Door("POST", "flows/import", may=BUILDS, right="flows.edit", body={"text": DOCUMENT, "act": "import"}),
+    Door("POST", "flows/bulk", body={"act": "nothing"}),
+    Door("GET", "flows/<str:slug>/publication", may=BUILDS, right="flows.publish", thing=True),
+    Door(
+        "POST",
+        "flows/<str:slug>/publication",
+        may=BUILDS,
+        right="flows.publish",
+        thing=True,
+        body={"note": "new", "revision": "1"},
+    ),
+    Door("GET", "flows/<str:slug>/versions/compare", thing=True),
+    Door("GET", "flows/<str:slug>/versions/<int:number>/rollback", may=BUILDS, right="flows.publish", thing=True),
+    Door("POST", "flows/<str:slug>/versions/<int:number>/rollback", may=BUILDS, right="flows.publish", thing=True),
+    Door("POST", "flows/<str:slug>/draft/restoration", may=BUILDS, right="flows.edit", thing=True, body={"version": "1"}),
+    Door("POST", "flows/<str:slug>/settings", may=BUILDS, right="flows.edit", thing=True, body={"tags": "ops"}),
+    Door("GET", "flows/<str:slug>/pause", may=CONTROLS, right="runs.control", thing=True),
+    Door("POST", "flows/<str:slug>/pause", may=CONTROLS, right="runs.control", thing=True),
+    Door("GET", "flows/<str:slug>/archive", may=BUILDS, right="flows.publish", thing=True),
+    Door("POST", "flows/<str:slug>/archive", may=BUILDS, right="flows.publish", thing=True),
     Door("GET", "flows/<str:slug>/run", may=CONTROLS, right="runs.start", thing=True),
     Door("POST", "flows/<str:slug>/run", may=CONTROLS, right="runs.start", thing=True, body={"act": "start", "name": "Ann"}),
     Door("GET", "runs"),
@@ -206,6 +232,7 @@ def make_world() -> World:
         "what": run.public_id,
         "name": "head",
         "rest": "v1/nothing",
+        "number": "1",
     }
     people = {role: make_person(role, username=role, team=theirs if role == "approver" else None) for role in ROLES}
     people["stranger"] = make_person(username="stranger")

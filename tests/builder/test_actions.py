@@ -106,7 +106,7 @@ def test_others_may_look_and_not_change(role: str) -> None:
     with pytest.raises(Forbidden, match=r"flows\.edit"):
         save_draft(actor, "greet", DOCUMENT)
     with pytest.raises(Forbidden):
-        save_draft(actor, "new", DOCUMENT)
+        save_draft(actor, "fresh", DOCUMENT)
     with pytest.raises(Forbidden, match=r"flows\.publish"):
         publish_flow(actor, "greet")
     assert export_flow(actor, "greet")

@@ -421,7 +421,7 @@ def test_news_of_a_request_say_that_it_is_over(client: Client, approver: Person)
 def test_APR_9_nobody_decides_on_what_they_started_or_wrote(client: Client, approver: Person) -> None:
     flow = make_flow("refund", document=DOCUMENT)
     own = refund(run=make_run(flow, status="waiting_approval", started_by=approver))
-    written = refund(run=make_run(flow, status="waiting_approval"), terms={"author": "approver-1"})
+    written = refund(run=make_run(flow, status="waiting_approval"), terms={"authors": ["approver-1"]})
 
     for request in (own, written):
         page = page_of(client.get(address(request)))

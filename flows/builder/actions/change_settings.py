@@ -54,7 +54,7 @@ def change_settings(actor: Actor, slug: str, given: Mapping[str, Any]) -> Flow:
             return flow
         for name in changed:
             setattr(flow, name, values[name])
-        flow.save(update_fields=[*changed, "changed_at"])
+        flow.save(update_fields=changed)
         facts = {name: {"before": before[name], "after": after[name]} for name in changed}
         record_change(actor, "flow.settings", "flow", flow.slug, facts)
     return flow

@@ -8,7 +8,7 @@ import unicodedata
 from flows.access.actor import Actor
 from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require_scope
-from flows.builder.actions.save_draft import SlugTaken, save_draft
+from flows.builder.actions.save_draft import ADDRESSES, SlugTaken, save_draft
 from flows.builder.checking import read_document
 from flows.engine.document import FlowDocument, dump_document
 from flows.models import Flow, Team
@@ -34,7 +34,7 @@ def create_flow(actor: Actor, name: str = "", *, text: str | None = None, team: 
     wanted = slug_of(name)
     for number in range(1, TRIES + 1):
         slug = wanted if number == 1 else f"{wanted[:76]}-{number}"
-        if Flow.objects.filter(slug=slug).exists():
+        if slug in ADDRESSES or Flow.objects.filter(slug=slug).exists():
             continue
         try:
             return save_draft(actor, slug, written, revision=0, team=team, runnable=False)

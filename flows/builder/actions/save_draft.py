@@ -18,6 +18,7 @@ from flows.engine.document import FlowDocument, dump_document
 from flows.models import Flow, Team
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
+ADDRESSES = frozenset({"new", "import", "bulk"})  # pages beside those of the flows
 
 
 class DraftChanged(Conflict):
@@ -52,8 +53,9 @@ def save_draft(
     `DocumentRefused` with every problem, `DraftChanged`, `SlugTaken`, `Forbidden`, `Invalid`, `FlowArchived`.
     """
     require_scope(actor, Right.EDIT_FLOWS)
-    if not SLUG.fullmatch(slug):
-        fault = Fault("slug", f"{slug[:80]!r} is no name of a flow", "Use a-z, 0-9, - and _, at most 80 characters.")
+    if not SLUG.fullmatch(slug) or slug in ADDRESSES:
+        mend = "Choose another." if slug in ADDRESSES else "Use a-z, 0-9, - and _, at most 80 characters."
+        fault = Fault("slug", f"{slug[:80]!r} is no name of a flow", mend)
         raise Invalid("The flow cannot be saved.", problems=[fault])
     known = visible_flow(actor, slug)
     if known is not None:

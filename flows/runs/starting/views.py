@@ -21,7 +21,7 @@ from flows.costs.estimates import Estimate, estimate_for
 from flows.engine.document import FlowDocument
 from flows.models import Flow, FlowVersion, Run
 from flows.models.identifiers import UnknownIdentifier, new_id, parsed
-from flows.runs.actions.start_run import KeyReused, start_run
+from flows.runs.actions.start_run import FlowArchived, FlowPaused, KeyReused, start_run
 from flows.runs.documents import document_of
 from flows.runs.reads import value_of
 from flows.runs.starting.form import TABS, RunForm
@@ -98,6 +98,9 @@ def started(request: Any, ground: Ground, form: RunForm) -> HttpResponse:
     except KeyReused:
         form.add_error(None, "This form has already started a run with other values. Send it once more to start another one.")
         return shown(request, ground, form, status=409, fresh_key=True)
+    except (FlowPaused, FlowArchived) as refusal:
+        form.add_error(None, refusal.message)
+        return shown(request, ground, form, status=409)
     except Invalid as refusal:
         form.take(refusal.problems)
         return shown(request, ground, form, status=422)

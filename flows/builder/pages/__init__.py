@@ -1,0 +1,1 @@
+"""The pages of flows, a module each."""
