@@ -8,6 +8,7 @@ from ninja import NinjaAPI
 from approvals.api import router as approvals
 from flows.access.refusals import NotFound
 from flows.api.auth import DOORS
+from flows.api.control import router as control
 from flows.api.costs import router as costs
 from flows.api.flows import router as flows
 from flows.api.killswitch import router as killswitch
@@ -24,7 +25,7 @@ api = NinjaAPI(
     auth=DOORS,
 )
 answer_with_problems(api)
-for router in (flows, runs, approvals, costs, killswitch):
+for router in (flows, control, runs, approvals, costs, killswitch):  # `control` has an address that `runs` would take for a run's
     api.add_router("", router)
 
 

@@ -26,6 +26,8 @@ from flows.api.shapes import (
     RunSummary,
     call_detail,
     event_shape,
+    intervention_shape,
+    pass_shape,
     run_summary,
     step_shape,
 )
@@ -34,7 +36,7 @@ from flows.runs.actions.cancel_run import cancel_run
 from flows.runs.actions.deliver_event import deliver_event
 from flows.runs.actions.start_run import start_run
 from flows.runs.queueing import standing_of
-from flows.runs.reads import calls_of, events_after, run_named, runs_listed, steps_of, value_of
+from flows.runs.reads import calls_of, events_after, interventions_of, passes_of, run_named, runs_listed, steps_of, value_of
 
 router = Router(tags=["runs"], by_alias=True)
 
@@ -83,7 +85,7 @@ def list_runs(
     runs = runs_listed(actor, state=state, flow=flow, tags=tag, since=since, until=until, key=key, source=source)
     found, following = newest_first(runs, after, limit)
     root = runs_root(request)
-    return {"items": [run_summary(run, root) for run in found], "next": following}
+    return {"items": [run_summary(run, root, _sees_costs(request, run)) for run in found], "next": following}
 
 
 @router.get("/runs/{run_id}", response={200: RunDetail, 404: ProblemDocument})
@@ -92,10 +94,13 @@ def get_run(request: HttpRequest, run_id: str, pass_number: int | None = Query(N
     run = _visible(request, run_id)
     steps = steps_of(run, pass_number)
     standing = standing_of(run)
-    return run_summary(run, runs_root(request)) | {
+    costs = _sees_costs(request, run)
+    return head_of(request, run) | {
         "input": value_of(run.input),
         "output": value_of(run.output),
-        "steps": [step_shape(step) for step in steps.steps],
+        "passes": [pass_shape(each) for each in passes_of(run)],
+        "interventions": [intervention_shape(each) for each in interventions_of(run, pass_number)],
+        "steps": [step_shape(step, costs) for step in steps.steps],
         "steps_complete": steps.complete,
         "waits_for": standing.waits_for,
         "ahead": standing.ahead,
@@ -115,8 +120,10 @@ def list_events(
 @router.get("/runs/{run_id}/calls", response={200: CallPage, 404: ProblemDocument, 422: ProblemDocument})
 def list_calls(request: HttpRequest, run_id: str, after: str | None = None, limit: int = Query(50, ge=1, le=MOST)) -> Any:
     """The run's calls in the order in which they began, with what was sent and what came back."""
-    found, following = oldest_first(calls_of(_visible(request, run_id)), after, limit)
-    return {"items": [call_detail(call) for call in found], "next": following}
+    run = _visible(request, run_id)
+    found, following = oldest_first(calls_of(run), after, limit)
+    costs = _sees_costs(request, run)
+    return {"items": [call_detail(call, costs) for call in found], "next": following}
 
 
 @router.post("/runs/{run_id}/cancellation", response={202: RunSummary} | REFUSALS)
@@ -124,9 +131,7 @@ def post_cancellation(request: HttpRequest, run_id: str) -> Any:
     """Cancels the run. One that is being driven stops within seconds; no new call begins meanwhile."""
     actor = actor_of(request)
     run = run_named(actor, run_id)
-    cancelled = cancel_run(actor, run)
-    cancelled.flow, cancelled.version, cancelled.started_by = run.flow, run.version, run.started_by
-    return Status(202, run_summary(cancelled, runs_root(request)))
+    return Status(202, head_of(request, cancel_run(actor, run)))
 
 
 @router.post("/runs/{run_id}/deliveries", response={202: DeliveryShape} | REFUSALS)
@@ -147,6 +152,15 @@ def post_delivery(request: HttpRequest, run_id: str, body: DeliveryIn) -> Any:
 def runs_root(request: HttpRequest) -> str:
     """The address of the API's runs."""
     return request.build_absolute_uri(reverse("api:list_runs"))
+
+
+def head_of(request: HttpRequest, run: Run) -> dict[str, Any]:
+    """The run's head, with its money where the actor may see costs."""
+    return run_summary(run, runs_root(request), _sees_costs(request, run))
+
+
+def _sees_costs(request: HttpRequest, run: Run) -> bool:
+    return actor_of(request).may(Right.SEE_COSTS, run.flow.team_id)
 
 
 def _visible(request: HttpRequest, run_id: str) -> Run:

@@ -10,7 +10,8 @@ from ninja import Schema
 from pydantic import Field, PlainSerializer
 
 from flows.costs.reports import Spend
-from flows.models import Call, Event, Flow, FlowVersion, Request, Run
+from flows.engine.states import TERMINAL_STATES
+from flows.models import Call, Event, Flow, FlowVersion, Intervention, Request, Run, RunPass
 from flows.models.identifiers import shown
 from flows.runs.reads import Step, StepAttempt, is_unpriced, value_of
 
@@ -90,6 +91,11 @@ class RunLimits(Schema):
     deadline: Time | None
 
 
+class Origin(Schema):
+    run: str
+    from_step: str | None
+
+
 class RunSummary(Schema):
     id: str
     url: str
@@ -99,8 +105,12 @@ class RunSummary(Schema):
     state: RunState
     reason: str
     pass_number: int = Field(serialization_alias="pass")
-    cost: Money = Field(description="dollars that are known to be spent; `unpriced` calls come on top")
-    reserved: Money
+    paused: bool = Field(description="nothing new begins until it is resumed")
+    origin: Origin | None = Field(description="the run that this one repeats with something changed")
+    cost: Money | None = Field(
+        description="dollars known to be spent, `unpriced` calls on top; null without the right to see costs"
+    )
+    reserved: Money | None
     unpriced: int
     tokens: int
     limits: RunLimits
@@ -120,6 +130,26 @@ class RunPage(Schema):
     next: str | None
 
 
+class PassShape(Schema):
+    number: int
+    verb: str = Field(description="what began it: retry, skip …")
+    by: str | None
+    from_step: str | None
+    redone: list[str] = Field(description="paths that had succeeded and run again on purpose")
+    at: Time
+
+
+class InterventionShape(Schema):
+    path: str
+    pass_number: int = Field(serialization_alias="pass")
+    kind: str = Field(description="skip, or input: fields of the step's `with` that were set")
+    before: Any
+    after: Any
+    comment: str
+    by: str | None
+    created_at: Time
+
+
 class CallSummary(Schema):
     id: str
     path: str
@@ -132,7 +162,7 @@ class CallSummary(Schema):
     reason: str
     cost: Money | None = Field(description="dollars; null while it runs and where the price is not known")
     unpriced: bool
-    reserved: Money
+    reserved: Money | None
     usage_source: str = Field(description="provider, estimated or none")
     simulated: bool
     input_tokens: int | None
@@ -171,7 +201,7 @@ class StepShape(Schema):
     kind: str
     state: StepState
     output: Any
-    cost: Money
+    cost: Money | None
     tokens: int
     unpriced: int
     attempts: list[AttemptShape]
@@ -180,6 +210,8 @@ class StepShape(Schema):
 class RunDetail(RunSummary):
     input: Any
     output: Any
+    passes: list[PassShape] = Field(description="those after the first")
+    interventions: list[InterventionShape] = Field(description="what people decided about single steps in this pass")
     steps: list[StepShape]
     steps_complete: bool = Field(description="false where the run has more steps than one answer holds")
     waits_for: str | None = Field(description="why it is queued, or which slots its calls wait for, in words")
@@ -288,8 +320,8 @@ def flow_detail(flow: Flow, version: FlowVersion | None) -> dict[str, Any]:
     }
 
 
-def run_summary(run: Run, root: str) -> dict[str, Any]:
-    """`root` is the address of the API's runs."""
+def run_summary(run: Run, root: str, costs: bool) -> dict[str, Any]:
+    """`root` is the address of the API's runs; without `costs` no money is told."""
     return {
         "id": run.public_id,
         "url": f"{root}/{run.public_id}",
@@ -299,8 +331,10 @@ def run_summary(run: Run, root: str) -> dict[str, Any]:
         "state": run.status,
         "reason": run.reason,
         "pass_number": run.pass_number,
-        "cost": run.spent,
-        "reserved": run.reserved,
+        "paused": run.paused and run.status not in TERMINAL_STATES,
+        "origin": {"run": shown("run", run.origin_id), "from_step": run.origin_path or None} if run.origin_id else None,
+        "cost": run.spent if costs else None,
+        "reserved": run.reserved if costs else None,
         "unpriced": run.unpriced,
         "tokens": run.spent_tokens,
         "limits": {
@@ -322,7 +356,31 @@ def run_summary(run: Run, root: str) -> dict[str, Any]:
     }
 
 
-def call_summary(call: Call) -> dict[str, Any]:
+def pass_shape(each: RunPass) -> dict[str, Any]:
+    return {
+        "number": each.number,
+        "verb": each.verb,
+        "by": each.by.username if each.by is not None else None,
+        "from_step": each.from_path or None,
+        "redone": each.redone,
+        "at": each.at,
+    }
+
+
+def intervention_shape(each: Intervention) -> dict[str, Any]:
+    return {
+        "path": each.path,
+        "pass_number": each.pass_number,
+        "kind": each.kind,
+        "before": value_of(each.before),
+        "after": value_of(each.after),
+        "comment": each.comment,
+        "by": each.by.username if each.by is not None else None,
+        "created_at": each.created_at,
+    }
+
+
+def call_summary(call: Call, costs: bool) -> dict[str, Any]:
     return {
         "id": shown("call", call.id),
         "path": call.path,
@@ -333,9 +391,9 @@ def call_summary(call: Call) -> dict[str, Any]:
         "kind": call.kind,
         "target": call.target,
         "reason": call.reason,
-        "cost": call.settled,
+        "cost": call.settled if costs else None,
         "unpriced": is_unpriced(call),
-        "reserved": call.reserved,
+        "reserved": call.reserved if costs else None,
         "usage_source": call.usage_source,
         "simulated": call.simulated,
         "input_tokens": call.input_tokens,
@@ -348,15 +406,15 @@ def call_summary(call: Call) -> dict[str, Any]:
     }
 
 
-def call_detail(call: Call) -> dict[str, Any]:
-    return call_summary(call) | {
+def call_detail(call: Call, costs: bool) -> dict[str, Any]:
+    return call_summary(call, costs) | {
         "idempotency_key": str(call.idempotency_key),
         "request": value_of(call.request),
         "response": value_of(call.response),
     }
 
 
-def attempt_shape(attempt: StepAttempt) -> dict[str, Any]:
+def attempt_shape(attempt: StepAttempt, costs: bool) -> dict[str, Any]:
     return {
         "n": attempt.n,
         "status": attempt.status,
@@ -365,20 +423,20 @@ def attempt_shape(attempt: StepAttempt) -> dict[str, Any]:
         "started_at": attempt.started_at,
         "ended_at": attempt.ended_at,
         "next_at": attempt.next_at,
-        "calls": [call_summary(call) for call in attempt.calls],
+        "calls": [call_summary(call, costs) for call in attempt.calls],
     }
 
 
-def step_shape(step: Step) -> dict[str, Any]:
+def step_shape(step: Step, costs: bool) -> dict[str, Any]:
     return {
         "path": step.path,
         "kind": step.kind,
         "state": step.state,
         "output": step.output,
-        "cost": step.cost,
+        "cost": step.cost if costs else None,
         "tokens": step.tokens,
         "unpriced": step.unpriced,
-        "attempts": [attempt_shape(attempt) for attempt in step.attempts],
+        "attempts": [attempt_shape(attempt, costs) for attempt in step.attempts],
     }
 
 

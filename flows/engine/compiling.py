@@ -276,6 +276,11 @@ def _node(prepared: _Prepared, index: int, wiring: Wiring, ports: frozenset[str]
 # --- the markers of a field
 
 
+def templated_fields(settings: type[Settings]) -> frozenset[str]:
+    """The names of the fields that are templates as a whole."""
+    return frozenset(name for name, field in settings.model_fields.items() if Templated in _field_marks(field))
+
+
 def _field_marks(field: Any) -> frozenset[type]:
     marks = {type(mark) for mark in field.metadata if isinstance(mark, (Bare, Templated))}
     return frozenset(marks | set(_annotation_marks(field.annotation)))

@@ -15,7 +15,7 @@ from flows.access.actor import Actor
 from flows.access.querysets import runs_for
 from flows.access.refusals import Fault, Invalid, NotFound
 from flows.engine.states import OPEN_REQUEST_STATES, RUN_STATES, TERMINAL_STATES
-from flows.models import Attempt, Call, Event, Request, Run
+from flows.models import Attempt, Call, Event, Intervention, Request, Run, RunPass
 from flows.models.identifiers import UnknownIdentifier, parsed
 
 MOST_ATTEMPTS = 2000  # that one answer holds
@@ -72,6 +72,20 @@ def run_named(actor: Actor, public_id: str) -> Run:
     return run
 
 
+def runs_named(actor: Actor, public_ids: Iterable[str]) -> list[Run]:
+    """The runs of these identifiers, in this order, each once. Raises `NotFound` naming the first that there is not."""
+    wanted = list(dict.fromkeys(public_ids))
+    try:
+        ids = [parsed("run", name) for name in wanted]
+    except UnknownIdentifier:
+        raise NotFound("run") from None
+    found = {run.id: run for run in runs_for(actor).filter(id__in=ids).select_related("flow__team", "version", "started_by")}
+    missing = next((name for name, id_ in zip(wanted, ids, strict=True) if id_ not in found), None)
+    if missing is not None:
+        raise NotFound(f"run {missing}")
+    return [found[id_] for id_ in ids]
+
+
 def runs_listed(
     actor: Actor,
     *,
@@ -119,6 +133,17 @@ def events_after(run: Run, after: int, limit: int) -> list[Event]:
 def calls_of(run: Run) -> QuerySet[Call]:
     """The run's calls in the order in which they began."""
     return Call.objects.filter(run=run).order_by("id")
+
+
+def passes_of(run: Run) -> list[RunPass]:
+    """The passes after the first, oldest first."""
+    return list(RunPass.objects.filter(run=run).select_related("by").order_by("number"))
+
+
+def interventions_of(run: Run, pass_number: int | None = None) -> list[Intervention]:
+    """What people decided about single steps in one pass (the newest by default), oldest first."""
+    number = run.pass_number if pass_number is None else pass_number
+    return list(Intervention.objects.filter(run=run, pass_number=number).select_related("by").order_by("id")[:MOST_ATTEMPTS])
 
 
 def steps_of(run: Run, pass_number: int | None = None) -> Steps:

@@ -182,6 +182,20 @@ API = [
     Door("GET", "api/v1/runs/<run_id>/events", thing=True),
     Door("GET", "api/v1/runs/<run_id>/calls", thing=True),
     Door("POST", "api/v1/runs/<run_id>/cancellation", may=CONTROLS, right="runs.control", thing=True),
+    Door("POST", "api/v1/runs/<run_id>/pause", may=CONTROLS, right="runs.control", thing=True),
+    Door("POST", "api/v1/runs/<run_id>/resumption", may=CONTROLS, right="runs.control", thing=True),
+    Door("GET", "api/v1/runs/<run_id>/retry", may=CONTROLS, right="runs.control", thing=True),
+    Door("POST", "api/v1/runs/<run_id>/retry", may=CONTROLS, right="runs.control", thing=True, body={}),
+    Door("POST", "api/v1/runs/<run_id>/steps/<path>/skip", may=CONTROLS, right="runs.control", thing=True, body={}),
+    Door(
+        "POST",
+        "api/v1/runs/<run_id>/steps/<path>/input",
+        may=CONTROLS,
+        right="runs.control",
+        thing=True,
+        body={"input": {"values": {}}},
+    ),
+    Door("POST", "api/v1/runs/bulk", may=CONTROLS, right="runs.control", body={"verb": "pause", "runs": []}),
     Door("POST", "api/v1/runs/<run_id>/deliveries", may=CONTROLS, right="runs.control", thing=True, body={"event": "paid"}),
     Door("GET", "api/v1/approvals"),
     Door("GET", "api/v1/approvals/<request_id>", thing=True),
@@ -233,6 +247,7 @@ def make_world() -> World:
         "name": "head",
         "rest": "v1/nothing",
         "number": "1",
+        "path": "greet",
     }
     people = {role: make_person(role, username=role, team=theirs if role == "approver" else None) for role in ROLES}
     people["stranger"] = make_person(username="stranger")

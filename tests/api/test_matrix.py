@@ -20,6 +20,8 @@ pytestmark = pytest.mark.django_db
 BODIES = {
     "/flows/{slug}/runs": {"input": {"name": "Ann"}},
     "/runs/{run_id}/deliveries": {"event": "order.paid"},
+    "/runs/{run_id}/steps/{path}/input": {"input": {"values": {}}},
+    "/runs/bulk": {"verb": "cancel", "runs": []},
     "/approvals/{request_id}/decisions": {"outcome": "approve", "revision": 1},
     "/killswitch": {"on": True, "reason": "A test"},
 }
@@ -48,7 +50,7 @@ def names() -> dict[str, str]:
     flow = make_flow("hidden", team=make_team("theirs"))
     run = make_run(flow, status="waiting_approval")
     request = make_request(run, terms={"approvers": {}})
-    return {"slug": flow.slug, "run_id": run.public_id, "request_id": request.public_id}
+    return {"slug": flow.slug, "run_id": run.public_id, "request_id": request.public_id, "path": "greet"}
 
 
 def unchanged() -> bool:

@@ -20,9 +20,9 @@ class RunEnded(Conflict):
 
     slug = "run-ended"
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, mend: str = "") -> None:
         self.state = run.status
-        super().__init__(f"The run has ended: {run.status}.")
+        super().__init__(f"The run has ended: {run.status}. {mend}".rstrip())
 
     def facts(self) -> dict[str, str]:
         return {"state": self.state}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,18 +18,31 @@ from flows.access.querysets import flows_for
 from flows.access.refusals import Conflict, Fault, Invalid, NotFound
 from flows.access.rights import Right, require
 from flows.engine.canonical import canonical, storable
+from flows.engine.courses import Course
 from flows.engine.document import Limits
 from flows.engine.explaining import model_problems
 from flows.engine.inputs import input_problems
 from flows.execution.moves import announce
+from flows.execution.passes import carry
 from flows.execution.queue import PRIORITY_MENDS, is_priority
-from flows.models import Event, Flow, FlowVersion, Run
+from flows.models import Event, Flow, FlowVersion, Intervention, Run
 from flows.runs.documents import document_of
 
 LONGEST_KEY = 200  # characters
 MOST_TAGS = 20
 LONGEST_TAG = 60
 LARGEST_INPUT = 1024 * 1024  # characters of JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """The run that a new one repeats: from which step (empty: from its beginning), which results it takes over, and which fields of
+    which steps (by path) are set in place of the flow's."""
+
+    run: Run
+    from_path: str = ""
+    course: Course = field(default_factory=Course)
+    edits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 class KeyReused(Conflict):
@@ -72,14 +86,16 @@ def start_run(
     version: int | None = None,
     priority: int | None = None,
     source: str = "api",
+    repeats: Repeats | None = None,
 ) -> Run:
     """Starts a run of a published version (the newest, or that of number `version`) with `input`, a JSON value that matches the
     flow's input schema.
 
     The same `key` gives the same run. `limits` are written as in the document; of the document's, the flow's ceiling and these the
-    lowest holds. `priority` is -10 … 10, the flow's where it is None. The run bears the flow's tags beside `tags`. The run, its
-    first event and the audit row are one transaction; the engine is rung once it has committed. Raises `NotFound`, `Forbidden`,
-    `NotPublished`, `FlowPaused`, `FlowArchived`, `InputRefused` and `Invalid` naming each place, `KeyReused`.
+    lowest holds. `priority` is -10 … 10, the flow's where it is None; `repeats` says which earlier run this one repeats in part. The
+    run bears the flow's tags beside `tags`. The run, its first event and the audit row are one transaction; the engine is rung once
+    it has committed. Raises `NotFound`, `Forbidden`, `NotPublished`, `FlowPaused`, `FlowArchived`, `InputRefused` and `Invalid`
+    naming each place, `KeyReused`.
     """
     found = flows_for(actor).filter(slug=slug[:80]) if "\x00" not in slug else Flow.objects.none()
     flow = found.defer("draft").select_related("team").first()
@@ -101,7 +117,9 @@ def start_run(
     if known is not None:
         return known
     try:
-        return _insert(actor, flow, version_id, text, key, caps, list(dict.fromkeys([*flow.tags, *tags])), priority, source)
+        return _insert(
+            actor, flow, version_id, text, key, caps, list(dict.fromkeys([*flow.tags, *tags])), priority, source, repeats
+        )
     except IntegrityError:
         known = _run_of_key(key, flow, text)
         if known is None:
@@ -119,6 +137,7 @@ def _insert(
     tags: list[str],
     priority: int | None,
     source: str,
+    repeats: Repeats | None,
 ) -> Run:
     with transaction.atomic():
         run = Run.objects.create(
@@ -137,12 +156,27 @@ def _insert(
             cap_steps=caps.steps,
             at_limit=caps.at_limit,
             deadline=Now() + timedelta(seconds=caps.duration.seconds) if caps.duration is not None else None,
+            origin=repeats.run if repeats is not None else None,
+            origin_path=repeats.from_path if repeats is not None else "",
+            signals=int(repeats is not None),  # so that its engine reads what was carried into it
         )
-        data = canonical({"by": actor.name, "source": source})
+        origin = {} if repeats is None else {"origin": repeats.run.public_id, "from_step": repeats.from_path or None}
+        data = canonical({"by": actor.name, "source": source, **origin})
         Event.objects.bulk_create([Event(run_id=run.id, seq=1, pass_number=1, type="run.created", data=data)])
-        record_change(actor, "run.start", "run", run.public_id, {"flow": flow.slug, "key": key, "source": source, "tags": tags})
+        record_change(
+            actor, "run.start", "run", run.public_id, {"flow": flow.slug, "key": key, "source": source, "tags": tags, **origin}
+        )
+        if repeats is not None:
+            _bring_along(actor, run, repeats)
         announce(run)
     return run
+
+
+def _bring_along(actor: Actor, run: Run, repeats: Repeats) -> None:
+    carry(run, repeats.course, run.seq)
+    for path, fields in repeats.edits.items():
+        after = canonical(storable(fields))
+        Intervention.objects.create(run=run, pass_number=1, path=path, kind="input", after=after, by=actor.person)
 
 
 def _version_of(flow: Flow, number: int | None) -> Any:
