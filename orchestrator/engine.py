@@ -10,6 +10,7 @@ from flows.engine.document import parse_document
 from flows.engine.graph import Flow, compile_flow
 from flows.execution.worker import Engine
 from flows.steps.services import StepServices
+from flows.tools.jobs import reclaim_jobs
 from orchestrator.catalogue import step_kinds, tool_kinds
 
 
@@ -37,5 +38,5 @@ def make_engine() -> Engine:
         lease=settings.LEASE,
         scan_period=settings.SCAN_PERIOD,
         capacity=settings.ENGINE_CAPACITY,
-        hooks=[expire_due],
+        hooks=[expire_due, reclaim_jobs],
     )

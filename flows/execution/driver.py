@@ -524,6 +524,7 @@ class Driver:
             return
         if verdict.fenced:
             log.warning("run %s: fenced at epoch %s", self.run.id, self.run.epoch)
+            self.engine.lease.fenced += 1
             self.drop()
             return
         self.engine.live.touch(self.run.id)

@@ -27,9 +27,10 @@ STUCK = 5.0
 """Seconds without a tick of the engine's loop after which the heartbeat stops, so that a stuck loop loses its runs."""
 
 BEAT = """
-INSERT INTO flows_worker (id, beat, draining, host, pid, started_at)
-VALUES (%(id)s, clock_timestamp(), %(draining)s, %(host)s, %(pid)s, clock_timestamp())
-ON CONFLICT (id) DO UPDATE SET beat = clock_timestamp(), draining = excluded.draining
+INSERT INTO flows_worker (id, beat, draining, host, pid, started_at, reclaims, fenced)
+VALUES (%(id)s, clock_timestamp(), %(draining)s, %(host)s, %(pid)s, clock_timestamp(), %(reclaims)s, %(fenced)s)
+ON CONFLICT (id) DO UPDATE SET beat = clock_timestamp(), draining = excluded.draining, reclaims = excluded.reclaims,
+    fenced = excluded.fenced
 RETURNING beat
 """
 
@@ -42,6 +43,7 @@ class Lease:
         self.worker = worker
         self.seconds = seconds
         self.draining = False
+        self.reclaims = self.fenced = 0  # told with each beat, for `health`
         self.tick = time.monotonic()  # set by the engine's loop, to show that it is alive
         self._good = float("-inf")  # when the last good beat was sent
         self._offset: tuple[datetime, float] = (datetime.now(UTC), time.monotonic())
@@ -87,7 +89,15 @@ class Lease:
                         connection = psycopg.connect(self.dsn, autocommit=True, connect_timeout=2)
                         connection.execute("SET statement_timeout = '2s'")
                     row = connection.execute(
-                        BEAT, {"id": self.worker, "draining": self.draining, "host": socket.gethostname(), "pid": os.getpid()}
+                        BEAT,
+                        {
+                            "id": self.worker,
+                            "draining": self.draining,
+                            "host": socket.gethostname(),
+                            "pid": os.getpid(),
+                            "reclaims": self.reclaims,
+                            "fenced": self.fenced,
+                        },
                     ).fetchone()
                     if row is not None:
                         self._offset = (row[0], time.monotonic())

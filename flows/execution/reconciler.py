@@ -16,6 +16,7 @@ from django.db import close_old_connections
 from psycopg import AsyncConnection
 
 from flows.execution.killswitch import RELEASE
+from flows.execution.orphans import settle_orphans
 from flows.execution.saying import said
 
 log = logging.getLogger(__name__)
@@ -88,6 +89,7 @@ class Reconciler:
             if due or released:
                 self.on_due()
             await connection.execute(GONE)
+            await settle_orphans(connection)
             for hook in self.hooks:
                 try:
                     await asyncio.to_thread(_with_fresh_connection, hook)

@@ -318,6 +318,7 @@ class Engine:
             runs = await reclaim(connection, self.id, room, self.lease.seconds, list(self.drivers))
             if runs:
                 log.warning("reclaimed %d run(s)", len(runs))
+                self.lease.reclaims += len(runs)
                 await self._drive(connection, runs)
         await self._tell_news(connection)
 

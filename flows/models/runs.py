@@ -26,6 +26,8 @@ class Worker(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id)
     beat = models.DateTimeField(db_default=Now())
     draining = models.BooleanField(default=False)
+    reclaims = models.PositiveIntegerField(default=0, db_default=0)  # runs that it has taken over from the dead
+    fenced = models.PositiveIntegerField(default=0, db_default=0)  # records of it that were refused: another owned the run
     host = models.CharField(max_length=255)
     pid = models.PositiveIntegerField()
     started_at = models.DateTimeField(db_default=Now())

@@ -141,3 +141,10 @@ def test_the_kill_switch_is_thrown_and_released_by_command(capsys: Any) -> None:
     assert "off" in capsys.readouterr().out
     with pytest.raises(CommandError, match="killswitch"):
         call_command("killswitch", "on", "--reason", "x", "--as", make_person("operator").username)
+
+
+def test_health_is_printed_as_json(capsys: Any) -> None:
+    make_run()
+    call_command("health")
+
+    assert json.loads(capsys.readouterr().out)["queued"] == 1
