@@ -15,7 +15,12 @@ const fonts = [
   "@fontsource-variable/atkinson-hyperlegible-next/files/atkinson-hyperlegible-next-latin-wght-normal.woff2",
   "@fontsource-variable/atkinson-hyperlegible-mono/files/atkinson-hyperlegible-mono-latin-wght-normal.woff2",
 ]
-const entries = { site: "src/site.js", "site-style": "../static/css/site.css" }
+const entries = {
+  site: "src/site.js",
+  canvas: "src/canvas.js",
+  "site-style": "../static/css/site.css",
+  "canvas-style": "../static/css/canvas.css",
+}
 
 const manifest = {
   name: "manifest",
@@ -23,7 +28,7 @@ const manifest = {
     build.onEnd(async ({ metafile }) => {
       const files = {}
       for (const [path, { entryPoint }] of Object.entries(metafile?.outputs ?? {})) {
-        if (entryPoint) files[basename(entryPoint)] = relative(out, join(here, path))
+        if (Object.values(entries).includes(entryPoint)) files[basename(entryPoint)] = relative(out, join(here, path))
         else if (path.endsWith(".woff2")) files[basename(path).replace(/-[A-Z0-9]{8}\./, ".")] = relative(out, join(here, path))
       }
       await writeFile(join(out, "manifest.json"), JSON.stringify(files, null, 2) + "\n")

@@ -47,8 +47,7 @@ class Specimen(forms.Form):
 @require_safe
 @login_required
 def components(request: HttpRequest) -> HttpResponse:
-    if not settings.DEBUG and not request.actor.holdings.allow(Right.MANAGE_PEOPLE):  # type: ignore[attr-defined]
-        raise NotFound("page of this address")
+    may_look(request)
     wrong = Specimen({"name": "", "amount": "much", "route": "balanced", "at_limit": "ask"})
     wrong.is_valid()
     return render(
@@ -61,6 +60,12 @@ def components(request: HttpRequest) -> HttpResponse:
             **specimens(),
         },
     )
+
+
+def may_look(request: HttpRequest) -> None:
+    """Raises NotFound for those who do not build pages: they may in a debugging installation, or manage people."""
+    if not settings.DEBUG and not request.actor.holdings.allow(Right.MANAGE_PEOPLE):  # type: ignore[attr-defined]
+        raise NotFound("page of this address")
 
 
 def specimens() -> dict[str, Any]:
@@ -284,5 +289,21 @@ def specimens() -> dict[str, Any]:
             "bell",
             "live",
             "sort",
+            "redo",
+            "minus",
+            "zoom-in",
+            "fit",
+            "layout",
+            "hand",
+            "problem",
+            "fallback",
+            "kind-set",
+            "kind-check",
+            "kind-map",
+            "kind-loop",
+            "kind-retrieve",
+            "kind-agent",
+            "kind-note",
+            "kind-unknown",
         ],
     }

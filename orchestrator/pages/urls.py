@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from orchestrator.pages import components, home, killswitch, signin, welcome
+from orchestrator.pages import canvas, components, home, killswitch, signin, welcome
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -15,4 +15,5 @@ urlpatterns = [
     path("shell/killswitch", killswitch.banner, name="killswitch-banner"),
     path("killswitch", killswitch.killswitch, name="killswitch"),
     path("internal/components", components.components, name="components"),
+    path("internal/components/canvas", canvas.canvas, name="canvas"),
 ]

@@ -97,6 +97,7 @@ PAGES = [
         "POST", "killswitch", may="owner", right="killswitch.throw", outsider="refused", body={"act": "throw", "reason": "A test"}
     ),
     Door("GET", "internal/components", may="owner", hidden=True),
+    Door("GET", "internal/components/canvas", may="owner", hidden=True),
     Door("GET", "flows"),
     Door("GET", "flows", query="?part=list"),
     Door("GET", "flows/<str:slug>", thing=True),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 ROWS: dict[str, Callable[[], "Row"]] = {}
-MODULES = ("engine", "setup", "memory")  # in the order of measuring; tests/bench/<name>.py
+MODULES = ("engine", "setup", "memory", "canvas")  # in the order of measuring; tests/bench/<name>.py
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,156 @@
+// The drawing: one element a node, one group an edge, kept by path and changed only where what they show changed.
+import { draw, icon, make } from "./dom.js"
+import { groupOf, iconOf, STATES } from "./looks.js"
+import { route } from "./routes.js"
+
+export class Scene {
+  constructor() {
+    this.frames = make("div", { class: "fc-layer" })
+    this.edges = draw("svg", { class: "fc-edges", "aria-hidden": "true" })
+    this.nodes = make("div", { class: "fc-layer" })
+    this.wire = draw("path", { class: "fc-wire" })
+    this.top = draw("svg", { class: "fc-edges fc-top", "aria-hidden": "true" }, this.wire)
+    this.between = make("button", { type: "button", class: "fc-between", tabindex: "-1", "aria-label": "Insert a step here", title: "Insert a step here", hidden: true }, icon("plus"))
+    this.view = make("div", { class: "fc-view" }, this.frames, this.edges, this.nodes, this.top, this.between)
+    this.shownNodes = new Map()
+    this.shownEdges = new Map()
+    this.places = new Map()
+  }
+
+  /** Draws the model; `nodes` are its nodes or, in a drag, where they would be. */
+  render(model, { nodes = model.nodes, selected, chosenEdges, statuses, current, readonly }) {
+    this.places = nodes
+    for (const [path, shown] of this.shownNodes) if (!nodes.has(path)) shown.element.remove(), this.shownNodes.delete(path)
+    for (const node of nodes.values()) this.#node(model, node, { selected: selected.has(node.path), state: statuses[node.path], current: current === node.path, readonly })
+    this.#order(nodes)
+    const edges = model.edges
+    const known = new Set(edges.map((edge) => edge.id))
+    for (const [id, shown] of this.shownEdges) if (!known.has(id)) shown.group.remove(), this.shownEdges.delete(id)
+    const solid = [...nodes.values()]
+    for (const edge of edges) this.#edge(edge, nodes, solid, chosenEdges.has(edge.id), selected.has(edge.from) || selected.has(edge.to), statuses)
+  }
+
+  element(path) {
+    return this.shownNodes.get(path)?.element
+  }
+  face(path) {
+    return this.shownNodes.get(path)?.face
+  }
+
+  #node(model, node, { selected, state, current, readonly }) {
+    const face = node.start ? { title: model.title(node.path), line: "", badges: [] } : model.face(node.path)
+    const kind = model.kind(node.kind)
+    const types = model.facts[node.path]?.types ?? {}
+    const strange = node.ports.filter((port) => !model.isPortKnown(node.path, port.name)).map((port) => port.name)
+    const text = node.kind === "note" ? String(node.step.with?.text ?? "") : ""
+    const looks = JSON.stringify([node.kind, node.frame, node.head, face, text, node.ports, types, strange, state, readonly, kind?.label, kind?.icon, kind?.group])
+    let shown = this.shownNodes.get(node.path)
+    if (!shown || shown.frame !== node.frame) {
+      shown?.element.remove()
+      shown = { frame: node.frame, element: make("div", { class: "fc-node nopan", "data-testid": "node", "data-path": node.path }) }
+      this.shownNodes.set(node.path, shown)
+      ;(node.frame ? this.frames : this.nodes).append(shown.element)
+    }
+    if (shown.looks !== looks) {
+      shown.looks = looks
+      const focused = shown.face && document.activeElement === shown.face
+      this.#fill(shown, node, { face, kind, types, strange, state, text, readonly })
+      if (focused) shown.face.focus({ preventScroll: true })
+    }
+    const { style, classList } = shown.element
+    const place = `translate(${node.x}px, ${node.y}px)`
+    if (shown.place !== place) style.transform = shown.place = place
+    if (shown.w !== node.w) style.width = `${(shown.w = node.w)}px`
+    if (shown.h !== node.h) style.height = `${(shown.h = node.h)}px`
+    if (shown.selected !== selected) {
+      classList.toggle("is-selected", (shown.selected = selected))
+      shown.face.setAttribute("aria-pressed", String(selected))
+    }
+    const tab = current ? "0" : "-1"
+    if (shown.face.getAttribute("tabindex") !== tab) shown.face.setAttribute("tabindex", tab)
+  }
+
+  #fill(shown, node, { face, kind, types, strange, state, text, readonly }) {
+    const { element } = shown
+    const unknown = !node.start && !kind
+    element.className = `fc-node nopan${node.frame ? " is-frame" : ""}${node.start ? " is-start" : ""}${node.kind === "note" ? " is-note" : ""}${unknown ? " is-unknown" : ""}${node.scope ? " is-inside" : ""}${shown.selected ? " is-selected" : ""}`
+    element.dataset.kind = node.kind
+    element.dataset.group = groupOf(kind)
+    if (state) element.dataset.state = state
+    else delete element.dataset.state
+    const unseen = [node.start ? "" : (kind?.label ?? node.kind), ...face.badges.map((badge) => badge.words), state && STATES[state]].filter((word) => word && word !== face.line)
+    shown.face = make(
+      "button",
+      { type: "button", class: "fc-face", tabindex: "-1", "aria-pressed": String(Boolean(shown.selected)) },
+      node.kind === "note" ? make("span", { class: "fc-text" }, text || "Empty note") : [icon(iconOf(node.kind, kind), "fc-icon"), wordsOf(face, state)],
+      unseen.length ? make("span", { class: "visually-hidden" }, `, ${unseen.join(", ")}`) : null,
+    )
+    shown.face.style.height = node.frame ? `${node.head}px` : ""
+    const takes = node.start || node.kind === "note" ? null : make("span", { class: "fc-in", "aria-hidden": "true" })
+    if (takes) takes.style.top = `${node.frame ? 32 : node.head / 2}px`
+    const many = node.ports.filter((port) => !port.error).length > 1
+    const ports = node.ports.map((port) => portOf(port, { title: face.title, type: types[port.name], strange: strange.includes(port.name), named: many || port.error || port.name !== "done", readonly }))
+    element.replaceChildren(shown.face, ...(takes ? [takes] : []), ...ports)
+  }
+
+  /** Elements stand in the order of the document, so that reading aloud follows it. */
+  #order(nodes) {
+    for (const layer of [this.frames, this.nodes]) {
+      const wanted = [...nodes.values()].map((node) => this.shownNodes.get(node.path).element).filter((element) => element.parentNode === layer)
+      wanted.forEach((element, at) => {
+        if (layer.children[at] !== element && !element.contains(document.activeElement)) layer.insertBefore(element, layer.children[at] ?? null)
+      })
+    }
+  }
+
+  #edge(edge, nodes, solid, chosen, near, statuses) {
+    const from = nodes.get(edge.from)
+    const to = nodes.get(edge.to)
+    const port = from.ports.find((each) => each.name === edge.port)
+    if (!port) return
+    let shown = this.shownEdges.get(edge.id)
+    if (!shown) {
+      shown = { hit: draw("path", { class: "fc-hit" }), line: draw("path", { class: "fc-line-path" }), arrow: draw("path", { class: "fc-arrow" }) }
+      shown.group = draw("g", { class: "fc-edge", "data-edge": edge.id }, shown.hit, shown.line, shown.arrow)
+      this.shownEdges.set(edge.id, shown)
+      this.edges.append(shown.group)
+    }
+    const others = solid.filter((node) => node !== from && node !== to && node.scope === edge.scope)
+    const { path, arrow, middle } = route(from, port, to, others)
+    shown.middle = middle
+    if (shown.path !== path) {
+      shown.path = path
+      for (const part of [shown.hit, shown.line]) part.setAttribute("d", path)
+      shown.arrow.setAttribute("d", arrow)
+    }
+    const idle = statuses[edge.to] === "skipped"
+    const looks = `fc-edge${port.error ? " is-error" : ""}${chosen ? " is-selected" : ""}${near ? " is-near" : ""}${idle ? " is-idle" : ""}`
+    if (shown.looks !== looks) shown.group.setAttribute("class", (shown.looks = looks))
+  }
+}
+
+function wordsOf(face, state) {
+  return make(
+    "span",
+    { class: "fc-words" },
+    make("span", { class: "fc-name" }, make("span", { class: "fc-title" }, face.title), state ? icon(state, "fc-state") : null),
+    face.line ? make("span", { class: "fc-line" }, face.line) : null,
+    face.badges.length ? make("span", { class: "fc-badges", "aria-hidden": "true" }, face.badges.map(badge)) : null,
+  )
+}
+
+const badge = ({ icon: glyph, text, words, tone }) =>
+  make("span", { class: `fc-badge${tone ? ` is-${tone}` : ""}`, title: words, "data-badge": glyph ?? "limit" }, glyph ? icon(glyph) : null, text ?? null)
+
+function portOf(port, { title, type, strange, named, readonly }) {
+  const about = `${port.name}${type ? `: ${type}` : ""}${strange ? " (this step has no such port)" : ""}`
+  const element = make(
+    readonly ? "span" : "button",
+    { ...(readonly ? {} : { type: "button", tabindex: "-1", "aria-label": `Add a step after ${title}, port ${port.name}` }), class: `fc-port${port.error ? " is-error" : ""}${strange ? " is-strange" : ""}`, "data-port": port.name, title: about },
+    make("span", { class: "fc-dot" }),
+    named ? make("span", { class: "fc-port-name", "aria-hidden": "true" }, port.name) : null,
+  )
+  element.style.left = `${port.x}px`
+  element.style.top = `${port.y}px`
+  return element
+}
