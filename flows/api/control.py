@@ -19,7 +19,7 @@ from flows.models import Run
 from flows.runs.actions.control_many import MOST, Line, control_many, preview_many
 from flows.runs.actions.edit_input import edit_input
 from flows.runs.actions.pause_run import pause_run, resume_run
-from flows.runs.actions.repeat_run import SAME, repeat_run
+from flows.runs.actions.repeat_run import SAME, is_other_version, repeat_run
 from flows.runs.actions.retry_run import retry_run
 from flows.runs.actions.skip_step import skip_step
 from flows.runs.previews import RetryPreview, preview_retry
@@ -138,7 +138,7 @@ def post_retry(request: HttpRequest, run_id: str, body: RetryIn | None = None) -
     actor = actor_of(request)
     run = run_named(actor, run_id)
     wanted = body or RetryIn.model_validate({})
-    if "input" in wanted.model_fields_set or wanted.route is not None or _other_version(run, wanted.version):
+    if "input" in wanted.model_fields_set or wanted.route is not None or is_other_version(run, wanted.version):
         given = wanted.input if "input" in wanted.model_fields_set else SAME
         found = repeat_run(actor, run, input=given, version=wanted.version, from_step=wanted.from_step, route=wanted.route)
     else:
@@ -171,11 +171,6 @@ def post_bulk(request: HttpRequest, body: BulkIn) -> Any:
     runs = _chosen(request, body)
     lines = preview_many(actor, body.verb, runs) if body.preview else control_many(actor, body.verb, runs)
     return bulk_shape(lines, body.preview)
-
-
-def _other_version(run: Run, version: int | str | None) -> bool:
-    live = run.flow.published.number if run.flow.published is not None else None
-    return version is not None and (live if version == "live" else version) != run.version.number
 
 
 def _chosen(request: HttpRequest, body: BulkIn) -> list[Run]:

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from flows.access.keys import key_behind
-from flows.models import Call, Flow, Person, Run, Worker
+from flows.models import AuditRow, Call, Flow, Person, Run, Worker
 from flows.models.identifiers import new_id
 from tests.makers import DOCUMENT, make_flow, make_person, make_run
 
@@ -148,3 +148,46 @@ def test_health_is_printed_as_json(capsys: Any) -> None:
     call_command("health")
 
     assert json.loads(capsys.readouterr().out)["queued"] == 1
+
+
+def test_runs_are_controlled_by_command(capsys: Any) -> None:
+    make_person("operator", username="olive")
+    run = make_run(make_flow(), status="waiting", input='{"name":"Ann"}')
+
+    call_command("run", "pause", run.public_id, "--as", "olive")
+    call_command("run", "input", str(run.number), "greet", '{"values": {"text": "Good day"}}')
+    call_command("run", "skip", run.public_id, "greet", "--output", '{"text": "By hand"}', "--comment", "Known.")
+    call_command("run", "resume", run.public_id)
+    assert Run.objects.get().status == "queued"
+    call_command("run", "cancel", run.public_id)
+    call_command("run", "retry", run.public_id, "--preview")
+    call_command("run", "retry", run.public_id)
+
+    said = capsys.readouterr()
+    assert "makes: a new pass of version 1" in said.out
+    assert "pass 2: queued" in said.err
+    assert AuditRow.objects.get(action="run.pause").actor_name == "olive"
+    call_command("run", "cancel", run.public_id)
+    call_command("run", "retry", run.public_id, "--input", '{"name": "Bob"}')
+    assert Run.objects.get(origin=run).input == '{"name":"Bob"}'
+
+
+def test_many_runs_are_retried_by_command_and_refusals_are_told(capsys: Any) -> None:
+    failed, done = make_run(status="failed"), make_run(status="succeeded")
+
+    call_command("run", "many", "retry", "--preview")
+    assert "1 of 2 would be eligible for retry." in capsys.readouterr().out
+    call_command("run", "many", "retry", "--state", "failed,succeeded")
+
+    said = capsys.readouterr().out
+    assert f"{failed.public_id} (#{failed.number}): queued" in said
+    assert f"{done.public_id} (#{done.number}): not eligible: The run succeeded" in said
+    for arguments, words in (
+        (("retry", done.public_id), "nothing|No step|no step"),
+        (("resume", done.public_id), "retry it from a step"),
+        (("skip", done.public_id, "greet", "--output", "{"), "no JSON"),
+        (("input", done.public_id, "greet", "[]"), "JSON object"),
+        (("cancel", "run_nothing"), "no run"),
+    ):
+        with pytest.raises(CommandError, match=words):
+            call_command("run", *arguments)

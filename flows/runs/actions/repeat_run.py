@@ -75,6 +75,11 @@ def repeat_run(
     )
 
 
+def is_other_version(run: Run, version: int | str | None) -> bool:
+    """Whether this is another version than the one that ran, so that a repetition is a new run. Raises what `version_for` raises."""
+    return version_for(run, version).id != run.version_id
+
+
 def version_for(run: Run, version: int | str | None) -> FlowVersion:
     """The version that a repetition runs. Raises `NotFound`, `NotPublished`."""
     if version is None:

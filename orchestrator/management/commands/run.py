@@ -1,0 +1,149 @@
+"""The verbs on runs from the command line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from flows.access.actor import Actor
+from flows.models import Run
+from flows.runs.actions.cancel_run import cancel_run
+from flows.runs.actions.control_many import MOST, VERBS, control_many, preview_many
+from flows.runs.actions.edit_input import edit_input
+from flows.runs.actions.pause_run import pause_run, resume_run
+from flows.runs.actions.repeat_run import SAME, is_other_version, repeat_run
+from flows.runs.actions.retry_run import retry_run
+from flows.runs.actions.skip_step import skip_step
+from flows.runs.previews import preview_retry
+from flows.runs.reads import run_named, runs_listed
+from orchestrator.management.speaking import actor_named, spoken_refusals
+
+
+class Command(BaseCommand):
+    help = "Cancel, pause, resume, retry and steer runs."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="cancel|pause|resume|retry|skip|input|many")
+        for verb, words in (
+            ("cancel", "stop a run"),
+            ("pause", "let nothing new of a run begin"),
+            ("resume", "let a paused run go on"),
+            ("retry", "another pass of a run that has ended, or, with something changed, a new run that is linked to it"),
+            ("skip", "go past a step"),
+            ("input", "set fields of a step's input before it begins"),
+        ):
+            each = verbs.add_parser(verb, help=words)
+            each.add_argument("run", help="identifier (run_…) or number")
+            self.add_options(each, verb)
+        each = verbs.add_parser("many", help="do one verb to every run that matches, the newest first")
+        each.add_argument("many_verb", metavar="|".join(VERBS), choices=list(VERBS))
+        each.add_argument("--state", help="names of states with commas between")
+        each.add_argument("--flow", help="slugs with commas between")
+        each.add_argument("--tag", action="append", default=[])
+        each.add_argument("--preview", action="store_true", help="say what would happen, and change nothing")
+        each.add_argument("--as", dest="username", help="the person that does it")
+
+    def add_options(self, parser: CommandParser, verb: str) -> None:
+        parser.add_argument("--as", dest="username", help="the person that does it")
+        if verb == "retry":
+            parser.add_argument("--from", dest="from_step", help="path of a step that has run; from where it failed by default")
+            parser.add_argument("--input", dest="text", help="another input, as JSON")
+            parser.add_argument("--version", dest="other_version", help="number of another version, or live")
+            parser.add_argument("--route", help="another route or model for the step of --from")
+            parser.add_argument("--preview", action="store_true", help="say what would happen, and change nothing")
+        if verb in {"skip", "input"}:
+            parser.add_argument("path", help="of the step, as the run's page shows it")
+        if verb == "skip":
+            parser.add_argument("--output", dest="text", default="null", help="JSON; null by default")
+            parser.add_argument("--port", default="done")
+            parser.add_argument("--comment", default="")
+        if verb == "input":
+            parser.add_argument("text", metavar="JSON", help="an object of fields and values")
+
+    def handle(self, *args: Any, verb: str, username: str | None, **options: Any) -> None:
+        actor = actor_named(username)
+        with spoken_refusals():
+            getattr(self, f"do_{verb}")(actor, **options)
+
+    def do_cancel(self, actor: Actor, run: str, **options: Any) -> None:
+        self.tell(cancel_run(actor, _named(actor, run)))
+
+    def do_pause(self, actor: Actor, run: str, **options: Any) -> None:
+        self.tell(pause_run(actor, _named(actor, run)))
+
+    def do_resume(self, actor: Actor, run: str, **options: Any) -> None:
+        self.tell(resume_run(actor, _named(actor, run)))
+
+    def do_retry(
+        self,
+        actor: Actor,
+        run: str,
+        from_step: str | None,
+        text: str | None,
+        other_version: str | None,
+        route: str | None,
+        preview: bool,
+        **options: Any,
+    ) -> None:
+        found = _named(actor, run)
+        version = int(other_version) if other_version is not None and other_version.isdecimal() else other_version
+        given = SAME if text is None else _json(text)
+        changed = given is not SAME or route is not None
+        if preview:
+            self.foretell(actor, found, from_step, version, changed)
+        elif changed or is_other_version(found, version):
+            self.tell(repeat_run(actor, found, input=given, version=version, from_step=from_step, route=route))
+        else:
+            self.tell(retry_run(actor, found, from_step))
+
+    def do_skip(self, actor: Actor, run: str, path: str, text: str, port: str, comment: str, **options: Any) -> None:
+        self.tell(skip_step(actor, _named(actor, run), path, output=_json(text), port=port, comment=comment))
+
+    def do_input(self, actor: Actor, run: str, path: str, text: str, **options: Any) -> None:
+        fields = _json(text)
+        if not isinstance(fields, dict):
+            raise CommandError('The input must be a JSON object of fields, such as {"arguments": {"amount": 7}}.')
+        edit = edit_input(actor, _named(actor, run), path, fields)
+        self.stdout.write(f"{path}: {edit.before} -> {edit.after}")
+
+    def do_many(
+        self, actor: Actor, many_verb: str, state: str | None, flow: str | None, tag: list[str], preview: bool, **options: Any
+    ) -> None:
+        runs = list(runs_listed(actor, state=state, flow=flow, tags=tag)[:MOST])
+        lines = preview_many(actor, many_verb, runs) if preview else control_many(actor, many_verb, runs)
+        for line in lines:
+            said = line.run.status if line.refusal is None else f"not eligible: {line.refusal.message}"
+            self.stdout.write(f"{line.run.public_id} (#{line.run.number}): {said}")
+        eligible = sum(line.refusal is None for line in lines)
+        self.stdout.write(f"{eligible} of {len(lines)} {'would be' if preview else 'were'} eligible for {many_verb}.")
+
+    def foretell(self, actor: Actor, run: Run, from_step: str | None, version: int | str | None, changed: bool) -> None:
+        preview = preview_retry(actor, run, from_step, version=version, changed=changed)
+        again = ", ".join(step.path + (" (changes the world again)" if step.wrote else "") for step in preview.again)
+        self.stdout.write(f"makes: a new {preview.makes} of version {preview.version}")
+        self.stdout.write(f"reuses: {', '.join(preview.reused) or 'nothing'}")
+        self.stdout.write(f"runs again: {again or 'nothing that has run'}")
+        if preview.cost is not None:
+            unknown = f" and {preview.unpriced} calls of unknown cost" if preview.unpriced else ""
+            self.stdout.write(f"cost before: ${preview.cost.normalize():f}{unknown}")
+
+    def tell(self, run: Run) -> None:
+        self.stderr.write(f"{run.public_id} (#{run.number}), pass {run.pass_number}: {run.status} {run.reason}".rstrip())
+        self.stdout.write(run.public_id)
+
+
+def _named(actor: Actor, name: str) -> Run:
+    if name.isdecimal():
+        found = Run.objects.filter(number=int(name[:18])).first()
+        name = found.public_id if found is not None else name
+    return run_named(actor, name)
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise CommandError(f"This is no JSON: {error}") from None
