@@ -19,57 +19,66 @@ from flows.execution.jsontext import dump, plain
 from flows.models.identifiers import new_id, shown
 
 
+def _filled(**columns: Any) -> Op:
+    """A line without its empty columns: PostgreSQL and the network get half as much to read."""
+    return {name: value for name, value in columns.items() if value is not None and value != ""}
+
+
 def begin_op(context: StepContext, call: OpenCall) -> Op:
     """A call that is about to be made."""
     intent = call.intent
     first = call.n == context.past.calls + 1
     data = {"call": shown("call", call.id), "kind": intent.kind, "target": intent.target, "attempt": context.attempt}
-    return {
-        "op": "begin",
-        "event": "step.started" if first else "call.started",
-        "data": orjson.dumps(data).decode(),
-        "path": context.path,
-        "attempt": context.attempt,
-        "n": call.n,
-        "call": call.id,
-        "kind": intent.kind,
-        "target": intent.target,
-        "reason": plain(intent.reason, 200),
-        "repeat": intent.repeat,
-        "key": call.key,
-        "hash": intent.request_hash,
-        "request": intent.request,
-        "reserve": str(intent.reserve),
-        "reserve_tokens": intent.reserve_tokens,
-        "price": intent.price,
-        "simulated": intent.simulated,
-        "priced": intent.priced,
-    }
+    return _filled(
+        op="begin",
+        event="step.started" if first else "call.started",
+        data=orjson.dumps(data).decode(),
+        path=context.path,
+        attempt=context.attempt,
+        n=call.n,
+        call=call.id,
+        kind=intent.kind,
+        target=intent.target,
+        reason=plain(intent.reason, 200),
+        repeat=intent.repeat,
+        key=call.key,
+        hash=intent.request_hash,
+        request=intent.request,
+        reserve=str(intent.reserve),
+        reserve_tokens=intent.reserve_tokens,
+        price=intent.price,
+        simulated=intent.simulated,
+        priced=intent.priced,
+    )
 
 
 def settle_op(path: str, call: OpenCall, result: Settlement, last: bool) -> Op:
     """What became of a call. The last call of an attempt needs no event of its own: the step's follows at once."""
-    data = {"call": shown("call", call.id), "class": result.error_class, "target": call.intent.target}
-    return {
-        "op": "settle",
-        "event": None if last else "call.failed",
-        "data": None if last else orjson.dumps(data).decode(),
-        "path": path,
-        "call": call.id,
-        "status": result.status,
-        "response": result.response,
-        "cost": None if result.cost is None else str(result.cost),
-        "paid": result.paid,
-        "tokens": tokens_of(call.intent, result),
-        "usage_source": result.usage_source,
-        "input_tokens": result.input_tokens,
-        "cached_input_tokens": result.cached_input_tokens,
-        "output_tokens": result.output_tokens,
-        "reasoning_tokens": result.reasoning_tokens,
-        "error_class": result.error_class,
-        "error_message": plain(result.error_message),
-        "provider_id": plain(result.provider_id, 160),
-    }
+    event = data = None
+    if not last:
+        event = "call.failed"
+        said = {"call": shown("call", call.id), "class": result.error_class, "target": call.intent.target}
+        data = orjson.dumps(said).decode()
+    return _filled(
+        op="settle",
+        event=event,
+        data=data,
+        path=path,
+        call=call.id,
+        status=result.status,
+        response=result.response,
+        cost=None if result.cost is None else str(result.cost),
+        paid=result.paid,
+        tokens=tokens_of(call.intent, result),
+        usage_source=result.usage_source,
+        input_tokens=result.input_tokens,
+        cached_input_tokens=result.cached_input_tokens,
+        output_tokens=result.output_tokens,
+        reasoning_tokens=result.reasoning_tokens,
+        error_class=result.error_class,
+        error_message=plain(result.error_message),
+        provider_id=plain(result.provider_id, 160),
+    )
 
 
 def never_made(begin: Op) -> Op:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 ROWS: dict[str, Callable[[], "Row"]] = {}
-MODULES = ("engine", "setup", "memory", "canvas")  # in the order of measuring; tests/bench/<name>.py
+# In the order of measuring; tests/bench/<name>.py.
+MODULES = ("engine", "waits", "installed", "long", "setup", "memory", "canvas")
 
 
 @dataclass(frozen=True, slots=True)

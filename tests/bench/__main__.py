@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from tests.bench import MODULES, ROWS, Row
+from tests.bench.stage import prepare
 
 RESULT = Path("bench.json")
 LINE = "{:<22} {:>12} {:<8} {:>10} {:>7}  {:<14} {}"
@@ -17,6 +18,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--only", metavar="NAME", help="only the rows whose name begins like this")
     only = parser.parse_args().only or ""
+    prepare()
     for module in MODULES:
         import_module(f"tests.bench.{module}")
     chosen = [name for name in ROWS if name.startswith(only)]

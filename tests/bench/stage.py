@@ -129,6 +129,12 @@ class Stage:
         ).fetchone()
         return float(row[0]) if row else 0.0
 
+    def step_times(self) -> list[float]:
+        """When the effects of the newest run succeeded, in seconds, in the order of their events."""
+        query = """SELECT extract(epoch FROM at)::float8 FROM flows_event WHERE type = 'step.succeeded' AND path LIKE '%.do'
+            AND run_id = (SELECT max(id::text)::uuid FROM flows_run) ORDER BY seq"""
+        return [row[0] for row in self.database.execute(query).fetchall()]
+
     def commit_milliseconds(self) -> float:
         """The median of a hundred commits of one small row, one after another."""
         self.database.execute("CREATE TABLE IF NOT EXISTS bench_commit (n int)")
@@ -150,9 +156,8 @@ class Stage:
             time.sleep(pause)  # looking often would take time from what is measured
 
 
-@contextmanager
-def staged() -> Iterator[Stage]:
-    """Servers with an empty, migrated database inside the block."""
+def prepare() -> None:
+    """Sets Django up over a folder of its own, which every stage of this process uses."""
     from django.conf import settings
 
     if not settings.configured:
@@ -162,6 +167,13 @@ def staged() -> Iterator[Stage]:
         os.environ["DJANGO_SETTINGS_MODULE"] = "orchestrator.settings"
         os.environ["LOG_LEVEL"] = "WARNING"
         django.setup()
+
+
+@contextmanager
+def staged() -> Iterator[Stage]:
+    """Servers with an empty, migrated database inside the block."""
+    prepare()
+    from django.conf import settings
     from django.core.management import call_command
     from django.db import connection
 
