@@ -28,6 +28,8 @@ STEP_KINDS = [
     "flows.steps.check.CheckKind",
     "flows.steps.approval.ApprovalKind",
     "flows.steps.map.MapKind",
+    "flows.steps.loop.LoopKind",
+    "flows.steps.subflow.SubflowKind",
     "flows.steps.wait.WaitKind",
     "flows.steps.note.NoteKind",
 ]

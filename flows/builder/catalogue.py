@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from flows.builder.findings import Ground, RouteFacts, ToolFacts
+from flows.builder.subflows import known_flows, references
+from flows.engine.document import FlowDocument
 from flows.engine.kinds import Catalogue
-from flows.models import ModelEntry, Route, ToolEntry
+from flows.models import ModelEntry, Route, Team, ToolEntry
 
 
-def current_catalogue() -> Catalogue:
-    """The catalogue's routes, models and tools as they are now: three queries."""
+def current_catalogue(document: FlowDocument, team: Team | None) -> Catalogue:
+    """What the document of a flow of this team (None: everybody's) may refer to, as it is now: three queries, and two more where it
+    runs other flows."""
+    wanted = {each.slug for each in references(document)}
     return Catalogue(
         routes=frozenset(Route.objects.values_list("slug", flat=True)),
         models=frozenset(ModelEntry.objects.values_list("slug", flat=True)),
         tools=dict(ToolEntry.objects.values_list("slug", "arguments")),
+        flows=known_flows(wanted, team) if wanted else {},
     )
 
 

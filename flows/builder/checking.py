@@ -6,9 +6,12 @@ from collections.abc import Iterable
 
 from flows.access.refusals import Fault, Invalid
 from flows.builder.catalogue import current_catalogue
+from flows.builder.subflows import circle
 from flows.engine.document import FlowDocument, parse_document
+from flows.engine.graph import Flow as CompiledFlow
 from flows.engine.graph import compile_flow
 from flows.engine.problems import DocumentError, Problem
+from flows.models import Team
 from flows.steps import known_kinds
 
 
@@ -26,12 +29,24 @@ def read_document(text: str) -> FlowDocument:
         raise DocumentRefused(problems=faults(error.problems)) from None
 
 
-def require_runnable(document: FlowDocument) -> None:
-    """Passes if the document compiles with the kinds and the catalogue of this installation. Raises `DocumentRefused`."""
+def require_runnable(document: FlowDocument, slug: str, team: Team | None) -> None:
+    """Passes if the document can be the flow `slug` of this team (None: everybody's): it compiles with the kinds and the catalogue
+    of this installation, and does not run itself. Raises `DocumentRefused`."""
+    _, problems, _ = compiled_or_problems(document, slug, team)
+    if problems:
+        raise DocumentRefused(problems=faults(problems))
+
+
+def compiled_or_problems(
+    document: FlowDocument, slug: str, team: Team | None
+) -> tuple[CompiledFlow | None, list[Problem], list[Problem]]:
+    """The flow as it would run here, what keeps it from that, and what it is warned of."""
     try:
-        compile_flow(document, known_kinds(), current_catalogue())
+        compiled = compile_flow(document, known_kinds(), current_catalogue(document, team))
     except DocumentError as error:
-        raise DocumentRefused(problems=faults(error.problems)) from None
+        return None, list(error.problems), []
+    around = circle(slug, document)
+    return (compiled, [], list(compiled.warnings)) if around is None else (None, [around], [])
 
 
 def faults(problems: Iterable[Problem]) -> list[Fault]:

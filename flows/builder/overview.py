@@ -13,12 +13,9 @@ from django.db.models import Count, Exists, OuterRef, Q
 from flows.access.actor import Actor
 from flows.access.querysets import runs_for
 from flows.access.rights import Right
-from flows.builder.catalogue import current_catalogue
 from flows.builder.figures import Median
 from flows.engine.document import Body, FlowDocument, Step, parse_document
-from flows.engine.graph import Flow as CompiledFlow
-from flows.engine.graph import compile_flow
-from flows.engine.problems import DocumentError, Problem
+from flows.engine.problems import DocumentError
 from flows.models import Call, Flow, FlowVersion, Run
 from flows.steps import known_kinds
 
@@ -209,15 +206,6 @@ def _kind_of(schema: Mapping[str, Any]) -> str:
         return "text or file"
     kind = schema.get("format") or schema.get("type") or "any value"
     return " or ".join(map(str, kind)) if isinstance(kind, list) else str(kind)
-
-
-def compiled_or_problems(document: FlowDocument) -> tuple[CompiledFlow | None, list[Problem], list[Problem]]:
-    """The flow as it would run here, what keeps it from that, and what it is warned of."""
-    try:
-        compiled = compile_flow(document, known_kinds(), current_catalogue())
-    except DocumentError as error:
-        return None, list(error.problems), []
-    return compiled, [], list(compiled.warnings)
 
 
 def read(text: str) -> FlowDocument | None:

@@ -19,10 +19,10 @@ from flows.access.actor import Actor
 from flows.access.rights import Right, require
 from flows.builder.actions.export_flow import export_flow
 from flows.builder.catalogue import current_ground
+from flows.builder.checking import compiled_or_problems
 from flows.builder.differences import Differences, differences
 from flows.builder.listing import STATUSES, choices_of, page_of, wanted_of
 from flows.builder.overview import (
-    compiled_or_problems,
     inputs_listed,
     read,
     recent_runs,
@@ -98,7 +98,9 @@ def flow_page(request: Any, slug: str) -> HttpResponse:
 
 
 def overview_context(actor: Actor, flow: Flow, document: FlowDocument | None) -> dict[str, Any]:
-    compiled, problems, warnings = compiled_or_problems(document) if document is not None else (None, [], [])
+    compiled, problems, warnings = (
+        compiled_or_problems(document, flow.slug, flow.team) if document is not None else (None, [], [])
+    )
     return {
         "document": document,
         "problems": told(flow, problems),
@@ -122,7 +124,7 @@ def unpublished(flow: Flow) -> Differences | None:
 def report_context(actor: Actor, flow: Flow, document: FlowDocument | None) -> dict[str, Any]:
     """Of the draft where there is one: that is what can still be mended."""
     draft = read(flow.draft)
-    compiled, problems, _ = compiled_or_problems(draft) if draft is not None else (None, [], [])
+    compiled, problems, _ = compiled_or_problems(draft, flow.slug, flow.team) if draft is not None else (None, [], [])
     return {
         "report": report_on(compiled, current_ground()) if compiled is not None else None,
         "problems": told(flow, problems),

@@ -61,11 +61,18 @@ class _Compiler:
                 self.problem(("input", *place), message)
         top = Body.model_construct(steps=document.steps, edges=document.edges, output=document.output)
         levels = self.prepare(top, (), 0)
-        graph = self.graph(top, (), levels, None, None, {})
+        handler = None
+        if document.on_error is not None:
+            handler = Body.model_construct(steps=document.on_error.steps, edges=document.on_error.edges, output=None)
+            levels |= self.prepare(handler, ("on_error",), 1)
+        graph, scope = self.graph(top, (), levels, {})
+        handling = None
+        if handler is not None:
+            handling, _ = self.graph(handler, ("on_error",), levels, {}, scope, behind_error=True)
         if self.problems:
             unique = list(dict.fromkeys(self.problems))
             raise DocumentError(in_order(unique))
-        return Flow(document, graph, version_hash(document), tuple(in_order(self.warnings)))
+        return Flow(document, graph, version_hash(document), tuple(in_order(self.warnings)), handling)
 
     def problem(self, place: Place, message: str, mend: str = "") -> None:
         self.problems.append(problem_at(place, message, mend, self.document.places))
@@ -99,6 +106,8 @@ class _Compiler:
         if kind is None:
             self.problem((*place, "kind"), f"unknown kind `{step.kind[:60]}`", did_you_mean(step.kind, self.kinds))
             return None
+        if kind.role is Role.STRUCTURE:
+            self.warnings += [problem_at((*place, name), *said, self.document.places) for name, said in _not_of_structures(step)]
         for name in ("timeout", "deadline"):
             duration = getattr(step, name)
             if duration is not None and duration.seconds <= 0:
@@ -156,10 +165,13 @@ class _Compiler:
         body: Body,
         place: Place,
         levels: Mapping[Place, dict[str, _Prepared]],
-        outer: Scope | None,
-        container: str | None,
         extra: Mapping[str, Mapping[str, Any] | None],
-    ) -> Graph:
+        outer: Scope | None = None,
+        container: _Prepared | None = None,
+        *,
+        behind_error: bool = False,
+    ) -> tuple[Graph, Scope]:
+        """The graph of a body (`extra` are the names that its container gives), and the names at its end."""
         steps = levels.get(place, {})
         notes = {key for key, step in body.steps.items() if self._is_note(step)}
         keys = [key for key in body.steps if key not in notes]
@@ -169,13 +181,17 @@ class _Compiler:
             self.problem((*place, *below), message, mend)
         scope = Scope(
             wiring,
-            lambda key: steps[key].kind.output_schema(steps[key].settings) if key in steps else None,
+            lambda key: steps[key].kind.known_output(steps[key].settings, self.catalogue) if key in steps else None,
             self.document.input,
             frozenset(self.state_keys),
             extra,
             outer,
-            container,
-            outer is not None and (outer.error_outside or container in outer.wiring.behind_error),
+            container.key if container is not None else None,
+            behind_error
+            or (
+                (outer is not None and container is not None)
+                and (outer.error_outside or container.key in outer.wiring.behind_error)
+            ),
         )
         nodes: dict[str, Node] = {}
         for key in keys:
@@ -187,9 +203,11 @@ class _Compiler:
             inner = None
             if prepared.body is not None:
                 names = {**extra, **prepared.kind.body_names(prepared.settings)}
-                inner = self.graph(*prepared.body, levels, scope, key, names)
+                inner, _ = self.graph(*prepared.body, levels, names, scope, prepared)
             nodes[key] = _node(prepared, len(nodes), wiring, ports[key] or frozenset(), inner)
-        return Graph(nodes, tuple(wiring.start), self.output(body, place, scope))
+        if container is not None:
+            self.closing(container, scope)
+        return Graph(nodes, tuple(wiring.start), self.output(body, place, scope)), scope
 
     def _is_note(self, step: Step) -> bool:
         kind = self.kinds.get(step.kind)
@@ -214,10 +232,20 @@ class _Compiler:
                     self.problem((*prepared.place, "with", shown, *below), *wrong)
         own = prepared.kind.local_names(prepared.settings)
         for key, expression in prepared.expressions.items():
+            if key in prepared.kind.closing:
+                continue
             for path in expression.references:
                 if path[0] in own:
                     continue
                 wrong = scope.fault(path, prepared.key)
+                if wrong:
+                    self.problem(prepared.bare_places[key], *wrong)
+
+    def closing(self, prepared: _Prepared, scope: Scope) -> None:
+        """Checks the expressions that a container evaluates at the end of its body, which has this scope."""
+        for key in prepared.kind.closing & prepared.expressions.keys():
+            for path in prepared.expressions[key].references:
+                wrong = scope.fault(path, None)
                 if wrong:
                     self.problem(prepared.bare_places[key], *wrong)
 
@@ -271,6 +299,13 @@ def _node(prepared: _Prepared, index: int, wiring: Wiring, ports: frozenset[str]
         fixed={name: template.render({}) for name, _, template in prepared.fields if template.static},
         templates=tuple(field for field in prepared.fields if not field[2].static),
     )
+
+
+def _not_of_structures(step: Step) -> Iterator[tuple[str, tuple[str, str]]]:
+    """What means nothing on a step that only holds others: the name, and message and mend."""
+    for name in ("retry", "timeout", "deadline"):
+        if getattr(step, name) is not None:
+            yield name, (f"`{name}` has no effect on a {step.kind} as a whole", f"Give `{name}` to the steps inside it.")
 
 
 # --- the markers of a field

@@ -202,6 +202,13 @@ class Body(Part):
     output: JSONValue = None
 
 
+class Handler(Part):
+    """What a flow does when it is about to fail: steps with `error` in scope, at paths that begin with `error.`"""
+
+    steps: dict[str, Step] = Field(default_factory=dict)
+    edges: list[Edge] = Field(default_factory=list)
+
+
 class FlowDocument(Part):
     """A flow, as it is written. `places` has line and column of its parts where it came from text."""
 
@@ -214,6 +221,7 @@ class FlowDocument(Part):
     steps: dict[str, Step] = Field(default_factory=dict)
     edges: list[Edge] = Field(default_factory=list)
     output: JSONValue = None
+    on_error: Handler | None = None
     layout: JSONObject = Field(default_factory=dict)
 
     _places: Mapping[Place, tuple[int, int]] = PrivateAttr(default_factory=dict)
@@ -278,7 +286,7 @@ def document_schema(kinds: Mapping[str, Kind]) -> dict[str, Any]:
         }
         for slug, kind in kinds.items()
     ]
-    for holder in (top, definitions.get("Body", {})):
+    for holder in (top, definitions.get("Body", {}), definitions.get("Handler", {})):
         if "steps" in holder.get("properties", {}):
             holder["properties"]["steps"]["propertyNames"] = {
                 "pattern": KEY,

@@ -101,6 +101,12 @@ class CheckFailed(Failure):
     slug = "check_failed"
 
 
+class RoundsSpent(Failure):
+    """The loop has had all its rounds, and what it was to reach is not reached."""
+
+    slug = "limit"
+
+
 class BudgetSpent(Failure):
     """A limit leaves no room for the next call."""
 

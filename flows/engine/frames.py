@@ -1,4 +1,4 @@
-"""The planner's memory: a frame for each body that is being run, a task for each step in it.
+"""The planner's memory: a level for each flow on the way, a frame for each graph that is being run, a task for each step in it.
 
 A frame knows, for every step, how many incoming edges are undecided and whether one was taken, so that finishing a step costs a
 look at its successors and nothing else, whatever the size of the flow.
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flows.engine.graph import Graph, Node
+from flows.engine.containers import Container
+from flows.engine.graph import Flow, Graph, Node
 from flows.engine.kinds import Done
 
 NOTHING: Mapping[str, Any] = {"output": None, "outcome": None, "payload": None, "error": None}
@@ -45,31 +46,69 @@ class Task:
         self.container: Container | None = None
 
 
+class Level:
+    """One flow on the way: the run's own, or a sub-flow. Its frames share its state; `flow.document.limits` are its limits."""
+
+    __slots__ = ("depth", "flow", "frame", "handler", "prefix", "slug", "state")
+
+    def __init__(self, flow: Flow, slug: str, prefix: str, depth: int) -> None:
+        self.flow = flow
+        self.slug = slug
+        self.prefix = prefix  # of the paths of its own steps: "" for the run's flow, ``sub/`` for a sub-flow
+        self.depth = depth  # how many sub-flows stand around it, itself included
+        self.state: Mapping[str, Any] = dict(flow.document.state or {})
+        self.frame: Frame | None = None  # of its own steps
+        self.handler: Frame | None = None  # of its error handler, once that has begun
+
+    @property
+    def handler_path(self) -> str:
+        """The path of the error handler's row in the journal."""
+        return f"{self.prefix}error"
+
+
 class Frame:
-    """One run of one graph: the flow's own, or a container's body for one item."""
+    """One run of one graph: a flow's own, a container's body for one item or round, or an error handler."""
 
-    __slots__ = ("base", "failure", "graph", "missing", "owner", "position", "prefix", "steps", "taken", "tasks", "unsettled")
+    __slots__ = (
+        "base",
+        "failure",
+        "graph",
+        "handles",
+        "level",
+        "missing",
+        "owner",
+        "position",
+        "prefix",
+        "steps",
+        "taken",
+        "tasks",
+        "unsettled",
+    )
 
-    def __init__(self, graph: Graph, prefix: str, base: Mapping[str, Any], outer: Mapping[str, Any], owner: Task | None) -> None:
+    def __init__(
+        self, graph: Graph, level: Level, prefix: str, base: Mapping[str, Any], outer: Mapping[str, Any], owner: Task | None
+    ) -> None:
         self.graph = graph
+        self.level = level
         self.prefix = prefix
         self.base = base  # the names that do not change while the frame runs
         self.owner = owner  # the container's task
-        self.position = 0  # the item's index in the container
+        self.position = 0  # the item or round in the container, from 0
         self.steps: dict[str, Any] = dict(outer)
         self.tasks: dict[str, Task] = {}
         self.missing: dict[str, int] = {}
         self.taken: set[str] = set()
         self.unsettled = len(graph.nodes)  # steps that have neither finished nor been skipped
         self.failure: Mapping[str, Any] | None = None  # {step, class, message}: nothing new begins in this frame
+        self.handles: Mapping[str, Any] | None = None  # the failure that this frame, an error handler, was begun for
         for key, node in graph.nodes.items():
             self.steps[key] = NOTHING
             self.tasks[key] = Task(self, node)
             self.missing[key] = len(node.incoming)
 
-    def names(self, state: Mapping[str, Any], error: Mapping[str, Any] | None) -> dict[str, Any]:
+    def names(self, error: Mapping[str, Any] | None) -> dict[str, Any]:
         """The scope of one evaluation."""
-        names = {**self.base, "steps": self.steps, "state": state}
+        names = {**self.base, "steps": self.steps, "state": self.level.state}
         if error is not None:
             names["error"] = error
         return names
@@ -83,30 +122,6 @@ class Frame:
             "payload": payload,
             "error": task.error,
         }
-
-
-class Container:
-    """A map that is open: its items, the bodies in progress, the results so far."""
-
-    __slots__ = ("collects", "failed", "frames", "items", "limit", "next_index", "results")
-
-    def __init__(self, items: list[Any], limit: int, collects: bool) -> None:
-        self.items = items
-        self.limit = limit  # bodies that may run at once
-        self.collects = collects  # whether an item's error is one of the results, instead of ending the map
-        self.next_index = 0
-        self.frames: dict[int, Frame] = {}
-        self.results: list[Any] = [None] * len(items)
-        self.failed: dict[int, Mapping[str, Any]] = {}
-
-    @property
-    def stopped(self) -> bool:
-        """An item has failed, and no new one begins."""
-        return bool(self.failed) and not self.collects
-
-    def room(self, reached: int = -1) -> bool:
-        """Whether the next item may begin. One up to `reached` has begun already, whatever the limit."""
-        return self.next_index < len(self.items) and (len(self.frames) < self.limit or self.next_index <= reached)
 
 
 def tasks_below(frame: Frame) -> Iterator[Task]:

@@ -45,6 +45,8 @@ class Kind:
     label: ClassVar[str]
     role: ClassVar[Role]
     Settings: ClassVar[type[Settings]]
+    closing: ClassVar[frozenset[str]] = frozenset()
+    """The bare expressions of a structure that are evaluated where its body has ended, with the body's names."""
 
     def ports(self, settings: Any) -> frozenset[str]:
         """The ports a step with these settings has, `error` excepted."""
@@ -53,6 +55,10 @@ class Kind:
     def output_schema(self, settings: Any) -> Mapping[str, Any] | None:
         """The JSON Schema of `steps.<key>.output` where it is known, for the check of references; None where it is not."""
         return None
+
+    def known_output(self, settings: Any, catalogue: Catalogue | None) -> Mapping[str, Any] | None:
+        """The same, where the catalogue tells."""
+        return self.output_schema(settings)
 
     def body_names(self, settings: Any) -> Mapping[str, Mapping[str, Any] | None]:
         """The names that expressions in the body of a structure have beside the usual ones, with their schemas where known."""
@@ -86,12 +92,25 @@ class PureKind(Kind):
 
 
 @dataclass(frozen=True, slots=True)
+class KnownFlow:
+    """What a sub-flow may run: the number of the newest version, whether one is published, and, of that one, the JSON Schema of its
+    input and the fields of its output, None where these are not known."""
+
+    newest: int
+    published: bool = True
+    input: Mapping[str, Any] | None = None
+    output: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Catalogue:
-    """What flows may refer to: routes, models, and tools with the JSON Schema of their arguments (None where unknown)."""
+    """What flows may refer to: routes, models, tools with the JSON Schema of their arguments (None where unknown), and other
+    flows (None where it is not known which there are)."""
 
     routes: frozenset[str] = frozenset()
     models: frozenset[str] = frozenset()
     tools: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    flows: Mapping[str, KnownFlow] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,9 +68,10 @@ class Graph:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Flow:
-    """A compiled flow. `warnings` are what could not be checked or need not keep it from running."""
+    """A compiled flow. `handler` is its error handler; `warnings` are what could not be checked or need not keep it from running."""
 
     document: FlowDocument
     graph: Graph
     hash: str
     warnings: tuple[Problem, ...] = ()
+    handler: Graph | None = None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flows.engine.graph import Graph, Node
+from flows.engine.graph import Flow, Graph, Node
 from flows.engine.kinds import Done
 
 
@@ -26,6 +26,7 @@ class Entry:
     state: Mapping[str, Any] = field(default_factory=dict)
     error: Mapping[str, Any] | None = None
     remaining: float | None = None
+    checkpoint: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,22 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
+class Child:
+    """A flow that a sub-flow step runs: the version that was found when the step began, and its identifier."""
+
+    flow: Flow
+    slug: str
+    number: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
-    """Write this down: a step succeeded, failed for good, was opened (a container) or skipped."""
+    """Write this down: a step succeeded, failed for good, was opened (a container) or skipped.
+
+    `checkpoint` is what an open container goes on from: a loop, again after each round, the number of rounds, the last one's output
+    and whether `until` was met; a sub-flow, which version it runs on which input.
+    """
 
     path: str
     n: int
@@ -61,6 +76,7 @@ class Record:
     status: str  # succeeded | failed | open | skipped
     done: Done | None = None
     error: Mapping[str, Any] | None = None  # {class, message}
+    checkpoint: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +100,16 @@ class Withdraw:
 
 
 @dataclass(frozen=True, slots=True)
+class Handle:
+    """A flow's error handler begins (`open`, with the error that it is begun for) or has come to its own end: written down at
+    `path`, which is ``error`` behind the flow's prefix."""
+
+    path: str
+    status: str  # open | succeeded | failed
+    error: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """The run ends. `error` is ``{step, class, message}`` where it failed."""
 
@@ -93,4 +119,4 @@ class End:
     error: Mapping[str, Any] | None = None
 
 
-Decision = Begin | Record | Retry | Withdraw | End
+Decision = Begin | Record | Retry | Withdraw | Handle | End

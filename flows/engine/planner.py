@@ -7,7 +7,7 @@ exactly where its journal ends, and the rules are tested by simulation without a
 Rules (design: edges, joins, dead paths, errors): an edge is pending until its source finishes, then taken or dead. A step with
 `join: all` is decided when none of its edges is pending: it runs if one was taken, else it is skipped and its own edges die.
 With `join: any` it runs once at the first taken edge. A frame whose step failed without an error edge begins nothing new; it has
-failed when what is in flight has come home.
+failed when what is in flight has come home. Then a flow's error handler runs, where it has one, and the failure stands.
 """
 
 from __future__ import annotations
@@ -17,16 +17,20 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from flows.engine.failures import CheckFailed, ExpressionFailed, Failure, TimedOut
-from flows.engine.frames import NOTHING, Container, Frame, Task, tasks_below
+from flows.engine.containers import Container, SubflowContainer, open_container
+from flows.engine.failures import BadRequest, CheckFailed, ExpressionFailed, Failure, TimedOut
+from flows.engine.frames import NOTHING, Frame, Level, Task, tasks_below
 from flows.engine.graph import Flow
-from flows.engine.kinds import Done, PureKind, Role
+from flows.engine.kinds import Done, PureKind
 from flows.engine.nodes import NO_EDITS
 from flows.engine.paths import last_items
-from flows.engine.plan import Begin, Decision, End, Entry, Record, Retry, RunFacts, Withdraw
+from flows.engine.plan import Begin, Child, Decision, End, Entry, Handle, Record, Retry, RunFacts, Withdraw
 
-MAX_ITEMS = 10_000
-"""The items that one map may hold."""
+MAX_DEPTH = 10
+"""The sub-flows that may stand in one another."""
+
+MAX_PATH = 400
+"""The characters of a step's path."""
 
 DEFAULT_RETRY_ON = frozenset({"rate_limit", "timeout", "unavailable", "invalid_output"})
 """The error classes that are tried again where a step's `retry` names none."""
@@ -46,7 +50,6 @@ class Planner:
     def __init__(self, flow: Flow, facts: RunFacts) -> None:
         self.flow = flow
         self.facts = facts
-        self.state: Mapping[str, Any] = facts.state
         self.taken_steps = facts.steps_taken
         self.ended = False
         self.stopping: tuple[str, str] | None = None  # (status, reason): nothing new begins anywhere
@@ -60,43 +63,78 @@ class Planner:
         self._leaving: deque[tuple[Task, str | None]] = deque()
         self._decisions: list[Decision] = []
         self._replaying = False
-        self.root = Frame(flow.graph, "", {"input": facts.input, "run": facts.run}, {}, None)
+        self.level = Level(flow, str(facts.run.get("flow", "")), "", 0)
+        self.level.state = facts.state
+        self.levels: dict[str, Level] = {"": self.level}  # by the prefix of their paths
+        self.root = Frame(flow.graph, self.level, "", {"input": facts.input, "run": facts.run}, {}, None)
+        self.level.frame = self.root
         self._enter(self.root)
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """The state of the run's own flow."""
+        return self.level.state
 
     # ------------------------------------------------------------------ what happened
 
-    def replay(self, entries: Iterable[Entry]) -> None:
-        """Take up the journal of an earlier life, in the order in which it was written."""
+    def replay(self, entries: Iterable[Entry], children: Mapping[str, Child] | None = None) -> None:
+        """Take up the journal of an earlier life, in the order in which it was written. `children` are the flows of the sub-flows
+        that are open, by the version that their entries name."""
         self._replaying = True
         entries = list(entries)
         self._reached = last_items(entry.path for entry in entries)
         for entry in entries:
-            task = self.tasks.get(entry.path)
-            if task is None or task.status in {"succeeded", "failed", "skipped"}:
-                continue  # inside a container that has finished, or a path that died
-            task.n = entry.n
-            self._unhold(task)
-            if entry.status == "open":
-                self._open(task)
-            elif entry.status == "begun":
-                self._scope(task)
-                task.status = "ready"  # interrupted: to be begun again with the scope it had
-            elif entry.status == "waiting":
-                self._scope(task)
-                self._hold(task, "waiting")
-            elif entry.status == "succeeded":
-                self._succeed(task, Done(entry.output, entry.port, entry.state))
-            elif entry.status == "failed" and entry.error is not None:
-                self._scope(task)
-                if entry.remaining is not None:
-                    self._hold(task, "retrying")
-                else:
-                    self._fail(task, entry.error)
+            self._take_up(entry, children or {})
         self._replaying = False
         self._decisions.clear()
         self._ready = deque(task for task in self.tasks.values() if task.status == "ready")
         for task in [task for task in self.tasks.values() if task.status == "open"]:
-            self._fill(task)
+            frames = task.container.frames.values() if task.container is not None else ()
+            for frame in list(frames):
+                self._settle(frame)
+            if task.status == "open":
+                self._fill(task)
+
+    def _take_up(self, entry: Entry, children: Mapping[str, Child]) -> None:
+        task = self.tasks.get(entry.path)
+        if task is None:
+            self._take_up_of_the_past(entry)
+            return
+        if task.status in {"succeeded", "failed", "skipped"}:
+            return  # a path that died
+        task.n = entry.n
+        self._unhold(task)
+        if entry.status == "open":
+            names, checkpoint = self._scope(task), entry.checkpoint
+            if task.node.body is None and checkpoint is not None:
+                self._open(task, SubflowContainer(children[checkpoint["version"]], checkpoint["input"]))
+            else:
+                self._open(task, open_container(task.node, task.path, names, checkpoint))
+        elif entry.status == "begun":
+            self._scope(task)
+            task.status = "ready"  # interrupted: to be begun again with the scope it had
+        elif entry.status == "waiting":
+            self._scope(task)
+            self._hold(task, "waiting")
+        elif entry.status == "succeeded":
+            self._succeed(task, Done(entry.output, entry.port, entry.state))
+        elif entry.status == "failed" and entry.error is not None:
+            self._scope(task)
+            if entry.remaining is not None:
+                self._hold(task, "retrying")
+            else:
+                self._fail(task, entry.error)
+
+    def _take_up_of_the_past(self, entry: Entry) -> None:
+        """An error handler's own row, or a step inside a body that has ended: of that only what it did to the state is left."""
+        level = self.levels.get(entry.path[: entry.path.rfind("/") + 1])
+        if level is None:
+            return
+        if entry.path == level.handler_path and entry.error is not None:
+            if entry.status == "open":
+                self._handle(level, entry.error)
+        elif entry.state:
+            level.state = {**level.state, **entry.state}
 
     def succeed(self, path: str, done: Done) -> None:
         """The step at `path` has its result."""
@@ -164,6 +202,14 @@ class Planner:
             return True
         return False
 
+    def break_down(self, failure: Mapping[str, Any]) -> None:
+        """The run itself cannot go on: it fails with this error, whatever its steps would have done. Its error handler runs, if
+        that is not what could not go on."""
+        if self.level.handler is not None:
+            self.level.handler.failure = failure
+        else:
+            self.root.failure = failure
+
     def stop(self, status: str, reason: str) -> None:
         """Begin nothing new; end with this state when what is in flight has come home."""
         if self.stopping is None:
@@ -178,9 +224,8 @@ class Planner:
             task = self._ready.popleft()
             if task.status == "ready" and not self._halted(task.frame):
                 self._begin(task)
-        halted = self.stopping is not None or self.root.failure is not None
-        if not self.ended and self.in_flight == 0 and (halted or self.root.unsettled == 0):
-            self._end()
+        if not self.ended and self.in_flight == 0:
+            self._try_to_end(begin)
         decisions, self._decisions = self._decisions, []
         return decisions
 
@@ -189,7 +234,31 @@ class Planner:
         """Whether `decide` would have more to say without anything new happening."""
         return bool(self._ready) and not self.ended
 
+    def enter(self, path: str, child: Child, given: Any) -> None:
+        """The sub-flow step at `path` has its flow and the input for it."""
+        task = self._working(path)
+        if self._halted(task.frame):
+            self._release(task, "skipped")
+            self._settle(task.frame)
+            return
+        try:
+            if task.frame.level.depth >= MAX_DEPTH:
+                inside = " > ".join([*(level.slug for level in self._levels_around(task.frame)), child.slug])
+                raise BadRequest(f"Sub-flows stand in one another more than {MAX_DEPTH} deep: {inside}.")
+            self._open(task, SubflowContainer(child, given))
+        except Failure as failure:
+            self.fail(path, failure)
+
     # ------------------------------------------------------------------ frames
+
+    def _levels_around(self, frame: Frame) -> list[Level]:
+        """The flows that a frame stands in, the run's own first."""
+        found = [frame.level]
+        top = frame.level.frame
+        while top is not None and top.owner is not None:
+            found.append(top.owner.frame.level)
+            top = found[-1].frame
+        return found[::-1]
 
     def _enter(self, frame: Frame) -> None:
         for task in frame.tasks.values():
@@ -203,6 +272,8 @@ class Planner:
         for task in tasks_below(frame):
             self.tasks.pop(task.path, None)
             self.held.pop(task.path, None)
+            if isinstance(task.container, SubflowContainer):
+                self.levels.pop(f"{task.path}/", None)
 
     def _settled(self, frame: Frame) -> bool:
         """Nothing can happen in the frame any more: all its steps have come to an end, or it has failed and nothing is in flight."""
@@ -211,7 +282,7 @@ class Planner:
         return all(task.status != "begun" for task in tasks_below(frame))
 
     def _halted(self, frame: Frame) -> bool:
-        if self.stopping is not None or self.root.failure is not None:
+        if self.stopping is not None:
             return True
         at: Frame | None = frame
         while at is not None:
@@ -267,7 +338,7 @@ class Planner:
 
     def _scope(self, task: Task) -> dict[str, Any]:
         if task.names is None:
-            task.names = task.frame.names(self.state, task.scope_error)
+            task.names = task.frame.names(task.scope_error)
         return task.names
 
     def _begin(self, task: Task) -> None:
@@ -283,11 +354,11 @@ class Planner:
             self._mark_begun(task)
             self.succeed(task.path, skip)
             return
-        if node.kind.role is Role.STRUCTURE:
-            self._open(task)
-            return
         names = self._scope(task)
         try:
+            if node.body is not None:
+                self._open(task, open_container(node, task.path, names, None))
+                return
             edits = self.edits.get(task.path)
             if task.rendered is None or edits is not None:
                 task.rendered = node.render(names, edits or NO_EDITS)
@@ -328,16 +399,23 @@ class Planner:
         task.frame.unsettled -= 1
 
     def _succeed(self, task: Task, done: Done) -> None:
-        if task.container is not None:
-            for frame in task.container.frames.values():
-                self._leave(frame)
+        self._drop_container(task)
         self._release(task, "succeeded")
-        task.container = None
         if done.state:
-            self.state = {**self.state, **done.state}
+            level = task.frame.level
+            level.state = {**level.state, **done.state}
         task.frame.publish(task, done)
         self._follow(task, done.port)
         self._settle(task.frame)
+
+    def _drop_container(self, task: Task) -> None:
+        if task.container is None:
+            return
+        for frame in task.container.frames.values():
+            self._leave(frame)
+        if isinstance(task.container, SubflowContainer):
+            self.levels.pop(f"{task.path}/", None)
+        task.container = None
 
     def _skip(self, task: Task) -> None:
         task.status = "skipped"
@@ -349,8 +427,8 @@ class Planner:
     def _fail(self, task: Task, error: Mapping[str, Any]) -> None:
         """The step has failed for good: its error edge, its `on_error`, or the frame takes the consequence."""
         frame, node = task.frame, task.node
+        self._drop_container(task)
         self._release(task, "failed")
-        task.container = None
         task.error = {"step": task.path, **error, "attempts": task.n}
         frame.steps[node.key] = {**NOTHING, "error": task.error}
         if "error" in node.outgoing:
@@ -358,7 +436,7 @@ class Planner:
         elif node.on_error == "continue":
             self._follow(task, "done")
         elif frame.failure is None:
-            frame.failure = {"step": task.path, **error}
+            frame.failure = task.error
             self._withdraw(frame)
         self._settle(frame)
 
@@ -378,54 +456,49 @@ class Planner:
         spread = 0.8 + 0.4 * int.from_bytes(digest, "big") / 0xFFFFFFFF
         return max(base * spread, failure.retry_after or 0.0)
 
-    # ------------------------------------------------------------------ maps
+    # ------------------------------------------------------------------ containers
 
-    def _open(self, task: Task) -> None:
-        node, names = task.node, self._scope(task)
-        try:
-            items = node.expressions["over"].evaluate(names)
-            if not isinstance(items, list):
-                raise ExpressionFailed(f"`over` of {task.path} is no list but {type(items).__name__}; give a list to map over.")
-            if len(items) > MAX_ITEMS:
-                raise ExpressionFailed(f"`over` of {task.path} has {len(items)} items; a map holds at most {MAX_ITEMS}.")
-        except Failure as failure:
-            self._mark_begun(task)
-            if self._replaying:
-                self._fail(task, _error(failure))
-            else:
-                self.fail(task.path, failure)
-            return
+    def _open(self, task: Task, container: Container) -> None:
+        """Begin the bodies of a map, loop or sub-flow. Raises ExpressionFailed where their paths would be too long."""
+        longest = len(container.prefix(task.path, 9999)) + max(map(len, container.graph.nodes), default=0)
+        if longest > MAX_PATH:
+            raise ExpressionFailed(f"The paths of the steps in {task.path[:80]}… would be longer than {MAX_PATH} characters.")
+        if task.status == "begun":
+            self.in_flight -= 1
         task.status = "open"
-        task.container = Container(
-            items, getattr(node.settings, "concurrency", 1), getattr(node.settings, "on_item_error", "stop") == "collect"
-        )
+        task.container = container
         if not self._replaying:
-            self._decisions.append(Record(task.path, task.n, node, "open"))
+            self._decisions.append(Record(task.path, task.n, task.node, "open", checkpoint=container.checkpoint))
         self._fill(task)
 
     def _fill(self, task: Task) -> None:
-        """Begin as many items as there is room for; close the container when none is left."""
+        """Begin as many bodies as there is room for; close the container when none is left."""
         container = task.container
-        node = task.node
-        if container is None or node.body is None:
+        if container is None:
             return
         reached = self._reached.get(task.path, -1) if self._replaying else -1  # a new pass can leave gaps before finished items
-        while container.room(reached) and not container.stopped and not self._halted(task.frame):
-            index = container.next_index
-            container.next_index += 1
+        while not self._halted(task.frame) and (taken := container.take(reached)) is not None:
+            position, names = taken
             if not self._replaying:
                 self.taken_steps += 1
-            base = {**task.frame.base, "item": container.items[index], "index": index}
-            name = getattr(node.settings, "as_", None)
-            if name:
-                base[name] = container.items[index]
-            frame = Frame(node.body, f"{task.path}[{index}].", base, task.frame.steps, task)
-            frame.position = index
-            container.frames[index] = frame
+            frame = self._frame(task, container, position, names)
+            container.frames[position] = frame
             self._enter(frame)
-        done = container.next_index == len(container.items) or container.stopped or self._halted(task.frame)
-        if done and not container.frames and task.status == "open":
+        if container.exhausted and not container.frames and task.status == "open":
             self._close(task, container)
+
+    def _frame(self, task: Task, container: Container, position: int, names: Mapping[str, Any]) -> Frame:
+        prefix = container.prefix(task.path, position)
+        level = task.frame.level
+        if isinstance(container, SubflowContainer):
+            child = container.child
+            level = self.levels[prefix] = Level(child.flow, child.slug, prefix, level.depth + 1)
+            frame = level.frame = Frame(container.graph, level, prefix, {**names, "run": self.facts.run}, {}, task)
+        else:
+            behind = {} if task.scope_error is None else {"error": task.scope_error}
+            frame = Frame(container.graph, level, prefix, {**task.frame.base, **behind, **names}, task.frame.steps, task)
+        frame.position = position
+        return frame
 
     def _settle(self, frame: Frame) -> None:
         """Hand a body's result to its container once nothing can happen in it; then look at what is around it, which may have
@@ -442,58 +515,104 @@ class Planner:
         container = task.container
         if container is None or container.frames.get(frame.position) is not frame:
             return
+        output, failure = self._result_of(frame)
+        level = frame.level
+        if frame.handles is not None:
+            self._handled(frame, failure)
+            failure = frame.handles
+        elif failure is not None and frame is level.frame and level.flow.handler is not None and not self._halted(task.frame):
+            frame.failure = failure
+            if not self._replaying:  # else its row in the journal says so, or `replay` comes by again
+                self._handle(level, failure)
+            return
         del container.frames[frame.position]
         self._leave(frame)
-        failure = frame.failure
-        output = None
-        if failure is None and frame.graph.output is not None:
+        if failure is None:
             try:
-                output = frame.graph.output.render(frame.names(self.state, None))
+                checkpoint = container.settle(frame.position, output, frame.names(None))
             except Failure as problem:
-                failure = {"step": frame.prefix + "output", **_error(problem)}
+                failure = {"step": task.path, **_error(problem)}
+            else:
+                if checkpoint is not None and not self._replaying:
+                    self._decisions.append(Record(task.path, task.n, task.node, "open", checkpoint=checkpoint))
         if failure is not None:
-            container.failed[frame.position] = failure
-            container.results[frame.position] = {"error": failure}
-        else:
-            container.results[frame.position] = {"output": output} if container.collects else output
+            container.fail(frame.position, failure)
         self._fill(task)
+
+    def _result_of(self, frame: Frame) -> tuple[Any, Mapping[str, Any] | None]:
+        """The output of a frame that has settled, or the failure that it ended with."""
+        if frame.failure is not None or frame.graph.output is None:
+            return None, frame.failure
+        try:
+            return frame.graph.output.render(frame.names(None)), None
+        except Failure as problem:
+            return None, {"step": frame.prefix + "output", **_error(problem)}
 
     def _close(self, task: Task, container: Container) -> None:
         if self._replaying:
             return  # `replay` comes by again when it knows the whole journal
-        if container.stopped:
-            error = container.failed[min(container.failed)]
-            error = {"class": error["class"], "message": f"{error['step']}: {error['message']}"}
-            self._decisions.append(Record(task.path, task.n, task.node, "failed", error=error))
-            self._fail(task, error)
+        ending = container.ending(task.node, task.path)
+        if isinstance(ending, Done):
+            self._decisions.append(Record(task.path, task.n, task.node, "succeeded", done=ending))
+            self._succeed(task, ending)
             return
-        if container.next_index < len(container.items):
-            return  # halted before all items had begun: the run is ending
-        done = Done(container.results)
-        self._decisions.append(Record(task.path, task.n, task.node, "succeeded", done=done))
-        self._succeed(task, done)
+        where, message = str(ending["step"]), str(ending["message"])
+        said = message if where == task.path or message.startswith(task.path) else f"{where}: {message}"
+        error = {"class": ending["class"], "message": said}
+        self._decisions.append(Record(task.path, task.n, task.node, "failed", error=error))
+        self._fail(task, error)
+
+    # ------------------------------------------------------------------ error handlers
+
+    def _handle(self, level: Level, failure: Mapping[str, Any]) -> None:
+        """Begin a flow's error handler for the failure that the flow will end with."""
+        failed, graph = level.frame, level.flow.handler
+        if failed is None or graph is None or level.handler is not None:
+            return
+        failed.failure = failure
+        self._withdraw(failed)
+        names = {**failed.base, "error": {"attempts": 1, **failure}}
+        frame = level.handler = Frame(graph, level, f"{level.handler_path}.", names, failed.steps, failed.owner)
+        frame.handles = failure
+        if failed.owner is not None and failed.owner.container is not None:
+            failed.owner.container.frames[0] = frame
+            self._leave(failed)
+        if not self._replaying:
+            self._decisions.append(Handle(level.handler_path, "open", failure))
+        self._enter(frame)
+
+    def _handled(self, frame: Frame, failure: Mapping[str, Any] | None) -> None:
+        """An error handler has come to its own end; a failure inside it is written down, and changes nothing else."""
+        status = "succeeded" if failure is None else "failed"
+        if not self._replaying:
+            self._decisions.append(Handle(frame.level.handler_path, status, failure))
 
     # ------------------------------------------------------------------ the end
 
-    def _end(self) -> None:
-        self.ended = True
-        error = self.root.failure
+    def _try_to_end(self, begin: bool) -> None:
+        """End the run if nothing can happen in it any more, its error handler included."""
+        root, handler = self.root, self.level.handler
         if self.stopping is not None:
-            status, reason = self.stopping
-            self._decisions.append(End(status, reason, error=error))
-            return
-        if error is not None:
-            self._decisions.append(End("failed", str(error["class"]), error=error))
+            self._end(End(*self.stopping, error=root.failure))
             return
         output = None
-        if self.flow.graph.output is not None:
-            try:
-                output = self.flow.graph.output.render(self.root.names(self.state, None))
-            except Failure as failure:
-                error = {"step": "output", **_error(failure)}
-                self._decisions.append(End("failed", failure.slug, error=error))
+        if root.failure is None:
+            if root.unsettled:
                 return
-        self._decisions.append(End("succeeded", output=output))
+            output, root.failure = self._result_of(root)
+        if root.failure is None:
+            self._end(End("succeeded", output=output))
+        elif handler is None and self.flow.handler is not None:
+            if begin:
+                self._handle(self.level, root.failure)
+        elif handler is None or self._settled(handler):
+            if handler is not None:
+                self._handled(handler, handler.failure)
+            self._end(End("failed", str(root.failure["class"]), error=root.failure))
+
+    def _end(self, end: End) -> None:
+        self.ended = True
+        self._decisions.append(end)
 
 
 def _error(failure: Failure) -> dict[str, Any]:

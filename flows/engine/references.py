@@ -65,7 +65,7 @@ class Scope:
             return "`loop` exists only in the body of a loop", ""
         if root in FUNCTIONS:
             return f"`{root}` is a function", f"Write {FUNCTIONS[root].usage}."
-        known = ["input", "steps", "state", "run", *self.extra]
+        known = ["input", "steps", "state", "run", *self.extra, *(["error"] if self.error_outside else [])]
         return f"there is no name `{shorten(root, 60)}` here", did_you_mean(root, known)
 
     def _step_fault(self, path: Place, at: str | None) -> tuple[str, str] | None:

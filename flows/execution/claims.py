@@ -83,12 +83,22 @@ WITH lost AS (
 ) {claimed}
 """.replace("{returning}", _RETURNING).replace("{claimed}", _CLAIMED)
 
-# Rows inside a container that has finished come along; the planner passes them over, since their container is not open.
+# Of what is behind the run only the changes of the state are of use: rows inside an outermost container that has finished, and of
+# rounds that a loop has left behind, whose row was written after them. (Others that are behind come along; the planner passes them
+# over.)
 ATTEMPTS: Final = """
-SELECT a.run_id, a.seq, a.path, a.n, a.status, a.port, a.output, a.state, a.error,
+WITH behind AS MATERIALIZED (
+    SELECT a.run_id, a.seq, a.path FROM flows_attempt a JOIN flows_run r ON r.id = a.run_id AND r.pass = a.pass
+    WHERE a.run_id = ANY(%(runs)s) AND (a.kind = 'loop' AND a.status = 'open'
+        OR a.kind IN ('map', 'loop', 'subflow') AND a.status IN ('succeeded', 'failed') AND a.path !~ '[[/.]')
+)
+SELECT a.run_id, a.seq, a.path, a.n, a.kind, a.status, a.port, a.output, a.state, a.error, a.checkpoint,
     extract(epoch FROM a.next_at - clock_timestamp())::float8 AS remaining
 FROM flows_attempt a JOIN flows_run r ON r.id = a.run_id AND r.pass = a.pass
-WHERE a.run_id = ANY(%s) AND a.status <> 'skipped' ORDER BY a.run_id, a.seq, a.id
+WHERE a.run_id = ANY(%(runs)s) AND a.status <> 'skipped' AND (a.state IS NOT NULL OR NOT EXISTS (
+    SELECT 1 FROM behind b WHERE b.run_id = a.run_id AND b.seq > a.seq
+        AND (starts_with(a.path, b.path || '[') OR starts_with(a.path, b.path || '/'))
+)) ORDER BY a.run_id, a.seq, a.id
 """
 
 CALLS: Final = """
@@ -101,7 +111,7 @@ SELECT c.run_id, min(c.seq) AS seq, c.path, max(c.attempt) AS attempt, max(c.n) 
     (array_agg(c.repeat ORDER BY c.attempt DESC, c.n DESC))[1] AS repeat,
     (array_agg(c.idempotency_key ORDER BY c.attempt DESC, c.n DESC))[1] AS key
 FROM flows_call c JOIN flows_run r ON r.id = c.run_id AND r.pass = c.pass
-WHERE c.run_id = ANY(%s) AND NOT EXISTS (
+WHERE c.run_id = ANY(%(runs)s) AND NOT EXISTS (
     SELECT 1 FROM flows_attempt a WHERE a.run_id = c.run_id AND a.pass = c.pass AND a.path = c.path
         AND (a.status = 'succeeded' OR a.status = 'failed' AND a.next_at IS NULL))
 GROUP BY c.run_id, c.path
@@ -111,13 +121,13 @@ GROUP BY c.run_id, c.path
 REQUESTS: Final = """
 SELECT q.run_id, q.id, q.path, q.state, q.outcome, q.answer, q.comment, p.username AS by, q.terms
 FROM flows_request q JOIN flows_run r ON r.id = q.run_id LEFT JOIN flows_person p ON p.id = q.decided_by_id
-WHERE q.run_id = ANY(%s) AND (q.pass = r.pass OR EXISTS (
+WHERE q.run_id = ANY(%(runs)s) AND (q.pass = r.pass OR EXISTS (
     SELECT 1 FROM flows_attempt a WHERE a.run_id = q.run_id AND a.pass = r.pass AND a.path = q.path AND a.carried))
 ORDER BY q.pass, q.round
 """
 
 DELIVERIES: Final = """
-SELECT run_id, id, event, payload FROM flows_delivery WHERE run_id = ANY(%s) AND taken_by = '' ORDER BY id
+SELECT run_id, id, event, payload FROM flows_delivery WHERE run_id = ANY(%(runs)s) AND taken_by = '' ORDER BY id
 """
 
 
@@ -159,11 +169,13 @@ class AttemptRow:
     seq: int
     path: str
     n: int
+    kind: str
     status: str
     port: str
     output: str | None
     state: str | None
     error: str | None
+    checkpoint: str | None
     remaining: float | None
 
 
@@ -260,5 +272,5 @@ async def _claimed(connection: AsyncConnection[Any], statement: str, arguments: 
 
 async def _rows(connection: AsyncConnection[Any], kind: type[Any], statement: str, runs: list[UUID]) -> list[Any]:
     async with connection.cursor(row_factory=class_row(kind)) as cursor:
-        await cursor.execute(statement, (runs,))
+        await cursor.execute(statement, {"runs": runs})
         return await cursor.fetchall()

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from flows.engine.graph import Graph, Node
 from flows.engine.kinds import Done, Kind
-from flows.engine.plan import Begin
+from flows.engine.plan import Begin, Child
 
 
 @dataclass(slots=True)
@@ -83,7 +83,15 @@ class Answer:
     by: str | None
 
 
-Outcome = Done | Waiting
+@dataclass(frozen=True, slots=True)
+class Enter:
+    """The step goes on as another flow, which runs inside this run on the input `given`."""
+
+    child: Child
+    given: Any
+
+
+Outcome = Done | Waiting | Enter
 
 
 @dataclass(slots=True)
@@ -187,6 +195,12 @@ class StepContext:
         its next call."""
         self.open_call = None
         self._driver.settle_call(self, call, settlement, last)
+
+    async def find_flow(self, slug: str, version: int | None) -> Child:
+        """The flow of this name in the version of this number, or in the one that is published now. Raises `BadRequest`,
+        and `Unavailable` while the flow is paused."""
+        child: Child = await self._driver.engine.find_flow(slug, version)
+        return child
 
     def on_text(self, call: OpenCall) -> Callable[[str], None]:
         """Where a model's text goes while it is being written: to the pages that watch, never to the database."""

@@ -11,7 +11,7 @@ import functools
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -23,16 +23,16 @@ from flows.engine.failures import BudgetSpent, Failure, TimedOut, UnknownOutcome
 from flows.engine.graph import Flow
 from flows.engine.kinds import Done
 from flows.engine.nodes import NO_EDITS
-from flows.engine.plan import Begin, Decision, End, Entry, Record, Retry, RunFacts, Withdraw
+from flows.engine.plan import Begin, Child, Decision, End, Entry, Handle, Record, Retry, RunFacts, Withdraw
 from flows.engine.planner import Planner
 from flows.execution.carried import Carried
 from flows.execution.claims import ClaimedRun, Journal, RequestRow
-from flows.execution.context import Answer, Intent, OpenCall, Outcome, Past, Settlement, StepContext, Waiting, WorkKind
+from flows.execution.context import Answer, Enter, Intent, OpenCall, Outcome, Past, Settlement, StepContext, Waiting, WorkKind
 from flows.execution.journal import Op, Verdict
 from flows.execution.journal import Record as JournalRecord
 from flows.execution.jsontext import LARGEST, dump, kept, load, plain
 from flows.execution.killswitch import REASON as KILL_SWITCH
-from flows.execution.lines import ask_line, begin_op, end_op, never_made, result_op, settle_op, tokens_of
+from flows.execution.lines import ask_line, begin_op, end_op, handle_op, never_made, result_op, settle_op, tokens_of
 from flows.models.identifiers import new_id, shown
 
 if TYPE_CHECKING:
@@ -134,10 +134,10 @@ class Driver:
 
     # ------------------------------------------------------------------ beginning
 
-    def start(self, journal: Journal | None) -> None:
-        """Take the run up where its journal ends."""
+    def start(self, journal: Journal | None, children: Mapping[str, Child] | None = None) -> None:
+        """Take the run up where its journal ends. `children` are the flows of its open sub-flows, by version."""
         if journal is not None:
-            self._take_up(journal)
+            self._take_up(journal, children or {})
         if self.run.claims > MOST_CLAIMS:
             self._give_up()
         if self.run.cancel_requested:
@@ -149,7 +149,7 @@ class Driver:
         self._fire_timers()
         self._schedule()
 
-    def _take_up(self, journal: Journal) -> None:
+    def _take_up(self, journal: Journal, children: Mapping[str, Child]) -> None:
         now = time.monotonic()
         entries: list[tuple[float, Entry]] = []
         last_failed: dict[str, int] = {}
@@ -157,7 +157,15 @@ class Driver:
             if row.status == "failed":
                 last_failed[row.path] = row.n
             entry = Entry(
-                row.path, row.n, row.status, row.port, load(row.output), load(row.state) or {}, load(row.error), row.remaining
+                row.path,
+                row.n,
+                row.status,
+                row.port,
+                load(row.output),
+                load(row.state) or {},
+                load(row.error),
+                row.remaining,
+                load(row.checkpoint),
             )
             entries.append((row.seq, entry))
             if row.remaining is not None:
@@ -169,7 +177,7 @@ class Driver:
             if path in last_failed and row_.attempt > last_failed[path]:
                 entries.append((float("inf"), begun))
         entries.sort(key=lambda pair: pair[0])
-        self.planner.replay(entry for _, entry in entries)
+        self.planner.replay((entry for _, entry in entries), children)
         self._timers = {path: due for path, due in self._timers.items() if path in self.planner.held}
         self._deliveries = [(row.id, row.event, row.payload) for row in journal.deliveries]
         for path, repeat in journal.carried.unknown.items():
@@ -183,7 +191,7 @@ class Driver:
             "between two steps" if self.planner.taken_steps else "before its first step"
         ]
         message = f"The worker died {MOST_CLAIMS} times in step {', '.join(paths)}."
-        self.planner.root.failure = {"step": paths[0], "class": "worker_died", "message": message}
+        self.planner.break_down({"step": paths[0], "class": "worker_died", "message": message})
 
     # ------------------------------------------------------------------ what steps report
 
@@ -363,6 +371,9 @@ class Driver:
             self.planner.fail(path, outcome, elapsed=context.elapsed, repeatable=repeatable)
         elif isinstance(outcome, Waiting):
             self._park_step(context, outcome)
+        elif isinstance(outcome, Enter):
+            self._pasts.pop(path, None)
+            self.planner.enter(path, outcome.child, outcome.given)
         else:
             self.planner.abandon(path)
 
@@ -411,6 +422,8 @@ class Driver:
                 self._timers.pop(path, None)
                 self._ops.append(self._result(path, n, node.kind.slug, "skipped", "step.skipped"))
                 self._withdraws.append({"run": self.run.id, "path": path})
+            case Handle():
+                self._ops.append(handle_op(decision))
             case End():
                 self._ops.append(end_op(decision))
                 if self.asked:
@@ -427,6 +440,8 @@ class Driver:
 
     def _recorded(self, record: Record) -> Op:
         kind = record.node.kind.slug
+        if record.status == "open":
+            return self._opened(record)
         if record.done is not None:
             done = record.done
             data = None if done.port == "done" else {"port": done.port}
@@ -437,10 +452,22 @@ class Driver:
                 op["state"] = dump(dict(done.state))
             return op
         self._pasts.pop(record.path, None)
-        event = {"open": "step.opened", "failed": "step.failed", "skipped": "step.skipped"}[record.status]
+        event = {"failed": "step.failed", "skipped": "step.skipped"}[record.status]
         op = self._result(record.path, record.n, kind, record.status, event, record.error)
         if record.error is not None:
             op["error"] = orjson.dumps(record.error).decode()
+        return op
+
+    def _opened(self, record: Record) -> Op:
+        """A container that has opened, or a loop's next round: its row says from where it goes on after a crash."""
+        kind, facts = record.node.kind.slug, record.checkpoint or {}
+        if "round" in facts:
+            op = self._result(record.path, record.n, kind, "open", "step.round", {"round": facts["round"]})
+        else:
+            data = {name: facts[name] for name in ("flow", "number", "version") if name in facts}
+            op = self._result(record.path, record.n, kind, "open", "step.opened", data)
+        if facts:
+            op["checkpoint"] = dump(facts, most=16 * LARGEST)
         return op
 
     # ------------------------------------------------------------------ writing
@@ -601,6 +628,7 @@ class Driver:
         message = f"What happened could not be recorded: {error}"
         self.planner.ended = False  # where the end was part of the record, there is another one now
         self.planner.root.failure = {"step": "", "class": "internal", "message": plain(message, 500)}
+        self.planner.stop("failed", "internal")  # without an error handler: what it writes would be refused as well
         for op in record.ops:
             if op["op"] == "settle":
                 self._ops.append(op | {"response": None, "error_message": "", "provider_id": ""})

@@ -45,7 +45,7 @@ o AS MATERIALIZED (
         cached_input_tokens int, output_tokens int, reasoning_tokens int, error_class text, error_message text, provider_id text,
         target text, reason text, repeat text, key uuid, hash text, request text, reserve numeric, reserve_tokens int, price uuid,
         simulated boolean, priced boolean,
-        port text, output text, state text, error text, delay float8, until timestamptz,
+        port text, output text, state text, error text, checkpoint text, delay float8, until timestamptz,
         next text, wake float8
     ) JOIN m ON m.id = x.run
 ),
@@ -100,14 +100,15 @@ event AS (
     SELECT run, seq, pass, event, coalesce(path, ''), clock_timestamp(), data FROM a WHERE event IS NOT NULL AND verdict IS NULL
 ),
 result AS (
-    INSERT INTO flows_attempt (run_id, pass, path, n, kind, status, seq, port, output, state, error, next_at, started_at, ended_at)
-    SELECT run, pass, path, attempt, kind, status, seq, coalesce(port, ''), output, state, error,
+    INSERT INTO flows_attempt (run_id, pass, path, n, kind, status, seq, port, output, state, error, checkpoint, next_at, started_at,
+        ended_at)
+    SELECT run, pass, path, attempt, kind, status, seq, coalesce(port, ''), output, state, error, checkpoint,
         coalesce(until, clock_timestamp() + delay * interval '1 second'), clock_timestamp(),
         CASE WHEN status NOT IN ('open', 'waiting') THEN clock_timestamp() END
     FROM a WHERE op = 'result'
     ON CONFLICT (run_id, pass, path, n) DO UPDATE SET status = excluded.status, seq = excluded.seq, port = excluded.port,
         output = excluded.output, state = excluded.state, error = excluded.error, next_at = excluded.next_at,
-        ended_at = excluded.ended_at
+        ended_at = excluded.ended_at, checkpoint = coalesce(excluded.checkpoint, flows_attempt.checkpoint)
     WHERE flows_attempt.status IN ('open', 'waiting') OR flows_attempt.next_at IS NOT NULL AND excluded.status = 'skipped'
 ),
 begun AS (

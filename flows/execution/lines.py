@@ -12,7 +12,7 @@ import orjson
 
 from flows.engine.canonical import canonical, sha256_of
 from flows.engine.failures import Failure
-from flows.engine.plan import End
+from flows.engine.plan import End, Handle
 from flows.execution.context import Ask, Intent, OpenCall, Settlement, StepContext
 from flows.execution.journal import Op
 from flows.execution.jsontext import dump, plain
@@ -113,6 +113,15 @@ def result_op(path: str, n: int, kind: str, status: str, event: str, data: Any =
         "status": status,
         "data": orjson.dumps(data).decode() if data else None,
     }
+
+
+def handle_op(handle: Handle) -> Op:
+    """A flow's error handler that begins or has ended, with the error that it is for, or that it failed with itself."""
+    event = {"open": "handler.opened", "succeeded": "handler.succeeded", "failed": "handler.failed"}[handle.status]
+    op = result_op(handle.path, 1, "on_error", handle.status, event, handle.error)
+    if handle.error is not None:
+        op["error"] = orjson.dumps(handle.error).decode()
+    return op
 
 
 def end_op(end: End) -> Op:

@@ -20,11 +20,12 @@ from flows.execution.moves import announce, append_event
 from flows.models import Attempt, Intervention, Run, RunPass
 
 CARRY: Final = """
-INSERT INTO flows_attempt (run_id, pass, path, n, kind, status, seq, port, output, state, error, next_at, started_at, ended_at,
-    carried)
+INSERT INTO flows_attempt (run_id, pass, path, n, kind, status, seq, port, output, state, error, checkpoint, next_at,
+    started_at, ended_at, carried)
 SELECT %(run)s, %(pass)s, a.path, a.n, a.kind, CASE WHEN k.reopened THEN 'open' ELSE a.status END, %(seq)s,
     CASE WHEN k.reopened THEN '' ELSE a.port END, CASE WHEN NOT k.reopened THEN a.output END,
-    CASE WHEN NOT k.reopened THEN a.state END, CASE WHEN NOT k.reopened THEN a.error END, NULL, a.started_at,
+    CASE WHEN NOT k.reopened THEN a.state END, CASE WHEN NOT k.reopened THEN a.error END,
+    CASE WHEN NOT k.reopened OR a.kind = 'subflow' THEN a.checkpoint END, NULL, a.started_at,
     CASE WHEN NOT k.reopened THEN a.ended_at END, true
 FROM (SELECT k.id, k.n, k.id = ANY(%(reopened)s::bigint[]) AS reopened FROM unnest(%(kept)s::bigint[]) WITH ORDINALITY AS k(id, n)) k
 JOIN flows_attempt a ON a.id = k.id ORDER BY k.n

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import orjson
@@ -22,7 +22,9 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from flows.engine.calllimits import CallLimits
+from flows.engine.failures import BadRequest, Unavailable
 from flows.engine.graph import Flow
+from flows.engine.plan import Child
 from flows.execution.claims import ClaimedRun, Journal, claim_queued, load_journals, reclaim
 from flows.execution.driver import Driver
 from flows.execution.journal import Op, Record
@@ -45,6 +47,12 @@ GRACE = 2.5
 
 BLOCKED = 0.2
 """Seconds after which a callback that held the loop is reported."""
+
+FIND_VERSION: Final = """
+SELECT v.id, v.number, f.archived_at IS NOT NULL, f.paused_at IS NOT NULL FROM flows_flow f LEFT JOIN flows_flowversion v
+    ON v.flow_id = f.id AND CASE WHEN %(number)s::int IS NULL THEN v.id = f.published_id ELSE v.number = %(number)s END
+WHERE f.slug = %(slug)s
+"""
 
 _running: Engine | None = None
 
@@ -153,6 +161,24 @@ class Engine:
         task = self.loop.create_task(work)
         self._spawned.add(task)
         task.add_done_callback(self._spawn_done)
+
+    async def find_flow(self, slug: str, number: int | None) -> Child:
+        """The flow of this name in the version of this number, or in the one that is published now. Raises `BadRequest`,
+        and `Unavailable` while the flow is paused."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(FIND_VERSION, {"slug": slug, "number": number})
+            row = await cursor.fetchone()
+            if row is None:
+                raise BadRequest(f"There is no flow {slug!r}.")
+            version, found, archived, paused = row
+            if archived:
+                raise BadRequest(f"The flow {slug} is archived.")
+            if paused:
+                raise Unavailable(f"The flow {slug} is paused: nothing of it begins until somebody resumes it.")
+            if version is None:
+                raise BadRequest(f"The flow {slug} has no version {number}." if number else f"The flow {slug} is not published.")
+            flow = await self._flow(connection, version)
+        return Child(flow, slug, found, str(version))
 
     async def news_of(self, run: UUID) -> tuple[tuple[int, bool, bool] | None, Journal]:
         """(signals, whether it was cancelled, whether it is paused) of a run that we drive, with what was asked and delivered;
@@ -339,8 +365,10 @@ class Engine:
         for run in runs:
             try:
                 flow = await self._flow(connection, run.version_id)
+                journal = journals.get(run.id)
+                children = await self._children(connection, journal) if journal is not None else {}
                 driver = Driver(self, run, flow)
-                driver.start(journals.get(run.id))
+                driver.start(journal, children)
             except (psycopg.Error, OSError):
                 raise
             except Exception as error:  # the worker's edge: what cannot be taken up here cannot be elsewhere
@@ -364,6 +392,16 @@ class Engine:
         }
         record = Record(run.id, run.epoch, 1, run.signals, run.steps, [fate], withdraws=[{"run": run.id, "path": None}])
         self.writer.submit(record, lambda verdict: log.info("run %s was ended: %s", run.id, verdict))
+
+    async def _children(self, connection: AsyncConnection[Any], journal: Journal) -> dict[str, Child]:
+        """The flows of a run's open sub-flows, each in the version that it began with."""
+        children: dict[str, Child] = {}
+        for row in journal.attempts:
+            if row.kind == "subflow" and row.status == "open" and row.checkpoint is not None:
+                facts = orjson.loads(row.checkpoint)
+                flow = await self._flow(connection, UUID(facts["version"]))
+                children[facts["version"]] = Child(flow, facts["flow"], facts["number"], facts["version"])
+        return children
 
     async def _flow(self, connection: AsyncConnection[Any], version: UUID) -> Flow:
         flow = self._flows.get(version)

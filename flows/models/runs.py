@@ -170,6 +170,7 @@ class Attempt(models.Model):
     output = models.TextField(null=True)  # JSON
     state = models.TextField(null=True)  # JSON: the keys of the run's state that it changed
     error = models.TextField(null=True)  # JSON: {class, message, final}
+    checkpoint = models.TextField(null=True)  # JSON: from where an open loop goes on; which version a sub-flow runs, on what
     next_at = models.DateTimeField(null=True)  # of the next attempt, or the time that a wait ends
     carried = models.BooleanField(db_default=False, default=False)  # taken over from an earlier pass, or from the run's origin
     started_at = models.DateTimeField(db_default=Now())

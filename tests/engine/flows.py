@@ -13,16 +13,30 @@ from flows.engine.problems import DocumentError
 from flows.steps.approval import ApprovalKind
 from flows.steps.branch import BranchKind
 from flows.steps.check import CheckKind
+from flows.steps.loop import LoopKind
 from flows.steps.map import MapKind
 from flows.steps.model import ModelKind
 from flows.steps.note import NoteKind
 from flows.steps.set import SetKind
+from flows.steps.subflow import SubflowKind
 from flows.steps.tool import ToolKind
 from flows.steps.wait import WaitKind
 
 KINDS: dict[str, Kind] = {
     kind.slug: kind
-    for kind in (SetKind(), BranchKind(), CheckKind(), ModelKind(), ToolKind(), ApprovalKind(), WaitKind(), MapKind(), NoteKind())
+    for kind in (
+        SetKind(),
+        BranchKind(),
+        CheckKind(),
+        ModelKind(),
+        ToolKind(),
+        ApprovalKind(),
+        WaitKind(),
+        MapKind(),
+        LoopKind(),
+        SubflowKind(),
+        NoteKind(),
+    )
 }
 
 

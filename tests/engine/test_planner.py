@@ -6,140 +6,12 @@ from typing import Any
 
 import pytest
 
+from flows.engine.containers import MAX_ITEMS
 from flows.engine.failures import BadRequest, Failure, InvalidOutput, RateLimited, TimedOut, Unavailable, UnknownOutcome
-from flows.engine.graph import Flow
 from flows.engine.kinds import Done
-from flows.engine.plan import Begin, Decision, End, Entry, Record, Retry, RunFacts, Withdraw
-from flows.engine.planner import MAX_ITEMS, Planner
+from flows.engine.plan import Begin, End, Record
+from tests.engine.course import Course, approval, branch, course, each, one_each, tool, value, wait
 from tests.engine.flows import make_flow
-from tests.simulation.world import Journal
-
-
-class Course:
-    """A run in the test's hand: every decision is kept, and nothing happens but what the test says."""
-
-    def __init__(self, flow: Flow, value: Any = None, *, cap: int | None = None, journal: Journal | None = None) -> None:
-        self.flow = flow
-        self.planner = Planner(flow, RunFacts(value, dict(flow.document.state or {}), {"id": "run_1"}, cap))
-        self.journal = journal or Journal()
-        self.decisions: list[Decision] = []
-        self.flying: dict[str, Begin] = {}
-        if journal is not None:
-            self.planner.replay(journal.entries())
-        self.go()
-
-    def go(self) -> Course:
-        """Carries out what is decided now."""
-        while True:
-            decided = self.planner.decide()
-            for decision in decided:
-                self._keep(decision)
-            self.decisions += decided
-            if not decided and not self.planner.more:
-                return self
-
-    def _keep(self, decision: Decision) -> None:
-        match decision:
-            case Begin(path, n):
-                self.flying[path] = decision
-                if decision.node.kind.slug == "tool":
-                    self.journal.begin(path, n)
-            case Record(path, n, _, status, done, error):
-                done = done or Done(port="")
-                self.journal.write(Entry(path, n, status, done.port, done.output, done.state, error))
-            case Retry(path, n, _, delay, error):
-                self.journal.write(Entry(path, n, "failed", error=error, remaining=delay))
-            case Withdraw(path, n):
-                self.journal.write(Entry(path, n, "skipped"))
-
-    def done(self, path: str, output: Any = None, port: str = "done") -> Course:
-        self.flying.pop(path, None)
-        self.planner.succeed(path, Done(output, port))
-        return self.go()
-
-    def fails(self, path: str, failure: Failure | None = None, **how: Any) -> Course:
-        self.flying.pop(path, None)
-        self.planner.fail(path, failure or BadRequest("wrong"), **how)
-        return self.go()
-
-    def waits(self, path: str) -> Course:
-        begin = self.flying.pop(path)
-        self.planner.wait(path)
-        if path in self.planner.held:
-            self.journal.write(Entry(path, begin.n, "waiting"))
-        return self.go()
-
-    def resume(self, path: str) -> Course:
-        self.planner.resume(path)
-        return self.go()
-
-    @property
-    def begun(self) -> list[str]:
-        return [decision.path for decision in self.decisions if isinstance(decision, Begin)]
-
-    @property
-    def skipped(self) -> list[str]:
-        return [each.path for each in self.decisions if isinstance(each, Record) and each.status == "skipped"]
-
-    @property
-    def withdrawn(self) -> list[str]:
-        return [decision.path for decision in self.decisions if isinstance(decision, Withdraw)]
-
-    @property
-    def retries(self) -> list[Retry]:
-        return [decision for decision in self.decisions if isinstance(decision, Retry)]
-
-    @property
-    def end(self) -> End | None:
-        return next((decision for decision in self.decisions if isinstance(decision, End)), None)
-
-    @property
-    def ended(self) -> tuple[str, Any]:
-        """Status and output, once it has ended."""
-        assert self.end is not None, f"it has not ended; in flight: {list(self.flying)}, held: {list(self.planner.held)}"
-        return self.end.status, self.end.output
-
-    def recorded(self, path: str) -> Record:
-        return next(each for each in reversed(self.decisions) if isinstance(each, Record) and each.path == path)
-
-
-def tool(**more: Any) -> dict[str, Any]:
-    """An effect, which the test brings home."""
-    arguments = more.pop("arguments", {})
-    return {"kind": "tool", "with": {"tool": "any.tool", "arguments": arguments}, **more}
-
-
-def value(expression: str = "1", **more: Any) -> dict[str, Any]:
-    """A pure step that evaluates an expression."""
-    return {"kind": "set", "with": {"values": {"v": f"{{{{ {expression} }}}}"}}, **more}
-
-
-def approval(**more: Any) -> dict[str, Any]:
-    return {"kind": "approval", "with": {"title": "May it?", "payload": {"a": 1}, "approvers": {"teams": ["finance"]}}, **more}
-
-
-def wait() -> dict[str, Any]:
-    return {"kind": "wait", "with": {"for": "1h"}}
-
-
-def branch(when: str) -> dict[str, Any]:
-    return {"kind": "branch", "with": {"cases": [{"port": "yes", "when": when}], "else": "no"}}
-
-
-def each(over: str, body: dict[str, Any], edges: list[str], output: Any = None, **settings: Any) -> dict[str, Any]:
-    """A map."""
-    inner = {"steps": body, "edges": edges, "output": output}
-    return {"kind": "map", "with": {"over": over, "body": inner, **settings}}
-
-
-def one_each(over: str, **settings: Any) -> dict[str, Any]:
-    """A map whose body is one effect."""
-    return each(over, {"t": tool()}, ["start -> t"], "{{ steps.t.output }}", **settings)
-
-
-def course(steps: dict[str, Any], edges: list[str], given: Any = None, *, cap: int | None = None, **more: Any) -> Course:
-    return Course(make_flow(steps, edges, **more), given, cap=cap)
-
 
 # ---------------------------------------------------------------------- edges and joins
 
@@ -277,7 +149,9 @@ def test_a_failed_step_without_an_error_edge_fails_the_run() -> None:
 
     run.fails("a", BadRequest("no such account"))
 
-    assert run.end == End("failed", "bad_request", error={"step": "a", "class": "bad_request", "message": "no such account"})
+    assert run.end == End(
+        "failed", "bad_request", error={"step": "a", "class": "bad_request", "message": "no such account", "attempts": 1}
+    )
     assert run.begun == ["a"]
 
 
@@ -348,7 +222,7 @@ def test_the_first_of_two_failures_is_the_runs_error() -> None:
     run.fails("b", Unavailable("first")).fails("a", BadRequest("second"))
 
     assert run.end is not None
-    assert run.end.error == {"step": "b", "class": "unavailable", "message": "first"}
+    assert run.end.error == {"step": "b", "class": "unavailable", "message": "first", "attempts": 1}
 
 
 def test_on_error_continue_gives_null_and_goes_on() -> None:
@@ -590,7 +464,7 @@ def test_collect_keeps_each_items_output_or_error() -> None:
 
     run.fails("m[0].t", BadRequest("wrong")).done("m[1].t", 5)
 
-    error = {"step": "m[0].t", "class": "bad_request", "message": "wrong"}
+    error = {"step": "m[0].t", "class": "bad_request", "message": "wrong", "attempts": 1}
     assert run.ended == ("succeeded", [{"error": error}, {"output": 5}])
 
 

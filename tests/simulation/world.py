@@ -34,6 +34,8 @@ class Journal:
         assert old is None or given_up or old[1].status in {"open", "waiting"}, (
             f"{entry.path} was written twice: {old} and {entry}"
         )
+        if old is not None and entry.checkpoint is None:
+            entry = replace(entry, checkpoint=old[1].checkpoint)
         self.rows[entry.path, entry.n] = (self.seq, entry)
 
     def begin(self, path: str, n: int) -> None:
@@ -44,11 +46,25 @@ class Journal:
     def succeeded(self) -> set[str]:
         return {path for (path, _), (_, entry) in self.rows.items() if entry.status == "succeeded"}
 
+    def _behind(self, path: str, seq: int) -> bool:
+        """Whether the row is of a round that a loop has left behind, or inside a container that has finished."""
+        return any(
+            after > seq and path.startswith((f"{outer}[", f"{outer}/"))
+            for (outer, _), (after, entry) in self.rows.items()
+            if (entry.status == "open" and "round" in (entry.checkpoint or {}))
+            or (entry.status in {"succeeded", "failed"} and not {"[", "/", "."} & set(outer))
+        )
+
     def entries(self) -> list[Entry]:
+        """What an engine that takes the run up reads, in its order (`ATTEMPTS` and `CALLS` of `flows/execution/claims.py`)."""
         final = {
             p for (p, _), (_, e) in self.rows.items() if e.status in {"succeeded", "skipped"} or (e.error and e.remaining is None)
         }
-        lines: list[tuple[float, Entry]] = [(seq, entry) for seq, entry in self.rows.values() if entry.status != "skipped"]
+        lines: list[tuple[float, Entry]] = [
+            (seq, entry)
+            for (path, _), (seq, entry) in self.rows.items()
+            if entry.status != "skipped" and (entry.state or not self._behind(path, seq))
+        ]
         for path, (seq, n) in self.begun.items():
             if path in final:
                 continue
@@ -114,9 +130,9 @@ class World:
                         self.journal.begin(path, n)
                     self.begins[path] += 1
                     flying[path] = decision
-                case Record(path, n, _, status, done, error):
+                case Record(path, n, _, status, done, error, checkpoint):
                     done = done or Done(port="")
-                    self.journal.write(Entry(path, n, status, done.port, done.output, done.state, error))
+                    self.journal.write(Entry(path, n, status, done.port, done.output, done.state, error, None, checkpoint))
                 case Retry(path, n, _, delay, error):
                     self.journal.write(Entry(path, n, "failed", error=error, remaining=delay))
                 case Withdraw(path, n):

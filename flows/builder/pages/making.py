@@ -20,10 +20,10 @@ from flows.builder.actions.change_settings import change_settings
 from flows.builder.actions.create_flow import create_flow
 from flows.builder.actions.pause_flow import pause_flow
 from flows.builder.actions.save_draft import DraftChanged, save_draft
-from flows.builder.checking import DocumentRefused, faults, read_document
+from flows.builder.checking import DocumentRefused, compiled_or_problems, faults, read_document
 from flows.builder.comparing import as_text, shown
 from flows.builder.differences import differences
-from flows.builder.overview import compiled_or_problems, read
+from flows.builder.overview import read
 from flows.builder.pages.ground import edit_url
 from flows.builder.reads import flow_named, visible_flow
 from flows.engine.document import dump_document
@@ -96,7 +96,7 @@ def import_page(request: Any) -> HttpResponse:
         text = _uploaded(request)
         document = read_document(text)
         context |= {"text": text, "document": document}
-        _, problems, warnings = compiled_or_problems(document)
+        _, problems, warnings = compiled_or_problems(document, flow.slug if flow else "", flow.team if flow else None)
         context |= {"problems": faults(problems), "warnings": faults(warnings)}
         if flow is not None and (before := read(flow.draft)) is not None:
             found = differences(before, document)

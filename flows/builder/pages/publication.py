@@ -18,9 +18,9 @@ from flows.access.rights import Right, require
 from flows.builder.actions.ask_to_publish import ask_to_publish
 from flows.builder.actions.publish_flow import publish_flow
 from flows.builder.catalogue import current_ground
+from flows.builder.checking import compiled_or_problems
 from flows.builder.comparing import shown, side_of
 from flows.builder.differences import differences
-from flows.builder.overview import compiled_or_problems
 from flows.builder.pages.ground import heading, told
 from flows.builder.publishing import LONGEST_NOTE
 from flows.builder.reads import flow_named
@@ -92,7 +92,9 @@ def publication_context(actor: Actor, flow: Flow) -> dict[str, Any]:
     live: FlowVersion | None = flow.published
     draft = side_of(flow, "draft")
     before = side_of(flow, f"v{live.number}") if live is not None else None
-    compiled, problems, warnings = compiled_or_problems(draft.document) if draft.document is not None else (None, [], [])
+    compiled, problems, warnings = (
+        compiled_or_problems(draft.document, flow.slug, flow.team) if draft.document is not None else (None, [], [])
+    )
     both = before is not None and before.document is not None and draft.document is not None
     found = differences(before.document, draft.document) if both else None  # type: ignore[union-attr, arg-type]
     in_flight = runs_for(actor).filter(flow=flow, ended_at__isnull=True).count()
