@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from flows.builder.findings import Ground, RouteFacts, ToolFacts
 from flows.builder.subflows import known_flows, references
 from flows.engine.document import FlowDocument
 from flows.engine.kinds import Catalogue
-from flows.models import ModelEntry, Route, Team, ToolEntry
+from flows.models import ModelEntry, Route, ToolEntry
 
 
-def current_catalogue(document: FlowDocument, team: Team | None) -> Catalogue:
+def current_catalogue(document: FlowDocument, team: UUID | None) -> Catalogue:
     """What the document of a flow of this team (None: everybody's) may refer to, as it is now: three queries, and two more where it
     runs other flows."""
     wanted = {each.slug for each in references(document)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from uuid import UUID
 
 from flows.access.refusals import Fault, Invalid
 from flows.builder.catalogue import current_catalogue
@@ -11,7 +12,6 @@ from flows.engine.document import FlowDocument, parse_document
 from flows.engine.graph import Flow as CompiledFlow
 from flows.engine.graph import compile_flow
 from flows.engine.problems import DocumentError, Problem
-from flows.models import Team
 from flows.steps import known_kinds
 
 
@@ -29,7 +29,7 @@ def read_document(text: str) -> FlowDocument:
         raise DocumentRefused(problems=faults(error.problems)) from None
 
 
-def require_runnable(document: FlowDocument, slug: str, team: Team | None) -> None:
+def require_runnable(document: FlowDocument, slug: str, team: UUID | None) -> None:
     """Passes if the document can be the flow `slug` of this team (None: everybody's): it compiles with the kinds and the catalogue
     of this installation, and does not run itself. Raises `DocumentRefused`."""
     _, problems, _ = compiled_or_problems(document, slug, team)
@@ -38,7 +38,7 @@ def require_runnable(document: FlowDocument, slug: str, team: Team | None) -> No
 
 
 def compiled_or_problems(
-    document: FlowDocument, slug: str, team: Team | None
+    document: FlowDocument, slug: str, team: UUID | None
 ) -> tuple[CompiledFlow | None, list[Problem], list[Problem]]:
     """The flow as it would run here, what keeps it from that, and what it is warned of."""
     try:

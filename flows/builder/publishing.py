@@ -41,7 +41,7 @@ def make_version(actor: Actor, flow: Flow, text: str, note: str, action: str = "
     `DocumentRefused` with every problem.
     """
     document = read_document(text)
-    require_runnable(document, flow.slug, flow.team)
+    require_runnable(document, flow.slug, flow.team_id)
     digest = version_hash(document)
     before = flow.published
     if before is not None and before.hash == digest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Max, Q
 
@@ -12,7 +13,7 @@ from flows.engine.document import FlowDocument, parse_document
 from flows.engine.explaining import problem_at
 from flows.engine.kinds import KnownFlow
 from flows.engine.problems import DocumentError, Place, Problem
-from flows.models import Flow, FlowVersion, Team
+from flows.models import Flow, FlowVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,10 @@ def _references(body: Mapping[str, Any], place: Place) -> Iterator[Reference]:
             yield from _references(settings["body"], (*here, "body"))
 
 
-def known_flows(wanted: set[str], team: Team | None) -> dict[str, KnownFlow]:
+def known_flows(wanted: set[str], team: UUID | None) -> dict[str, KnownFlow]:
     """The flows that a flow of this team (None: everybody's) may run, by name: those that all who see it see too. Of the `wanted`
     ones also what their published version takes and gives. Two queries."""
-    seen = Q(team__isnull=True) if team is None else Q(team__isnull=True) | Q(team=team)
+    seen = Q(team__isnull=True) if team is None else Q(team__isnull=True) | Q(team_id=team)
     flows = Flow.objects.filter(seen, archived_at__isnull=True).annotate(newest=Max("versions__number"))
     listed = flows.values_list("slug", "newest", "published_id")
     found = {slug: KnownFlow(newest or 0, published is not None) for slug, newest, published in listed}

@@ -99,7 +99,7 @@ def flow_page(request: Any, slug: str) -> HttpResponse:
 
 def overview_context(actor: Actor, flow: Flow, document: FlowDocument | None) -> dict[str, Any]:
     compiled, problems, warnings = (
-        compiled_or_problems(document, flow.slug, flow.team) if document is not None else (None, [], [])
+        compiled_or_problems(document, flow.slug, flow.team_id) if document is not None else (None, [], [])
     )
     return {
         "document": document,
@@ -124,7 +124,7 @@ def unpublished(flow: Flow) -> Differences | None:
 def report_context(actor: Actor, flow: Flow, document: FlowDocument | None) -> dict[str, Any]:
     """Of the draft where there is one: that is what can still be mended."""
     draft = read(flow.draft)
-    compiled, problems, _ = compiled_or_problems(draft, flow.slug, flow.team) if draft is not None else (None, [], [])
+    compiled, problems, _ = compiled_or_problems(draft, flow.slug, flow.team_id) if draft is not None else (None, [], [])
     return {
         "report": report_on(compiled, current_ground()) if compiled is not None else None,
         "problems": told(flow, problems),

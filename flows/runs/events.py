@@ -11,7 +11,7 @@ from flows.models import Event, Run
 
 PAGE = 200
 
-PROBLEMS = ("call.failed", "step.failed", "step.retrying", "run.reclaimed")
+PROBLEMS = ("call.failed", "step.failed", "step.retrying", "handler.failed", "run.reclaimed")
 TYPES = {
     "run.created": "Run created",
     "run.started": "Run started",
@@ -25,6 +25,7 @@ TYPES = {
     "pass.started": "Another pass",
     "step.started": "Step started",
     "step.opened": "Step opened",
+    "step.round": "Round ended",
     "step.waiting": "Step waits",
     "step.retrying": "Step will be tried again",
     "step.succeeded": "Step succeeded",
@@ -32,6 +33,9 @@ TYPES = {
     "step.skipped": "Step skipped",
     "step.passed_over": "Somebody skips the step",
     "step.edited": "Input of the step edited",
+    "handler.opened": "Error handler begins",
+    "handler.succeeded": "Error handler ended",
+    "handler.failed": "Error handler failed",
     "call.started": "Call started",
     "call.failed": "Call failed",
     "call.waiting": "Call waits",

@@ -49,7 +49,7 @@ def ask_to_publish(
             raise DraftChanged(flow.revision)
         text = flow.draft if version is None else version_of(flow, version).document
         document = read_document(text)
-        require_runnable(document, flow.slug, flow.team)
+        require_runnable(document, flow.slug, flow.team_id)
         live = flow.published
         if live is not None and live.hash == version_hash(document):
             raise NothingToPublish

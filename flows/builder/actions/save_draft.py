@@ -64,7 +64,7 @@ def save_draft(
         team = _team_of_new_flow(actor, team)
     document = read_document(text)
     if runnable:
-        require_runnable(document, slug, team if known is None else known.team)
+        require_runnable(document, slug, (team and team.id) if known is None else known.team_id)
     if known is None:
         return _create(actor, slug, document, team)
     return _change(actor, known, document, revision)

@@ -96,7 +96,7 @@ def import_page(request: Any) -> HttpResponse:
         text = _uploaded(request)
         document = read_document(text)
         context |= {"text": text, "document": document}
-        _, problems, warnings = compiled_or_problems(document, flow.slug if flow else "", flow.team if flow else None)
+        _, problems, warnings = compiled_or_problems(document, flow.slug if flow else "", flow.team_id if flow else None)
         context |= {"problems": faults(problems), "warnings": faults(warnings)}
         if flow is not None and (before := read(flow.draft)) is not None:
             found = differences(before, document)

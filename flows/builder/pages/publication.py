@@ -93,7 +93,7 @@ def publication_context(actor: Actor, flow: Flow) -> dict[str, Any]:
     draft = side_of(flow, "draft")
     before = side_of(flow, f"v{live.number}") if live is not None else None
     compiled, problems, warnings = (
-        compiled_or_problems(draft.document, flow.slug, flow.team) if draft.document is not None else (None, [], [])
+        compiled_or_problems(draft.document, flow.slug, flow.team_id) if draft.document is not None else (None, [], [])
     )
     both = before is not None and before.document is not None and draft.document is not None
     found = differences(before.document, draft.document) if both else None  # type: ignore[union-attr, arg-type]

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("flows", "0005_queues_limits_and_the_kill_switch"),
+        ("flows", "0006_signs_of_life"),
     ]
 
     operations = [
