@@ -64,7 +64,8 @@ def save_draft(
         team = _team_of_new_flow(actor, team)
     document = read_document(text)
     if runnable:
-        require_runnable(document, slug, (team and team.id) if known is None else known.team_id)
+        belongs = known.team_id if known is not None else team.id if team is not None else None
+        require_runnable(document, slug, belongs)
     if known is None:
         return _create(actor, slug, document, team)
     return _change(actor, known, document, revision)

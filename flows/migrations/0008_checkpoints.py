@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("flows", "0006_signs_of_life"),
+        ("flows", "0007_counts_of_hot_rows_without_checks"),
     ]
 
     operations = [
