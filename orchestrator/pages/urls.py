@@ -2,16 +2,17 @@
 
 from django.urls import path
 
-from orchestrator.pages import canvas, components, home, killswitch, signin, welcome
+from orchestrator.home.views import home
+from orchestrator.pages import canvas, components, elsewhere, killswitch, signin, welcome
 
 urlpatterns = [
-    path("", home.home, name="home"),
+    path("", home, name="home"),
     path("login", signin.sign_in, name="login"),
     path("logout", signin.sign_out, name="logout"),
     path("welcome", welcome.welcome, name="welcome"),
-    path("look", home.look, name="look"),
-    path("go/<str:what>", home.go, name="go"),
-    path("shell/waiting", home.waiting, name="waiting"),
+    path("look", elsewhere.look, name="look"),
+    path("go/<str:what>", elsewhere.go, name="go"),
+    path("shell/waiting", elsewhere.waiting, name="waiting"),
     path("shell/killswitch", killswitch.banner, name="killswitch-banner"),
     path("killswitch", killswitch.killswitch, name="killswitch"),
     path("internal/components", components.components, name="components"),

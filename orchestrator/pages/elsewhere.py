@@ -1,4 +1,4 @@
-"""The start, and addresses that lead elsewhere."""
+"""Addresses that lead elsewhere, and what the shell asks for."""
 
 from __future__ import annotations
 
@@ -17,12 +17,6 @@ from orchestrator.pages.shell import DENSITIES, NAVS, THEMES, Shell
 
 YEAR = 365 * 24 * 3600
 LOOKS = {"theme": THEMES, "density": DENSITIES, "nav": NAVS}
-
-
-@require_safe
-@login_required
-def home(request: HttpRequest) -> HttpResponse:
-    return redirect("/runs")
 
 
 @require_safe

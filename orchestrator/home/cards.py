@@ -1,0 +1,183 @@
+"""What each card of the home page shows. Every figure is that of the list it leads to, by the same queries."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from statistics import median
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Min, OuterRef, Q, Subquery, Sum, Window
+from django.db.models.functions import TruncDay
+from django.utils import timezone
+
+from approvals.reads import by_due, requests_in
+from flows.access.actor import Actor
+from flows.access.querysets import flows_for, runs_for
+from flows.costs.forecast import WEEKS, Forecast, month_end
+from flows.costs.reports import Scope, calls_within, summed
+from flows.engine.states import TERMINAL_STATES
+from flows.models import Request, Run
+from flows.runs.listing import RunLine, lines_of
+from flows.runs.reads import UNPRICED, runs_listed
+
+REQUESTS_SHOWN, RUNS_SHOWN, ERRORS_SHOWN = 5, 8, 5
+RECENT = timedelta(hours=24)
+LOOKED_BACK = timedelta(days=7)
+MOST_FAILURES = 500
+MANY_RUNS, MANY_FAIL = 5, 0.2  # of so many runs in 24 hours more than this share: something is wrong with the flow
+FINISHED = ("succeeded", "failed", "budget_stopped")
+BROKEN = ("failed", "budget_stopped")
+GOING = ("running", "waiting_approval", "waiting", "retrying", "queued")
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Requests that this person may decide, those due first in front, and how many there are."""
+
+    requests: list[Request]
+    count: int
+
+
+def needs(actor: Actor) -> Needs:
+    found: list[Any] = list(by_due(requests_in(actor, "mine")).annotate(all=Window(Count("id")))[:REQUESTS_SHOWN])
+    return Needs(found, found[0].all if found else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Breakage:
+    """Equal errors of one flow: how often, since when, and the newest of them."""
+
+    flow: str
+    name: str
+    kind: str  # the error's class
+    step: str
+    message: str
+    count: int
+    first: datetime
+    newest: UUID
+    failed: int
+    finished: int
+    """Failed and finished runs of the flow in the last 24 hours."""
+
+
+def broken(actor: Actor, scope: str) -> list[Breakage]:
+    """Flows whose last finished run failed, or many of whose recent runs did, with their errors of a week; the newest first."""
+    since = timezone.now() - RECENT
+    last = Run.objects.filter(flow=OuterRef("pk"), status__in=FINISHED).order_by("-id").values("status")[:1]
+    flows = flows_for(actor).filter(archived_at__isnull=True).annotate(last=Subquery(last)).values("id", "slug", "name", "last")
+    recent = _of(runs_for(actor), actor, scope).filter(ended_at__gte=since, status__in=FINISHED)
+    counts = {
+        row["flow"]: row
+        for row in recent.order_by().values("flow").annotate(n=Count("id"), failed=Count("id", filter=Q(status__in=BROKEN)))
+    }
+    suspects = {}
+    for flow in flows:
+        found = counts.get(flow["id"], {"n": 0, "failed": 0})
+        if flow["last"] in BROKEN or (found["n"] >= MANY_RUNS and found["failed"] > MANY_FAIL * found["n"]):
+            suspects[flow["id"]] = (flow, found)
+    if not suspects:
+        return []
+    failures = _of(runs_for(actor), actor, scope).filter(flow__in=suspects, status__in=BROKEN)
+    failures = failures.filter(ended_at__gte=timezone.now() - LOOKED_BACK).order_by("-id")
+    groups: dict[tuple[Any, str, str], list[tuple[UUID, datetime, str]]] = {}
+    for id_, flow, status, error, ended in failures.values_list("id", "flow", "status", "error", "ended_at")[:MOST_FAILURES]:
+        said = json.loads(error) if error else {}
+        key = (flow, said.get("class") or status, said.get("step") or "")
+        groups.setdefault(key, []).append((id_, ended, said.get("message") or ""))
+    rows = []
+    for (flow_id, kind, step), found_ in groups.items():
+        flow, counted = suspects[flow_id]
+        first = min(ended for _, ended, _ in found_)
+        newest = found_[0]
+        rows.append(
+            Breakage(
+                flow["slug"], flow["name"], kind, step, newest[2], len(found_), first, newest[0], counted["failed"], counted["n"]
+            )
+        )
+    return rows[:ERRORS_SHOWN]
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """Today in the reader's zone: real money so far, what is usual by this hour, the month's forecast."""
+
+    spent: Decimal
+    simulated: Decimal
+    unpriced: int
+    usual: Decimal | None
+    forecast: Forecast | None
+
+
+def money(actor: Actor) -> Money:
+    now = timezone.localtime()
+    midnight = datetime.combine(now.date(), time.min, now.tzinfo)
+    weeks = [timedelta(weeks=n) for n in range(1, WEEKS + 1)]
+    calls, today = calls_within(actor, Scope()), Q(started_at__gte=midnight)
+    by_now = {
+        f"week_{n}": Sum("settled", filter=Q(simulated=False, started_at__gte=midnight - week, started_at__lt=now - week))
+        for n, week in enumerate(weeks)
+    }
+    found = calls.filter(started_at__gte=midnight - weeks[-1]).aggregate(
+        spent=Sum("settled", filter=today & Q(simulated=False)),
+        pretended=Sum("settled", filter=today & Q(simulated=True)),
+        unpriced=Count("id", filter=today & UNPRICED),
+        first=Min("started_at", filter=Q(simulated=False)),
+        **by_now,
+    )
+    enough = found["first"] is not None and found["first"] <= midnight - weeks[0]
+    usual = median([found[name] or Decimal(0) for name in by_now]) if enough else None
+    since = min(midnight.replace(day=1), midnight - weeks[-1])
+    days = calls_within(actor, Scope(since, purpose="real")).annotate(day=TruncDay("started_at")).values_list("day")
+    spent = {_local(day): amount or Decimal(0) for day, amount in days.annotate(Sum("settled"))} if enough else {}
+    forecast = month_end(spent, now.date(), _local(found["first"])) if enough else None
+    return Money(found["spent"] or Decimal(0), found["pretended"] or Decimal(0), found["unpriced"], usual, forecast)
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """How many runs are in each state that is no end, and a few of them."""
+
+    counts: list[tuple[str, int]]
+    total: int
+    lines: list[RunLine]
+
+
+def in_flight(actor: Actor, scope: str) -> InFlight:
+    going = _of(runs_for(actor), actor, scope).filter(ended_at__isnull=True, status__in=GOING)
+    found = dict(going.order_by().values_list("status").annotate(Count("id")))
+    shown = _of(runs_listed(actor), actor, scope).filter(ended_at__isnull=True).exclude(status__in=TERMINAL_STATES)
+    dearest = list(shown.order_by("-spent", "id")[:RUNS_SHOWN])
+    counts = [(state, found[state]) for state in GOING if found.get(state)]
+    return InFlight(counts, sum(found.values()), lines_of(dearest))
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What happened since somebody was last here."""
+
+    since: datetime
+    runs: int
+    failed: int
+    spent: Decimal | None
+    decided: int
+
+
+def digest(actor: Actor, since: datetime, scope: str, *, costs: bool) -> Digest:
+    runs = _of(runs_for(actor), actor, scope).filter(created_at__gte=since)
+    counts = runs.aggregate(n=Count("id"), failed=Count("id", filter=Q(status__in=BROKEN)))
+    spent = summed(calls_within(actor, Scope(since=since, purpose="real"))).cost if costs else None
+    decided = requests_in(actor, "done").filter(decided_at__gte=since, decided_by__isnull=False).order_by().count()
+    return Digest(since, counts["n"], counts["failed"], spent, decided)
+
+
+def _of(runs: Any, actor: Actor, scope: str) -> Any:
+    """Of these runs those that one started oneself, or all."""
+    return runs.filter(started_by=actor.person) if scope == "me" else runs
+
+
+def _local(moment: datetime) -> date:
+    return timezone.localtime(moment).date()
