@@ -135,6 +135,13 @@ class Stage:
             AND run_id = (SELECT max(id::text)::uuid FROM flows_run) ORDER BY seq"""
         return [row[0] for row in self.database.execute(query).fetchall()]
 
+    def most_in_flight(self) -> int:
+        """The largest number of calls that were begun and not yet settled at one time."""
+        query = """SELECT max(open) FROM (SELECT sum(change) OVER (ORDER BY at, change) AS open FROM flows_call,
+            LATERAL (VALUES (started_at, 1), (ended_at, -1)) AS x(at, change)) y"""
+        row = self.database.execute(query).fetchone()
+        return int(row[0]) if row else 0
+
     def commit_milliseconds(self) -> float:
         """The median of a hundred commits of one small row, one after another."""
         self.database.execute("CREATE TABLE IF NOT EXISTS bench_commit (n int)")

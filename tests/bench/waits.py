@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import threading
 from pathlib import Path
 
 from django.core.management import call_command
@@ -40,7 +39,8 @@ ASK = json.dumps(
 
 @measure("concurrent_calls_1000")
 def concurrent_calls() -> Row:
-    """Seconds from the first claim to the last end; all calls must have been in flight together."""
+    """Seconds from the first claim to the last end. A call is in flight from the commit of its intent until it is settled, and all
+    of them must have been so together."""
     folder = Path(tempfile.mkdtemp(prefix="orchestrator-bench-"))
     models, effects = Outside("tests.servers.model_server", folder), Outside("tests.faults.effects", folder)
     os.environ["LOOP_KEY"] = "sk-loopback"
@@ -53,27 +53,17 @@ def concurrent_calls() -> Row:
             stage.start_runs("wait", CALLS, {"n": 1})
             stage.analyze()
             with stage.engines(1, capacity=CALLS + 200) as zygote:
-                return _measured(stage, models, zygote.pid)
+                return _measured(stage, zygote.pid)
     finally:
         models.stop()
         effects.stop()
 
 
-def _measured(stage: Stage, models: Outside, zygote: int) -> Row:
+def _measured(stage: Stage, zygote: int) -> Row:
     stage.wait_for_engines(1)
     (engine,) = [pid for pid, (parent, _) in table().items() if parent == zygote]
-    most, done = 0, threading.Event()
-
-    def look() -> None:
-        nonlocal most
-        while not done.wait(0.05):
-            most = max(most, models.in_flight())
-
-    watch = threading.Thread(target=look, daemon=True)
-    watch.start()
     stage.wait_until_ended(CALLS, 120)
-    done.set()
-    watch.join(5)
+    most = stage.most_in_flight()
     seconds, cpu, memory = stage.busy_seconds(), processor_seconds(engine) * 1000 / CALLS, resident(engine)
     ok = most >= CALLS and seconds <= AT_MOST and cpu <= CPU and memory <= MEMORY
     target = f"{most} at once, {cpu:.1f} ms CPU, {memory:.0f} MB; <= {AT_MOST:g} s, {CPU:g} ms, {MEMORY:g} MB"
