@@ -80,3 +80,8 @@ def test_the_banner_alone_is_what_an_open_page_fetches(client: Client) -> None:
     text = visit(client, "/shell/killswitch", "viewer")
     assert text.startswith('<div class="switch-slot" id="kill-switch"')
     assert "<html" not in text
+
+
+def test_owners_find_it_in_their_menu(client: Client) -> None:
+    assert 'href="/killswitch"' in visit(client, "/runs", "owner")
+    assert 'href="/killswitch"' not in visit(client, "/runs", "builder")
