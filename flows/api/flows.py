@@ -13,7 +13,18 @@ from flows.access.rights import Right, require_scope
 from flows.api.auth import actor_of
 from flows.api.paging import MOST
 from flows.api.problems import ProblemDocument
-from flows.api.shapes import FlowDetail, FlowPage, Publication, PublicationIn, flow_detail, flow_summary
+from flows.api.shapes import (
+    FlowDetail,
+    FlowPage,
+    FlowSettings,
+    Publication,
+    PublicationIn,
+    SettingsIn,
+    flow_detail,
+    flow_settings,
+    flow_summary,
+)
+from flows.builder.actions.change_settings import change_settings
 from flows.builder.actions.publish_flow import publish_flow
 from flows.builder.actions.save_draft import DraftChanged, save_draft
 from flows.builder.reads import flow_named, version_of, visible_flow
@@ -79,6 +90,15 @@ def put_flow(request: HttpRequest, response: HttpResponse, slug: str, team: str 
     flow = save_draft(actor, slug, text, revision, team=_team(team))
     response["ETag"] = f'"{flow.revision}"'
     return Status(200 if known is not None else 201, flow_detail(flow, None))
+
+
+@router.patch(
+    "/flows/{slug}/settings",
+    response={200: FlowSettings, 403: ProblemDocument, 404: ProblemDocument, 409: ProblemDocument, 422: ProblemDocument},
+)
+def patch_settings(request: HttpRequest, slug: str, body: SettingsIn) -> Any:
+    """Sets what the body names of owner, team, tags, ceiling, needs_second, max_running, keeps_slot and priority."""
+    return flow_settings(change_settings(actor_of(request), slug, body.model_dump(exclude_unset=True)))
 
 
 @router.post(

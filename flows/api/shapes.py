@@ -55,6 +55,30 @@ class FlowPage(Schema):
     next: str | None
 
 
+class SettingsIn(Schema, extra="forbid"):
+    """What is left out stays as it is."""
+
+    owner: str | None = None
+    team: str | None = None
+    tags: list[str] = []
+    ceiling: dict[str, Any] = {}
+    needs_second: bool = False
+    max_running: int | None = None
+    keeps_slot: bool = False
+    priority: int = 0
+
+
+class FlowSettings(Schema):
+    owner: str | None = Field(description="username")
+    team: str | None = Field(description="slug; null: everybody's")
+    tags: list[str]
+    ceiling: dict[str, Any] = Field(description="cost, tokens, steps, duration that no run may pass")
+    needs_second: bool
+    max_running: int | None = Field(description="runs of it that may be running at once; null: any number")
+    keeps_slot: bool = Field(description="whether a run that waits counts among them")
+    priority: int = Field(description="of its runs, -10 to 10, where their start does not say")
+
+
 class PublicationIn(Schema, extra="forbid"):
     revision: int | None = Field(None, description="of the draft that was looked at; another one is not published")
     note: str = Field("", max_length=2000)
@@ -317,6 +341,19 @@ def flow_detail(flow: Flow, version: FlowVersion | None) -> dict[str, Any]:
     return flow_summary(flow) | {
         "document": flow.draft if version is None else version.document,
         "hash": None if version is None else version.hash,
+    }
+
+
+def flow_settings(flow: Flow) -> dict[str, Any]:
+    return {
+        "owner": flow.owner.username if flow.owner is not None else None,
+        "team": flow.team.slug if flow.team is not None else None,
+        "tags": flow.tags,
+        "ceiling": flow.ceiling,
+        "needs_second": flow.needs_second,
+        "max_running": flow.max_running,
+        "keeps_slot": flow.keeps_slot,
+        "priority": flow.priority,
     }
 
 

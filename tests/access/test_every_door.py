@@ -176,6 +176,7 @@ API = [
         outsider="in",
         body=DOCUMENT,
     ),
+    Door("PATCH", "api/v1/flows/<slug>/settings", may="builder owner", right="flows.edit", thing=True, body={"tags": []}),
     Door("POST", "api/v1/flows/<slug>/publication", may="builder owner", right="flows.publish", thing=True, body={}),
     Door("POST", "api/v1/flows/<slug>/runs", may=CONTROLS, right="runs.start", thing=True, body={"input": {"name": "Ann"}}),
     Door("GET", "api/v1/runs"),

@@ -308,3 +308,24 @@ def test_a_session_acts_only_with_its_csrf_token() -> None:
         headers={"X-CSRFToken": "a" * 32},
     )
     assert passed.status_code == 202
+
+
+def test_who_goes_first_is_set_and_shown_by_the_api(client: Client) -> None:
+    flow = make_flow("greeting")
+    _, secret = make_key(make_person("owner"), "flows:write", "runs:write")
+    headers = {"Authorization": f"Bearer {secret}"}
+
+    answer = client.patch(
+        "/api/v1/flows/greeting/settings", {"max_running": 1, "priority": 2}, content_type="application/json", headers=headers
+    )
+    assert answer.status_code == 200, answer.content
+    assert answer.json()["max_running"] == 1
+    make_run(flow, status="running", started_at=timezone.now())
+    started = client.post(
+        "/api/v1/flows/greeting/runs", {"input": {"name": "Ann"}, "priority": 5}, content_type="application/json", headers=headers
+    ).json()
+    run = client.get(f"/api/v1/runs/{started['id']}", headers=headers).json()
+
+    assert (run["priority"], run["waits_for"], run["ahead"]) == (5, "1 of 1 runs of this flow are running", 0)
+    refused = client.patch("/api/v1/flows/greeting/settings", {"priority": 11}, content_type="application/json", headers=headers)
+    assert refused.status_code == 422

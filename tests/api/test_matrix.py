@@ -23,6 +23,7 @@ BODIES = {
     "/runs/{run_id}/steps/{path}/input": {"input": {"values": {}}},
     "/runs/bulk": {"verb": "cancel", "runs": []},
     "/approvals/{request_id}/decisions": {"outcome": "approve", "revision": 1},
+    "/flows/{slug}/settings": {"tags": []},
     "/killswitch": {"on": True, "reason": "A test"},
 }
 CLOSEST = {

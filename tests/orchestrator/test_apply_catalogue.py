@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 
 from flows.access.actor import Actor, system
 from flows.access.refusals import Forbidden
+from flows.engine.calllimits import CallLimits
 from flows.engine.problems import DocumentError
 from flows.models import AllowedHost, AuditRow, Membership, ModelEntry, Person, Price, Route, Team, ToolEntry
 from flows.routing.table import Unknown, current_table
@@ -174,3 +175,18 @@ def test_hosts_and_tools_are_normal_and_plain() -> None:
     assert set(AllowedHost.objects.values_list("host", flat=True)) == {"localhost:80", "[::1]:90", "127.0.0.1:9"}
     assert ToolEntry.objects.get().timeout == 120.0
     assert ToolEntry.objects.get().settings == {"url": "http://x/"}
+
+
+@pytest.mark.django_db
+def test_limits_of_models_and_tools_are_kept_and_taken_away() -> None:
+    model, tool = "models: {m: {model: sim/small%s}}\n", "tools: {t: {kind: python, effect: read%s}}\n"
+    apply(model % ", limits: {in_flight: 8, requests: 60}" + tool % ", max_in_flight: 2")
+    assert current_table().limits["m"] == CallLimits("model:m", in_flight=8, requests=60)
+    assert current_tools(tool_kinds()).limits["t"] == CallLimits("tool:t", in_flight=2)
+
+    apply(model % "" + tool % "")
+    assert "m" not in current_table().limits
+    assert "t" not in current_tools(tool_kinds()).limits
+
+    with pytest.raises(DocumentError, match="in_flight"):
+        parse(model % ", limits: {in_flight: 0}")

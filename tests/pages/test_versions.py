@@ -254,12 +254,16 @@ class TestSettings:
             "cost": "0.50",
             "steps": "1,000",
             "needs_second": "on",
+            "max_running": "3",
+            "keeps_slot": "on",
+            "priority": "-2",
         }
 
         assert client.post("/flows/greeting/settings", given).status_code == 302
 
         flow = Flow.objects.get()
         assert (flow.tags, flow.ceiling, flow.needs_second) == (["ops", "money"], {"cost": "0.50", "steps": 1000}, True)
+        assert (flow.max_running, flow.keeps_slot, flow.priority) == (3, True, -2)
         assert AuditRow.objects.get(action="flow.settings").data["tags"] == {"before": [], "after": ["ops", "money"]}
         assert 'value="0.50"' in text_of(client.get("/flows/greeting?tab=settings"))
 
@@ -267,10 +271,14 @@ class TestSettings:
         client = Client()
         client.force_login(make_person("owner"))
 
-        answer = client.post("/flows/greeting/settings", {"cost": "much", "tags": "x" * 61})
+        answer = client.post(
+            "/flows/greeting/settings", {"cost": "much", "tags": "x" * 61, "max_running": "many", "priority": "11"}
+        )
 
         assert answer.status_code == 422
         assert "is not an amount of money" in text_of(answer)
+        assert "Is no limit" in text_of(answer)
+        assert "Is no priority" in text_of(answer)
         assert 'value="much"' in text_of(answer)
 
     def test_a_builder_sets_the_tags_and_no_more(self, client: Client, flow: Flow) -> None:

@@ -22,7 +22,7 @@ from flows.builder.pages.ground import heading
 from flows.builder.reads import flow_named
 from flows.models import Flow, Person, Team
 
-MANAGED = ("owner", "team", "cost", "tokens", "steps", "duration", "needs_second")
+MANAGED = ("owner", "team", "cost", "tokens", "steps", "duration", "needs_second", "max_running", "keeps_slot", "priority")
 
 
 class SettingsForm(forms.Form):
@@ -43,6 +43,18 @@ class SettingsForm(forms.Form):
         required=False,
         label="Publishing takes two",
         help_text="A new version goes live once somebody approves it who did not write on it.",
+    )
+
+    max_running = forms.CharField(
+        required=False, label="Runs at once", help_text="Further runs wait in the queue. Empty: any number."
+    )
+    keeps_slot = forms.BooleanField(
+        required=False,
+        label="A waiting run counts",
+        help_text="A run that waits for a person, a time or an event keeps its place among them; else it frees it.",
+    )
+    priority = forms.CharField(
+        required=False, label="Priority", help_text="From -10 to 10; queued runs of a higher priority go first. Empty: 0."
     )
 
     def __init__(self, flow: Flow, manages: bool, data: Any = None) -> None:
@@ -73,6 +85,8 @@ class SettingsForm(forms.Form):
         ceiling = {name: data[name] for name in ("cost", "duration") if data[name]}
         ceiling |= {name: _whole(data[name]) for name in ("tokens", "steps") if data[name]}
         given |= {"owner": data["owner"] or None, "team": data["team"] or None}
+        given |= {"max_running": _whole(data["max_running"]) if data["max_running"] else None, "keeps_slot": data["keeps_slot"]}
+        given |= {"priority": _whole(data["priority"]) if data["priority"] else 0}
         return given | {"ceiling": ceiling, "needs_second": data["needs_second"]}
 
     def take(self, faults: Iterable[Fault]) -> None:
@@ -84,13 +98,15 @@ class SettingsForm(forms.Form):
 
 def _whole(text: str) -> int | str:
     plain = text.replace(",", "").strip()
-    return int(plain) if plain.isascii() and plain.isdecimal() and len(plain) < 16 else text
+    return int(plain) if plain.isascii() and plain.removeprefix("-").isdecimal() and len(plain) < 16 else text
 
 
 def _initial(flow: Flow) -> dict[str, Any]:
     ceiling = {name: flow.ceiling.get(name, "") for name in CEILINGS}
     owner, team = flow.owner and flow.owner.username, flow.team and flow.team.slug
-    return {"tags": ", ".join(flow.tags), "owner": owner or "", "team": team or "", "needs_second": flow.needs_second, **ceiling}
+    queue = {"max_running": flow.max_running or "", "keeps_slot": flow.keeps_slot, "priority": flow.priority}
+    named = {"tags": ", ".join(flow.tags), "owner": owner or "", "team": team or "", "needs_second": flow.needs_second}
+    return {**named, **ceiling, **queue}
 
 
 def settings_context(actor: Actor, flow: Flow, form: SettingsForm | None = None) -> dict[str, Any]:
