@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from flows.engine.graph import Flow, Node
+from flows.engine.graph import Flow, Graph, Node
 from flows.engine.paths import Place, downstream, enclosing, place_of
 
 HANDLER = "error"
@@ -46,47 +46,54 @@ class _Cut:
     dropped: set[str] = field(default_factory=set)
     reopened: set[str] = field(default_factory=set)
 
+    def reopen(self, path: str) -> None:
+        """Open a container again. What the error handler of a sub-flow did belongs to a failure that does not stand any more."""
+        self.reopened.add(path)
+        self.dropped.add(f"{path}/{HANDLER}")
+
     def drops(self, path: str) -> bool:
         return path in self.dropped or any(around in self.dropped for around in enclosing(path))
 
 
-def next_course(flow: Flow, rows: Sequence[Outcome], from_path: str | None = None) -> Course:
+def next_course(
+    flow: Flow, rows: Sequence[Outcome], from_path: str | None = None, inside: Mapping[str, Graph] | None = None
+) -> Course:
     """The course that follows one with these rows, which stand in the journal's order. It begins at `from_path`, which must have
-    begun, or, without it, where the run failed or was broken off."""
+    begun, or, without it, where the run failed or was broken off. `inside` are the graphs of the sub-flows, by path."""
     newest = {row.path: row for row in rows}
+    places = {path: place_of(flow, path, inside) for path in newest}
     cut = _Cut()
     if from_path is not None:
-        _cut_behind(flow, from_path, newest, cut)
-    _cut_failures(flow, newest, cut)
+        _cut_behind(from_path, place_of(flow, from_path, inside), newest, cut)
+    _cut_failures(places, newest, cut)
     counting = [
         row
         for row in rows
         if newest[row.path] is row and row.final and row.status in {"succeeded", "failed", "open"} and not cut.drops(row.path)
     ]
-    reopened = {row.path: row for row in counting if row.path in cut.reopened and row.status != "open"}
+    reopened = {row.path: row for row in counting if row.path in cut.reopened}
     kept: list[int] = []
     for row in counting:
         kept += [reopened.pop(around).id for around in enclosing(row.path) if around in reopened]  # read before what is inside
-        if row.path not in cut.reopened or row.status == "open":
+        if row.path not in cut.reopened:
             kept.append(row.id)
     chosen = set(kept)
     again = [row for row in newest.values() if row.id not in chosen and row.status != "skipped"]
     return Course(
         tuple(kept),
-        frozenset(row.id for row in counting if row.path in cut.reopened and row.status != "open" and row.id in chosen),
+        frozenset(row.id for row in counting if row.path in cut.reopened and row.id in chosen),
         _outermost(row.path for row in again if row.status == "succeeded" and row.path not in cut.reopened),
         tuple(row.path for row in again),
     )
 
 
-def _cut_behind(flow: Flow, path: str, newest: Mapping[str, Outcome], cut: _Cut) -> None:
+def _cut_behind(path: str, at: Place | None, newest: Mapping[str, Outcome], cut: _Cut) -> None:
     """Drop a step and all that can follow it, also around the containers that it stands in."""
-    at: Place | None = place_of(flow, path)
     cut.dropped.add(path)
     while at is not None:
         cut.dropped.update(at.prefix + key for key in downstream(at.graph, at.node.key))
         if at.owner is not None:
-            cut.reopened.add(at.owner.path)
+            cut.reopen(at.owner.path)
             if at.index is not None and at.owner.node.kind.slug == "loop":
                 cut.dropped.update(_later_rounds(at.owner.path, at.index, newest))
         at = at.owner
@@ -103,18 +110,23 @@ def _later_rounds(loop: str, index: int, newest: Mapping[str, Outcome]) -> set[s
     return found
 
 
-def _cut_failures(flow: Flow, newest: Mapping[str, Outcome], cut: _Cut) -> None:
+def _cut_failures(places: Mapping[str, Place | None], newest: Mapping[str, Outcome], cut: _Cut) -> None:
     """Drop what failed without anybody taking care of it. A container that failed because of what is inside it is reopened; one
     that failed by itself begins anew."""
     failed = [row.path for row in newest.values() if row.status == "failed" and row.final]
-    broke = {path for path in failed if not _handled(place_of(flow, path))}
+    broke = {path for path in failed if not (_in_handler(path) or _handled(places[path]))}
     because_of_inside = {around for path in broke for around in enclosing(path)}
     for path in broke:
         if path in because_of_inside:
-            cut.reopened.add(path)
+            cut.reopen(path)
         else:
             cut.dropped.add(path)
     cut.dropped.add(HANDLER)
+
+
+def _in_handler(path: str) -> bool:
+    """Whether this is an error handler or a step of one: a failure in it changes nothing."""
+    return any(part == HANDLER or part.startswith(f"{HANDLER}.") for part in path.split("/"))
 
 
 def _handled(place: Place | None) -> bool:

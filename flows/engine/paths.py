@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from flows.engine.graph import Flow, Graph, Node
@@ -45,8 +45,9 @@ def last_items(paths: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def place_of(flow: Flow, path: str) -> Place | None:
-    """Where `path` leads; None where the flow has no such step."""
+def place_of(flow: Flow, path: str, inside: Mapping[str, Graph] | None = None) -> Place | None:
+    """Where `path` leads; None where the flow has no such step. `inside` are the graphs of sub-flows, by the paths of their steps:
+    which version of a flow ran is the run's to know."""
     graph: Graph | None = flow.graph
     owner: Place | None = None
     index: int | None = None
@@ -62,7 +63,8 @@ def place_of(flow: Flow, path: str) -> Place | None:
         entry = _ENTRY.match(path, key.end())
         if entry is None:
             return None
-        owner, index, at, graph = place, int(entry[1]) if entry[1] else None, entry.end(), node.body
+        owner, index, at = place, int(entry[1]) if entry[1] else None, entry.end()
+        graph = node.body if entry[1] else (inside or {}).get(place.path, node.body)
     return None
 
 
