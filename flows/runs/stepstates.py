@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F, Q
 
 from flows.access.refusals import Conflict, NotFound
 from flows.engine.nodes import Node
-from flows.engine.paths import Place, downstream, place_of
+from flows.engine.paths import Place, downstream
 from flows.engine.states import OPEN_REQUEST_STATES
-from flows.models import Attempt, Call, Request, Run
+from flows.models import Attempt, Call, FlowVersion, Request, Run
+from flows.runs.courses import place_in_run
 from flows.runs.documents import flow_of
 
 
@@ -38,7 +43,7 @@ class DecideInstead(Conflict):
 
 def place_in(run: Run, path: str) -> Place:
     """Where the path leads in the run's flow. Raises `NotFound`."""
-    place = place_of(flow_of(run.version_id), path[:400])
+    place = place_in_run(run, path[:400])
     if place is None:
         raise NotFound(f"step {path[:100]!r} in this run's flow")
     return place
@@ -59,9 +64,18 @@ def step_state(run: Run, path: str) -> str:
     return "retrying" if status == "failed" and next_at is not None else str(status)
 
 
-def asks_people(node: Node) -> bool:
-    """Whether the step, or one inside it, is an approval."""
-    return node.kind.slug == "approval" or (node.body is not None and any(map(asks_people, node.body.nodes.values())))
+def asks_people(node: Node, around: frozenset[UUID] = frozenset()) -> bool:
+    """Whether the step, or one inside it, is an approval. `around` are the versions of the sub-flows that it stands in."""
+    if node.kind.slug == "approval":
+        return True
+    if node.kind.slug == "subflow":
+        version = _version_run_by(node)
+        if version is None:
+            return True  # nobody knows what stands in there
+        if version in around:
+            return False
+        return any(asks_people(each, around | {version}) for each in flow_of(version).graph.nodes.values())
+    return node.body is not None and any(asks_people(each, around) for each in node.body.nodes.values())
 
 
 def avoided_approvals(place: Place, port: str) -> list[str]:
@@ -76,6 +90,14 @@ def sealed_by(place: Place) -> list[str]:
     """The approvals that seal what this step sends."""
     key = place.node.key
     return [name for name, node in place.graph.nodes.items() if getattr(node.settings, "seals", None) == key]
+
+
+def _version_run_by(node: Node) -> UUID | None:
+    """The version that a sub-flow step would run now."""
+    settings: Any = node.settings
+    versions = FlowVersion.objects.filter(flow__slug=settings.flow)
+    wanted = Q(number=settings.version) if settings.version is not None else Q(id=F("flow__published"))
+    return versions.filter(wanted).values_list("id", flat=True).first()
 
 
 def _approvals(place: Place, targets: Iterable[str]) -> set[str]:

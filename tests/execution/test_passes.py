@@ -11,9 +11,10 @@ from flows.engine.failures import Unavailable
 from flows.models import Attempt, Event, Request, Run, RunPass
 from flows.runs.actions.cancel_run import cancel_run
 from flows.runs.actions.retry_run import retry_run
+from tests.engine.flows import source_of
 from tests.execution.conftest import AddTool, Drive
 from tests.execution.runs import calls_of, decided, output_of, reach, request_of, start, tool
-from tests.makers import make_actor
+from tests.makers import make_actor, make_flow
 
 
 class Tools:
@@ -183,3 +184,79 @@ def test_an_approval_that_was_given_holds_in_the_next_pass(drive: Drive, noted: 
     assert Request.objects.count() == 1
     assert noted.asked == {"act": 2}
     assert run.pass_number == 2
+
+
+def nest(kind: str, **settings: Any) -> dict[str, Any]:
+    body = {
+        "steps": {"one": note("{{ loop.round }}one"), "two": note("{{ loop.round }}two")},
+        "edges": ["start -> one", "one -> two"],
+        "output": "{{ loop.round }}",
+    }
+    return {"kind": kind, "with": {**settings, "body": body}}
+
+
+def test_a_loop_goes_on_in_the_round_that_failed(drive: Drive, noted: Tools) -> None:
+    noted.failing = {"2two"}
+    run = start({"again": nest("loop", max=3)}, ["start -> again"], output="{{ steps.again.output }}")
+    drive()
+    run = settled(run, "failed")
+    noted.failing = set()
+
+    retry_run(make_actor("operator"), run)
+    run = settled(run, "succeeded")
+
+    assert output_of(run) == 3
+    assert noted.asked == {"1one": 1, "1two": 1, "2one": 1, "2two": 2, "3one": 1, "3two": 1}
+
+
+def test_rounds_after_one_that_is_redone_are_redone_with_it(drive: Drive, noted: Tools) -> None:
+    run = start({"again": nest("loop", max=3)}, ["start -> again"], output="{{ steps.again.output }}")
+    drive()
+    run = settled(run, "succeeded")
+
+    retry_run(make_actor("operator"), run, "again[1].two")
+    run = settled(reach_pass(run, 2), "succeeded")
+
+    assert noted.asked == {"1one": 1, "1two": 1, "2one": 1, "2two": 2, "3one": 2, "3two": 2}
+    assert sorted(RunPass.objects.get().redone) == ["again[1].two", "again[2].one", "again[2].two"]
+
+
+def test_a_sub_flow_goes_on_where_it_failed_in_the_version_that_it_began_with(drive: Drive, noted: Tools) -> None:
+    inner = source_of(CHAIN, EDGES, input={"type": "object"}, output="{{ steps.c.output }}")
+    make_flow("inner", document=inner)
+    noted.failing = {"b"}
+    steps = {"sub": {"kind": "subflow", "with": {"flow": "inner"}}, "after": note("after")}
+    run = start(steps, ["start -> sub", "sub -> after"], output="{{ steps.sub.output }}")
+    drive()
+    run = settled(run, "failed")
+    noted.failing = set()
+    operator = make_actor("operator")
+
+    retry_run(operator, run)
+    run = settled(run, "succeeded")
+    assert (output_of(run), noted.asked) == ("c 1", {"a": 1, "b": 2, "c": 1, "after": 1})
+
+    retry_run(operator, run, "sub/c")
+    run = settled(reach_pass(run, 3), "succeeded")
+    assert (output_of(run), noted.asked) == ("c 2", {"a": 1, "b": 2, "c": 2, "after": 2})
+    assert len(set(keys_of(run, "sub/b"))) == 1
+    assert len(set(keys_of(run, "sub/c"))) == 2
+
+
+def test_a_flow_that_has_told_of_its_failure_tells_of_the_next_one_anew(drive: Drive, noted: Tools) -> None:
+    noted.failing = {"b"}
+    handler = {"steps": {"tell": note("tell")}, "edges": ["start -> tell"]}
+    run = start({"a": note("a"), "b": note("b")}, ["start -> a", "a -> b"], on_error=handler)
+    drive()
+    run = settled(run, "failed")
+    operator = make_actor("operator")
+
+    retry_run(operator, run)
+    run = settled(reach_pass(run, 2), "failed")
+    assert noted.asked == {"a": 1, "b": 2, "tell": 2}
+    assert len(set(keys_of(run, "error.tell"))) == 2
+
+    noted.failing = set()
+    retry_run(operator, run)
+    assert settled(reach_pass(run, 3), "succeeded").output is not None
+    assert noted.asked == {"a": 1, "b": 3, "tell": 2}

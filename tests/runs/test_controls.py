@@ -448,3 +448,23 @@ def test_many_runs_are_retried_each_by_itself(operator: Actor) -> None:
         control_many(operator, "explode", runs)
     with pytest.raises(Invalid, match="At most"):
         control_many(operator, "cancel", [done] * (MOST + 1))
+
+
+def test_nobody_goes_past_people_inside_a_sub_flow_or_a_map(operator: Actor) -> None:
+    ask = {"kind": "approval", "with": {"title": "May it?"}}
+    make_flow("asks", document=source_of({"ask": ask}, ["start -> ask"]))
+    make_flow("quiet", document=source_of({"x": {"kind": "set", "with": {"values": {}}}}, ["start -> x"]))
+    steps = {
+        "sub": {"kind": "subflow", "with": {"flow": "asks"}},
+        "lost": {"kind": "subflow", "with": {"flow": "nowhere"}},
+        "calm": {"kind": "subflow", "with": {"flow": "quiet"}},
+        "each": {"kind": "map", "with": {"over": "[1]", "body": {"steps": {"ask": dict(ask)}, "edges": ["start -> ask"]}}},
+    }
+    flow = make_flow(document=source_of(steps, [f"start -> {key}" for key in steps]))
+    run = make_run(flow, status="waiting", paused=True)
+
+    for path in ("sub", "lost", "each"):
+        with pytest.raises(DecideInstead):
+            skip_step(operator, run, path)
+    assert untouched(run)
+    skip_step(operator, run, "calm")

@@ -15,7 +15,7 @@ from tests.simulation.flows import compiled, documents
 from tests.simulation.test_planner import CASES, many
 from tests.simulation.world import Ending, Journal, World
 
-some = settings(many, max_examples=CASES // 4)
+some = settings(many, max_examples=CASES // 2)
 
 
 def outcomes(journal: Journal) -> tuple[list[Outcome], dict[int, Any]]:

@@ -109,7 +109,7 @@ def course_into(run: Run, target: FlowVersion, from_step: str | None) -> Course:
         fault = Fault("from_step", f"{from_step[:100]!r} is no step of version {target.number}", "Choose one that it has.")
         raise Invalid("The run cannot be repeated from there.", problems=[fault])
     rows = outcomes_of(run)
-    if not has_run(run, from_step, {row.path for row in rows if row.status != "skipped"}):
+    if not has_run(run, from_step):
         raise NeverRan(from_step)
     before = upstream(flow.graph, from_step)
     asking = [key for key in flow.graph.nodes if key in before and asks_people(flow.graph.nodes[key])]

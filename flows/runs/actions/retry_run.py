@@ -10,12 +10,12 @@ from flows.access.actor import Actor
 from flows.access.audit import record_change
 from flows.access.refusals import Conflict
 from flows.access.rights import Right, require
-from flows.engine.courses import Course, next_course
+from flows.engine.courses import Course
 from flows.engine.states import TERMINAL_STATES
 from flows.execution.moves import lock_run
-from flows.execution.passes import RunGoesOn, begin_pass, outcomes_of
-from flows.models import Call, Run
-from flows.runs.documents import flow_of
+from flows.execution.passes import RunGoesOn, begin_pass
+from flows.models import Attempt, Call, Run
+from flows.runs.courses import course_of, place_in_run
 
 
 class NothingFailed(Conflict):
@@ -75,15 +75,15 @@ def course_from(run: Run, from_step: str | None) -> Course:
     """What a retry would keep and do again. Raises `RunGoesOn`, `NothingFailed`, `NeverRan`."""
     if run.status not in TERMINAL_STATES:
         raise RunGoesOn(run)
-    rows = outcomes_of(run)
     if from_step is None:
         if run.status == "succeeded":
             raise NothingFailed
-    elif not has_run(run, from_step, {row.path for row in rows if row.status != "skipped"}):
+    elif place_in_run(run, from_step) is None or not has_run(run, from_step):
         raise NeverRan(from_step)
-    return next_course(flow_of(run.version_id), rows, from_step)
+    return course_of(run, from_step)
 
 
-def has_run(run: Run, path: str, recorded: set[str]) -> bool:
+def has_run(run: Run, path: str) -> bool:
     """Whether the step at `path` has begun in the run's newest pass: it has an outcome, or it made a call."""
-    return path in recorded or Call.objects.filter(run=run, pass_number=run.pass_number, path=path).exists()
+    here = {"run": run, "pass_number": run.pass_number, "path": path}
+    return Attempt.objects.filter(**here).exclude(status="skipped").exists() or Call.objects.filter(**here).exists()

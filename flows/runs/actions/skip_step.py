@@ -11,7 +11,6 @@ from flows.access.audit import record_change
 from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require
 from flows.engine.canonical import canonical, storable
-from flows.engine.courses import next_course
 from flows.engine.paths import Place
 from flows.engine.schemas import value_problems
 from flows.engine.states import TERMINAL_STATES
@@ -19,7 +18,7 @@ from flows.execution.moves import announce, append_event, lock_run, signal
 from flows.execution.passes import begin_pass, outcomes_of
 from flows.models import Intervention, Run
 from flows.runs.actions.cancel_run import RunEnded
-from flows.runs.documents import flow_of
+from flows.runs.courses import course_of
 from flows.runs.stepstates import (
     DecideInstead,
     NotBegun,
@@ -104,8 +103,7 @@ def _refuse_unless_skippable(run: Run, path: str) -> None:
 
 def _begin_past(run: Run, actor: Actor, path: str) -> None:
     """Another pass, in which the step that failed the run is gone past."""
-    rows, flow = outcomes_of(run), flow_of(run.version_id)
-    course = next_course(flow, rows)
+    rows, course = outcomes_of(run), course_of(run)
     failed = {row.path for row in rows if row.status == "failed" and row.final}
     if run.status == "succeeded" or path not in failed:
         raise RunEnded(run, "Of a run that has ended only a step that failed it can be skipped.")
@@ -113,5 +111,5 @@ def _begin_past(run: Run, actor: Actor, path: str) -> None:
         kept = next(row for row in rows if row.path == path and row.final)
         if kept.id not in course.reopened:
             raise StepOver("The flow has taken care of this step's failure. To do it differently, retry the run from it.")
-        course = next_course(flow, rows, path)  # a container that failed because of what is inside it: all of it is gone past
+        course = course_of(run, path)  # a container that failed because of what is inside it: all of it is gone past
     begin_pass(run, actor, course, verb="skip", from_path=path)
