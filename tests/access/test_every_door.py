@@ -188,10 +188,10 @@ API = [
     Door("POST", "api/v1/runs/<run_id>/resumption", may=CONTROLS, right="runs.control", thing=True),
     Door("GET", "api/v1/runs/<run_id>/retry", may=CONTROLS, right="runs.control", thing=True),
     Door("POST", "api/v1/runs/<run_id>/retry", may=CONTROLS, right="runs.control", thing=True, body={}),
-    Door("POST", "api/v1/runs/<run_id>/steps/<path>/skip", may=CONTROLS, right="runs.control", thing=True, body={}),
+    Door("POST", "api/v1/runs/<run_id>/steps/<path:path>/skip", may=CONTROLS, right="runs.control", thing=True, body={}),
     Door(
         "POST",
-        "api/v1/runs/<run_id>/steps/<path>/input",
+        "api/v1/runs/<run_id>/steps/<path:path>/input",
         may=CONTROLS,
         right="runs.control",
         thing=True,
@@ -321,7 +321,7 @@ def test_the_tables_know_every_operation_of_the_api() -> None:
     operations = {
         (method.upper(), "api/v1" + path.replace("{", "<").replace("}", ">")) for path, ways in paths.items() for method in ways
     }
-    known = {(door.method, door.pattern) for door in API if not door.open}
+    known = {(door.method, re.sub(r"<\w+:", "<", door.pattern)) for door in API if not door.open}
 
     assert operations == known, "say in the tables of this file who may come in"
 
