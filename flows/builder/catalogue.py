@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from flows.builder.findings import Ground, RouteFacts, ToolFacts
@@ -11,24 +12,31 @@ from flows.engine.kinds import Catalogue
 from flows.models import ModelEntry, Route, ToolEntry
 
 
-def current_catalogue(document: FlowDocument, team: UUID | None) -> Catalogue:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The catalogue as a document is checked against it, and as it is judged by it."""
+
+    catalogue: Catalogue
+    ground: Ground
+
+
+def current(document: FlowDocument | None, team: UUID | None) -> Known:
     """What the document of a flow of this team (None: everybody's) may refer to, as it is now: three queries, and two more where it
     runs other flows."""
-    wanted = {each.slug for each in references(document)}
-    return Catalogue(
-        routes=frozenset(Route.objects.values_list("slug", flat=True)),
-        models=frozenset(ModelEntry.objects.values_list("slug", flat=True)),
-        tools=dict(ToolEntry.objects.values_list("slug", "arguments")),
-        flows=known_flows(wanted, team) if wanted else {},
-    )
-
-
-def current_ground() -> Ground:
-    """The same with what a report says of them: three queries."""
-    routes = Route.objects.values_list("slug", "candidates", "fall_back_on", "timeout")
-    tools = ToolEntry.objects.values_list("slug", "effect", "repeat", "reversible")
-    return Ground(
-        {slug: RouteFacts(tuple(candidates), tuple(on), timeout) for slug, candidates, on, timeout in routes},
-        frozenset(ModelEntry.objects.values_list("slug", flat=True)),
-        {slug: ToolFacts(effect, repeat, reversible) for slug, effect, repeat, reversible in tools},
+    routes = list(Route.objects.values_list("slug", "candidates", "fall_back_on", "timeout"))
+    models = frozenset(ModelEntry.objects.values_list("slug", flat=True))
+    tools = list(ToolEntry.objects.values_list("slug", "arguments", "effect", "repeat", "reversible"))
+    wanted = {each.slug for each in references(document)} if document is not None else set()
+    return Known(
+        Catalogue(
+            routes=frozenset(slug for slug, *_ in routes),
+            models=models,
+            tools={slug: arguments for slug, arguments, *_ in tools},
+            flows=known_flows(wanted, team) if wanted else {},
+        ),
+        Ground(
+            {slug: RouteFacts(tuple(candidates), tuple(on), timeout) for slug, candidates, on, timeout in routes},
+            models,
+            {slug: ToolFacts(effect, repeat, reversible) for slug, _, effect, repeat, reversible in tools},
+        ),
     )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from flows.access.refusals import Fault, Invalid
-from flows.builder.catalogue import current_catalogue
+from flows.builder.catalogue import current
+from flows.builder.findings import Ground
+from flows.builder.report import Report, report_on
 from flows.builder.subflows import circle
 from flows.engine.document import FlowDocument, parse_document
 from flows.engine.graph import Flow as CompiledFlow
@@ -32,21 +35,37 @@ def read_document(text: str) -> FlowDocument:
 def require_runnable(document: FlowDocument, slug: str, team: UUID | None) -> None:
     """Passes if the document can be the flow `slug` of this team (None: everybody's): it compiles with the kinds and the catalogue
     of this installation, and does not run itself. Raises `DocumentRefused`."""
-    _, problems, _ = compiled_or_problems(document, slug, team)
-    if problems:
-        raise DocumentRefused(problems=faults(problems))
+    found = checked(document, slug, team)
+    if found.problems:
+        raise DocumentRefused(problems=faults(found.problems))
 
 
-def compiled_or_problems(
-    document: FlowDocument, slug: str, team: UUID | None
-) -> tuple[CompiledFlow | None, list[Problem], list[Problem]]:
-    """The flow as it would run here, what keeps it from that, and what it is warned of."""
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A document as it would run here: what keeps it from that, what it is warned of, and, where it can run, the compiled flow with
+    what the catalogue says of it."""
+
+    problems: list[Problem]
+    warnings: list[Problem]
+    compiled: CompiledFlow | None = None
+    ground: Ground = field(default_factory=Ground)
+
+    @property
+    def report(self) -> Report | None:
+        return report_on(self.compiled, self.ground) if self.compiled is not None else None
+
+
+def checked(document: FlowDocument | None, slug: str, team: UUID | None) -> Checked:
+    """The document as the flow `slug` of this team (None: everybody's). Nothing is said of one that cannot be read."""
+    if document is None:
+        return Checked([], [])
+    known = current(document, team)
     try:
-        compiled = compile_flow(document, known_kinds(), current_catalogue(document, team))
+        compiled = compile_flow(document, known_kinds(), known.catalogue)
     except DocumentError as error:
-        return None, list(error.problems), []
+        return Checked(list(error.problems), [])
     around = circle(slug, document)
-    return (compiled, [], list(compiled.warnings)) if around is None else (None, [around], [])
+    return Checked([], list(compiled.warnings), compiled, known.ground) if around is None else Checked([around], [])
 
 
 def faults(problems: Iterable[Problem]) -> list[Fault]:

@@ -158,7 +158,9 @@ def _of_flow(flow: Flow, steps: list[Placed]) -> Iterator[Finding]:
             "A prompt that grows or a list that is longer than expected is paid for in full before anybody notices.",
             (edit,),
         )
-    handled = any(each.node.outgoing.get("error") or each.node.on_error == "continue" for each in steps)
+    handled = flow.document.on_error is not None or any(
+        each.node.outgoing.get("error") or each.node.on_error == "continue" for each in steps
+    )
     if not handled and any(reaches_outside(each) for each in steps):
         yield Finding(
             "no_error_path",

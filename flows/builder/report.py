@@ -138,6 +138,8 @@ def _errors(flow: Flow, steps: list[Placed], ground: Ground) -> Iterator[str]:
     left = [each.label for each in outside if not each.node.outgoing.get("error") and each.node.on_error != "continue"]
     if left:
         yield f"When {_few(left)} fails for good, the run fails."
+    if flow.document.on_error is not None:
+        yield "When the run fails, steps of their own follow, which cannot make it succeed."
 
 
 def _cost(flow: Flow, steps: list[Placed]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from django.urls import path
 
 from flows.builder import views
 from flows.builder.pages.comparison import comparison, restoration, rollback
+from flows.builder.pages.gallery import gallery, template_page
 from flows.builder.pages.making import bulk, import_page, new_flow
 from flows.builder.pages.publication import publication
 from flows.builder.pages.settings import flow_archive, flow_pause, flow_settings
@@ -21,5 +22,7 @@ urlpatterns = [
     path("flows/<str:slug>/draft/restoration", restoration, name="flow-restoration"),
     path("flows/<str:slug>/settings", flow_settings, name="flow-settings"),
     path("flows/<str:slug>/pause", flow_pause, name="flow-pause"),
+    path("templates", gallery, name="templates"),
+    path("templates/<slug:template>", template_page, name="template"),
     path("flows/<str:slug>/archive", flow_archive, name="flow-archive"),
 ]

@@ -18,8 +18,7 @@ from django.views.decorators.http import require_safe
 from flows.access.actor import Actor
 from flows.access.rights import Right, require
 from flows.builder.actions.export_flow import export_flow
-from flows.builder.catalogue import current_ground
-from flows.builder.checking import compiled_or_problems
+from flows.builder.checking import checked
 from flows.builder.differences import Differences, differences
 from flows.builder.listing import STATUSES, choices_of, page_of, wanted_of
 from flows.builder.overview import (
@@ -33,7 +32,6 @@ from flows.builder.overview import (
 from flows.builder.pages.ground import heading, told
 from flows.builder.pages.settings import settings_context
 from flows.builder.reads import flow_named, version_of
-from flows.builder.report import report_on
 from flows.builder.samples import example_of
 from flows.costs.reports import spend_by
 from flows.engine.document import FlowDocument
@@ -98,14 +96,12 @@ def flow_page(request: Any, slug: str) -> HttpResponse:
 
 
 def overview_context(actor: Actor, flow: Flow, document: FlowDocument | None) -> dict[str, Any]:
-    compiled, problems, warnings = (
-        compiled_or_problems(document, flow.slug, flow.team_id) if document is not None else (None, [], [])
-    )
+    here = checked(document, flow.slug, flow.team_id)
     return {
         "document": document,
-        "problems": told(flow, problems),
-        "warnings": told(flow, warnings),
-        "report": report_on(compiled, current_ground()) if compiled is not None else None,
+        "problems": told(flow, here.problems),
+        "warnings": told(flow, here.warnings),
+        "report": here.report,
         "steps": steps_listed(document) if document is not None else [],
         "inputs": inputs_listed(document) if document is not None else [],
     }
@@ -123,11 +119,10 @@ def unpublished(flow: Flow) -> Differences | None:
 
 def report_context(actor: Actor, flow: Flow, document: FlowDocument | None) -> dict[str, Any]:
     """Of the draft where there is one: that is what can still be mended."""
-    draft = read(flow.draft)
-    compiled, problems, _ = compiled_or_problems(draft, flow.slug, flow.team_id) if draft is not None else (None, [], [])
+    draft = checked(read(flow.draft), flow.slug, flow.team_id)
     return {
-        "report": report_on(compiled, current_ground()) if compiled is not None else None,
-        "problems": told(flow, problems),
+        "report": draft.report,
+        "problems": told(flow, draft.problems),
         "of": "the draft" if flow.published is None or flow.draft != flow.published.document else f"v{flow.published.number}",
     }
 

@@ -110,6 +110,9 @@ PAGES = [
     Door("POST", "flows/new", may=BUILDS, right="flows.edit", body={"name": "Another"}),
     Door("GET", "flows/import", may=BUILDS, right="flows.edit"),
     Door("POST", "flows/import", may=BUILDS, right="flows.edit", body={"text": DOCUMENT, "act": "import"}),
+    Door("GET", "templates"),
+    Door("GET", "templates/<slug:template>"),
+    Door("POST", "templates/<slug:template>", may=BUILDS, right="flows.edit", body={"name": "Another"}),
     Door("POST", "flows/bulk", body={"act": "nothing"}),
     Door("GET", "flows/<str:slug>/publication", may=BUILDS, right="flows.publish", thing=True),
     Door(
@@ -250,6 +253,7 @@ def make_world() -> World:
         "rest": "v1/nothing",
         "number": "1",
         "path": "greet",
+        "template": "refund_decision",
     }
     people = {role: make_person(role, username=role, team=theirs if role == "approver" else None) for role in ROLES}
     people["stranger"] = make_person(username="stranger")

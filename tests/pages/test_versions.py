@@ -428,3 +428,36 @@ class TestManyAtOnce:
 
         with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
             assert archive.read("greeting.yaml").decode() == flow.draft
+
+
+class TestTemplates:
+    def test_TPL_4_tags_narrow_them(self, client: Client) -> None:
+        assert shows(text_of(client.get("/templates")), "template") == 9
+        assert shows(text_of(client.get("/templates?tag=map")), "template") == 3
+        assert "nothing-matches" in text_of(client.get("/templates?q=zzz"))
+
+    def test_TPL_3_what_is_missing_is_said_before(self, client: Client) -> None:
+        page = text_of(client.get("/templates/refund_decision"))
+
+        assert page.count('data-testid="need" data-missing="yes"') == 2
+        assert "simulated: sends nothing" in page
+        assert not Flow.objects.exists()
+        assert shows(text_of(client.get("/templates?needs=none")), "template") == 0
+
+    def test_TPL_1_using_one_makes_a_draft(self, client: Client) -> None:
+        ModelEntry.objects.create(slug="sim-small", model="sim/small", simulated=True)
+
+        answer = client.post("/templates/refund_decision", {"name": "My refunds"})
+
+        assert answer["Location"] == "/flows/my-refunds/edit"
+        page = text_of(client.get("/flows/my-refunds/publication"))
+        assert shows(page, "problems") == 0
+        assert "v1" in page
+
+    def test_a_viewer_only_looks(self) -> None:
+        client = Client()
+        client.force_login(make_person("viewer"))
+
+        assert shows(text_of(client.get("/templates/refund_decision")), "use-form") == 0
+        assert client.post("/templates/refund_decision").status_code == 403
+        assert client.get("/templates/nothing").status_code == 404

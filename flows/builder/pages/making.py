@@ -20,7 +20,7 @@ from flows.builder.actions.change_settings import change_settings
 from flows.builder.actions.create_flow import create_flow
 from flows.builder.actions.pause_flow import pause_flow
 from flows.builder.actions.save_draft import DraftChanged, save_draft
-from flows.builder.checking import DocumentRefused, compiled_or_problems, faults, read_document
+from flows.builder.checking import DocumentRefused, checked, faults, read_document
 from flows.builder.comparing import as_text, shown
 from flows.builder.differences import differences
 from flows.builder.overview import read
@@ -96,8 +96,8 @@ def import_page(request: Any) -> HttpResponse:
         text = _uploaded(request)
         document = read_document(text)
         context |= {"text": text, "document": document}
-        _, problems, warnings = compiled_or_problems(document, flow.slug if flow else "", flow.team_id if flow else None)
-        context |= {"problems": faults(problems), "warnings": faults(warnings)}
+        here = checked(document, flow.slug if flow is not None else "", flow.team_id if flow is not None else None)
+        context |= {"problems": faults(here.problems), "warnings": faults(here.warnings)}
         if flow is not None and (before := read(flow.draft)) is not None:
             found = differences(before, document)
             context |= {"found": found, "changes": shown(found), "words": as_text(found, "draft", "file")}

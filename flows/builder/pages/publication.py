@@ -17,14 +17,12 @@ from flows.access.refusals import Conflict, Invalid
 from flows.access.rights import Right, require
 from flows.builder.actions.ask_to_publish import ask_to_publish
 from flows.builder.actions.publish_flow import publish_flow
-from flows.builder.catalogue import current_ground
-from flows.builder.checking import compiled_or_problems
+from flows.builder.checking import checked
 from flows.builder.comparing import shown, side_of
 from flows.builder.differences import differences
 from flows.builder.pages.ground import heading, told
 from flows.builder.publishing import LONGEST_NOTE
 from flows.builder.reads import flow_named
-from flows.builder.report import report_on
 from flows.costs.estimates import estimate_for
 from flows.models import Flow, FlowVersion, Request
 
@@ -92,9 +90,7 @@ def publication_context(actor: Actor, flow: Flow) -> dict[str, Any]:
     live: FlowVersion | None = flow.published
     draft = side_of(flow, "draft")
     before = side_of(flow, f"v{live.number}") if live is not None else None
-    compiled, problems, warnings = (
-        compiled_or_problems(draft.document, flow.slug, flow.team_id) if draft.document is not None else (None, [], [])
-    )
+    here = checked(draft.document, flow.slug, flow.team_id)
     both = before is not None and before.document is not None and draft.document is not None
     found = differences(before.document, draft.document) if both else None  # type: ignore[union-attr, arg-type]
     in_flight = runs_for(actor).filter(flow=flow, ended_at__isnull=True).count()
@@ -104,12 +100,12 @@ def publication_context(actor: Actor, flow: Flow) -> dict[str, Any]:
         "next": live.number + 1 if live is not None else 1,
         "found": found,
         "changes": shown(found) if found is not None else [],
-        "problems": told(flow, problems),
-        "warnings": told(flow, warnings),
+        "problems": told(flow, here.problems),
+        "warnings": told(flow, here.warnings),
         "unreadable": draft.document is None,
         "nothing": found is not None and not found,
         "in_flight": in_flight,
         "estimate": estimate_for(actor, flow),
-        "report": report_on(compiled, current_ground()) if compiled is not None else None,
+        "report": here.report,
         "asked": asked,
     }

@@ -1,0 +1,66 @@
+"""Each template runs to its end on the real engine with simulated models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from flows.builder.actions.create_flow import create_flow
+from flows.builder.actions.publish_flow import publish_flow
+from flows.builder.templates import Template, fitted, templates
+from flows.engine.states import TERMINAL_STATES
+from flows.models import Attempt, Request, Run
+from flows.runs.actions.start_run import start_run
+from tests.execution.conftest import AddTool, Drive
+from tests.execution.runs import decided, finish, make_model, make_route, output_of, until
+from tests.makers import make_actor
+
+WRITES = ("refunds.create", "mail.send", "reports.create")
+
+
+async def _done(**arguments: Any) -> dict[str, Any]:
+    return {"id": "done"}
+
+
+@pytest.fixture
+def world(drive: Drive, add_tool: AddTool) -> None:
+    for slug in ("small", "large"):
+        make_model(slug)
+    make_route("balanced", "small", "large", timeout=20.0)
+    make_route("careful", "large", "small", timeout=60.0)
+    for slug in (*WRITES, "statistics.of"):
+        add_tool(slug, _done, effect="write" if slug in WRITES else "read", repeat="keyed")
+    drive()
+
+
+@pytest.mark.parametrize("template", templates(), ids=lambda template: template.slug)
+def test_it_completes_on_simulated_models(template: Template, world: None) -> None:
+    owner = make_actor("owner")
+    flow = create_flow(owner, text=fitted(template, {}, {"text.statistics": "statistics.of"}, frozenset()))
+    publish_flow(owner, flow.slug)
+    run = start_run(owner, flow.slug, template.input)
+    outcomes = list(template.decisions)
+    votes = 0
+    while request := until(lambda: next_request(run)):
+        if request is True:
+            break
+        outcome = outcomes[0] if outcomes else "approve"
+        decided(request, outcome)
+        votes += 1
+        if Request.objects.get(id=request.id).state != "pending":
+            outcomes = outcomes[1:]
+
+    output = output_of(finish(run))
+
+    assert votes >= 1 or template.slug == "translation"
+    assert output is not None
+    failed = Attempt.objects.filter(run_id=run.id, status="failed")
+    assert not failed, [(each.path, each.error) for each in failed]
+
+
+def next_request(run: Run) -> Request | bool | None:
+    """What the run asks next; True once it has ended."""
+    if Run.objects.get(id=run.id).status in TERMINAL_STATES:
+        return True
+    return Request.objects.filter(run=run, state="pending").first()
