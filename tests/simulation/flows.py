@@ -1,4 +1,5 @@
-"""Random flows that compile: chains, branches, joins of both sorts, error edges, maps inside maps, approvals and waits."""
+"""Random flows that compile: chains, branches, joins of both sorts, error edges, handlers, approvals and waits, and maps, loops and
+sub-flows inside one another."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from flows.engine.document import parse_document
 from flows.engine.graph import Flow, compile_flow
+from flows.engine.plan import Child
 from orchestrator.catalogue import step_kinds
 
 
@@ -19,19 +21,35 @@ def compiled(document: dict[str, Any]) -> Flow:
 @st.composite
 def documents(draw: st.DrawFn, depth: int = 2, *, ordered: bool = False) -> dict[str, Any]:
     """A document. With `ordered` nothing in it depends on which of two parallel steps is first, so no failure ends a body."""
-    body = draw(bodies(depth, ordered))
-    return {
+    document = {
         "orchestrator": 1,
         "name": "Random",
         "input": {"type": "object", "additionalProperties": True},
         "state": {"n": 0},
-        **body,
+        **draw(bodies(depth, ordered)),
     }
+    document["output"]["n"] = "{{ state.n }}"
+    if draw(st.booleans()):
+        document["on_error"] = _without_output(draw(bodies(min(depth, 1), ordered)))
+    return document
+
+
+@st.composite
+def families(draw: st.DrawFn, *, ordered: bool = False) -> list[dict[str, Any]]:
+    """A document and those that its sub-flows run, by their place in the list; the last ones run none."""
+    return [draw(documents(depth=depth, ordered=ordered)) for depth in (2, 1, 0)]
+
+
+def family(documents: list[dict[str, Any]]) -> tuple[Flow, dict[str, Child]]:
+    """The flow of the first document, and what its sub-flows run, by name and by version."""
+    flows = [compiled(document) for document in documents]
+    known = [Child(flow, f"flow{number}", 1, f"version{number}") for number, flow in enumerate(flows)]
+    return flows[0], {child.slug: child for child in known} | {child.version: child for child in known}
 
 
 @st.composite
 def bodies(draw: st.DrawFn, depth: int, ordered: bool) -> dict[str, Any]:
-    count = draw(st.integers(1, 6))
+    count = draw(st.integers(1, 6 if depth == 2 else 3))
     steps: dict[str, Any] = {}
     edges: list[str] = []
     for number in range(count):
@@ -52,15 +70,14 @@ def bodies(draw: st.DrawFn, depth: int, ordered: bool) -> dict[str, Any]:
 
 @st.composite
 def settings(draw: st.DrawFn, depth: int, ordered: bool) -> dict[str, Any]:
-    kinds = ["set", "branch", "tool", "tool", "approval", "wait", "check"] + (["map"] if depth else [])
+    kinds = ["set", "branch", "tool", "tool", "approval", "wait", "check"] + (["map", "loop", "subflow"] if depth else [])
     kind = draw(st.sampled_from(kinds))
     on_error = "continue" if ordered else draw(st.sampled_from(["fail", "fail", "continue"]))
     step: dict[str, Any] = {"kind": kind, "on_error": on_error}
     match kind:
         case "set":
             step["with"] = {"values": {"x": "{{ 1 + 1 }}"}}
-            if not ordered:
-                step["with"]["state"] = {"n": "{{ state.n + 1 }}"}
+            step["with"]["state"] = {"n": "{{ state.n + 1 }}"}
         case "branch":
             step["with"] = {
                 "cases": [{"port": "yes", "when": draw(st.sampled_from(["true", "false", "1 / 0 > 1"]))}],
@@ -85,10 +102,24 @@ def settings(draw: st.DrawFn, depth: int, ordered: bool) -> dict[str, Any]:
                 "on_item_error": "collect" if ordered else draw(st.sampled_from(["stop", "collect"])),
                 "body": body,
             }
+        case "loop":
+            step["with"] = {"max": draw(st.integers(1, 4)), "body": draw(bodies(depth - 1, ordered))}
+            until = draw(st.sampled_from([None, "loop.round == 2", "loop.previous is None", "false"]))
+            if until is not None:
+                step["with"]["until"] = until
+        case "subflow":
+            step["with"] = {"flow": f"flow{3 - depth}", "input": {"n": "{{ get(input, 'n', 0) + 1 }}"}}
     return step
 
 
+def _without_output(body: dict[str, Any]) -> dict[str, Any]:
+    return {"steps": body["steps"], "edges": body["edges"]}
+
+
 def _ports(step: dict[str, Any]) -> list[str]:
-    return {"branch": ["yes", "no"], "approval": ["approve", "reject"], "check": ["pass", "fail", "ask"]}.get(
-        step["kind"], ["done"]
-    )
+    return {
+        "branch": ["yes", "no"],
+        "approval": ["approve", "reject"],
+        "check": ["pass", "fail", "ask"],
+        "loop": ["done", "limit"],
+    }.get(step["kind"], ["done"])

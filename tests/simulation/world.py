@@ -15,7 +15,7 @@ from typing import Any
 from flows.engine.failures import BadRequest, Failure, Unavailable
 from flows.engine.graph import Flow
 from flows.engine.kinds import Done
-from flows.engine.plan import Begin, End, Entry, Record, Retry, RunFacts, Withdraw
+from flows.engine.plan import Begin, Child, End, Entry, Handle, Record, Retry, RunFacts, Withdraw
 from flows.engine.planner import Planner
 
 
@@ -86,12 +86,23 @@ class World:
     """Runs one flow. `crashes` is the chance that the planner is lost after a decision; `fails` that an attempt fails."""
 
     def __init__(
-        self, flow: Flow, value: Any, *, seed: int, crashes: float = 0.0, fails: float = 0.2, steps_cap: int | None = None
+        self,
+        flow: Flow,
+        value: Any,
+        *,
+        seed: int,
+        crashes: float = 0.0,
+        fails: float = 0.2,
+        steps_cap: int | None = None,
+        children: Mapping[str, Child] | None = None,
     ) -> None:
         self.flow = flow
+        self.children = children or {}
         self.facts = RunFacts(value, dict(flow.document.state or {}), {"id": "run_1"}, steps_cap)
         self.random = random.Random(seed)
         self.crashes = crashes
+        self.crash_at: int | None = None  # the one record after which the planner is lost
+        self.records = 0
         self.fails = fails
         self.journal = Journal()
         self.begins: Counter[str] = Counter()
@@ -106,7 +117,8 @@ class World:
             if end is not None:
                 assert not planner.decide(), "there were decisions after the end"
                 return Ending(end, self.begins, self.journal)
-            if self.random.random() < self.crashes:
+            self.records += 1
+            if self.random.random() < self.crashes or self.records == self.crash_at:
                 self.steps = planner.taken_steps
                 planner, flying = self._planner(), {}
                 continue
@@ -117,7 +129,7 @@ class World:
 
     def _planner(self) -> Planner:
         planner = Planner(self.flow, replace(self.facts, steps_taken=self.steps))
-        planner.replay(self.journal.entries())
+        planner.replay(self.journal.entries(), self.children)
         return planner
 
     def _carry_out(self, planner: Planner, flying: dict[str, Begin]) -> End | None:
@@ -137,6 +149,8 @@ class World:
                     self.journal.write(Entry(path, n, "failed", error=error, remaining=delay))
                 case Withdraw(path, n):
                     self.journal.write(Entry(path, n, "skipped"))
+                case Handle(path, status, error):
+                    self.journal.write(Entry(path, 1, status, error=error))
                 case End():
                     return decision
         return None
@@ -157,7 +171,9 @@ class World:
                 del self.journal.rows[path, begin.n]
             return
         failure = self._failure(path, begin.n)
-        if failure is None:
+        if failure is None and begin.node.kind.slug == "subflow":
+            planner.enter(path, self.children[begin.node.settings.flow], begin.rendered["input"])  # type: ignore[attr-defined]
+        elif failure is None:
             planner.succeed(path, Done({"v": _number(path) % 7}))
         else:
             planner.fail(path, failure)
