@@ -9,7 +9,7 @@ from flows.access.actor import Actor
 from flows.access.querysets import addressed_to, belonging, requests_for
 from flows.access.rights import Right
 from flows.engine.states import OPEN_REQUEST_STATES
-from flows.models import Request
+from flows.models import Intervention, Request, RunPass
 
 BOXES = ("mine", "team", "all", "done")
 
@@ -45,6 +45,8 @@ def requests_in(actor: Actor, box: str) -> QuerySet[Request]:
     return (
         found.filter(deciding)
         .exclude(own)
+        .filter(~Exists(RunPass.objects.filter(run=OuterRef("run_id"), by=person)))
+        .filter(~Exists(Intervention.objects.filter(run=OuterRef("run_id"), by=person)))
         .exclude(Q(terms__authors__isnull=False) & Q(terms__authors__contains=[person.username]))
         .filter(~Exists(voted))
     )

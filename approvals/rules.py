@@ -11,7 +11,7 @@ from flows.access.refusals import Fault, Forbidden, Invalid
 from flows.access.rights import Right, require_scope
 from flows.engine.canonical import canonical
 from flows.engine.schemas import value_problems
-from flows.models import Person, Request
+from flows.models import Intervention, Person, Request, RunPass
 
 STATE_OF = {"approve": "approved", "reject": "rejected", "changes": "changes_requested"}
 """The state in which an outcome leaves its request, by what the outcome means."""
@@ -62,9 +62,16 @@ def is_approver(actor: Actor, request: Request) -> bool:
 
 
 def is_own(person: Person, request: Request) -> bool:
-    """Whether the person started the run that asks, or wrote what is to be decided."""
-    started = request.run is not None and request.run.started_by_id == person.id
-    return started or person.username in (request.terms.get("authors") or [])
+    """Whether the person started the run that asks or one of its passes, decided about a step of it, or wrote what is to be
+    decided."""
+    if person.username in (request.terms.get("authors") or []):
+        return True
+    run = request.run
+    return run is not None and (
+        run.started_by_id == person.id
+        or RunPass.objects.filter(run=run, by=person).exists()
+        or Intervention.objects.filter(run=run, by=person).exists()
+    )
 
 
 def addressed(request: Request) -> tuple[list[str], list[str]]:

@@ -8,12 +8,13 @@ from django.db import connection
 
 from approvals.actions.decide import AlreadyVoted, decide
 from approvals.models import Vote
+from approvals.reads import requests_in
 from approvals.rules import SelfApproval
 from flows.access.actor import Actor
 from flows.access.refusals import Forbidden, Invalid, NotFound, Refusal
 from flows.engine.canonical import sha256_of
 from flows.execution.requests import AlreadyDecided, ChangedSince
-from flows.models import AuditRow, Event, Request, Run
+from flows.models import AuditRow, Event, Intervention, Request, Run, RunPass
 from tests.makers import make_actor, make_flow, make_key, make_person, make_request, make_run, make_team
 
 pytestmark = pytest.mark.django_db
@@ -196,3 +197,21 @@ def test_of_many_at_the_same_instant_one_wins_and_the_others_learn_who() -> None
     assert AuditRow.objects.count() == 1
     assert Run.objects.get(id=request.run_id).seq == 2
     assert Event.objects.filter(type="request.answered").count() == 1
+
+
+@pytest.mark.parametrize("hand", ["pass", "skip", "input"])
+def test_whoever_had_a_hand_in_the_run_does_not_decide_in_it(approver: Actor, hand: str) -> None:
+    request = make_request()
+    assert request.run is not None
+    if hand == "pass":
+        RunPass.objects.create(run=request.run, number=2, verb="retry", by=approver.person)
+    else:
+        Intervention.objects.create(run=request.run, pass_number=1, path="first", kind=hand, after="{}", by=approver.person)
+
+    with pytest.raises(SelfApproval):
+        decide(approver, request.id, "approve", 1)
+
+    assert not requests_in(approver, "mine").exists()
+    other = make_actor("approver", team=make_team("finance"))
+    assert requests_in(other, "mine").exists()
+    assert decide(other, request.id, "approve", 1).closed

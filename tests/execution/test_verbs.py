@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from typing import Any
 
 import pytest
 
 from flows.engine.failures import Unavailable
 from flows.models import Attempt, Call, Event, Intervention, Run
-from flows.runs.actions.cancel_run import cancel_run
+from flows.runs.actions.cancel_run import RunEnded, cancel_run
 from flows.runs.actions.deliver_event import deliver_event
 from flows.runs.actions.edit_input import edit_input
 from flows.runs.actions.pause_run import pause_run, resume_run
@@ -286,3 +287,40 @@ def test_a_call_that_may_not_be_repeated_is_not_repeated_by_a_retry(drive: Drive
     until(lambda: Run.objects.get(id=run.id).status not in {"queued", "running"})
 
     assert asked == [1]
+
+
+def test_a_pause_and_an_end_at_once_leave_a_run_that_rests_or_has_ended(drive: Drive, gate: Gate) -> None:
+    gate.let_through()
+    operator = make_actor("operator")
+    drive()
+    for number in range(8):
+        run = start({"a": step("a"), "b": step("b")}, ["start -> a", "a -> b"])
+        time.sleep(number * 0.004)
+        try:
+            pause_run(operator, run)
+        except RunEnded:
+            assert finish(run).status == "succeeded"
+            continue
+        run = until(lambda run=run: Run.objects.filter(id=run.id, owner=None).exclude(status="queued").first())
+        if run.status == "waiting":
+            assert run.reason == "paused"
+            resume_run(operator, run)
+        assert finish(run).status == "succeeded"
+
+
+def test_a_cancel_ends_calls_questions_and_timers_inside_a_map(drive: Drive, gate: Gate) -> None:
+    body = {
+        "steps": {"call": step("{{ item }}"), "ask": approval(), "hold": {"kind": "wait", "with": {"for": "1h"}}},
+        "edges": ["start -> call", "start -> ask", "start -> hold"],
+    }
+    run = start({"each": {"kind": "map", "with": {"over": "input.items", "body": body}}}, ["start -> each"], ITEMS)
+    drive()
+    until(lambda: len(gate.asked) == 4 and Attempt.objects.filter(run_id=run.id, status="waiting").count() == 8)
+
+    cancel_run(make_actor("operator"), run)
+    run = finish(run, within=3.0)  # nothing is open, reserved or asked any more
+
+    assert run.status == "cancelled"
+    asked = Event.objects.get(run_id=run.id, type="run.cancel_requested")
+    assert not Call.objects.filter(run_id=run.id, seq__gt=asked.seq).exists()
+    assert set(Call.objects.filter(run_id=run.id).values_list("status", flat=True)) == {"unknown"}
