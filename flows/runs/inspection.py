@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from flows.engine.document import FlowDocument
 from flows.engine.drawing import label_of
 from flows.models import Attempt, Call, Request, Run
 from flows.models.identifiers import shown
+from flows.runs.documents import documents_of
 from flows.runs.progress import StepLine, items_of, steps_below
 from flows.runs.reads import is_unpriced, value_of
 from flows.runs.texts import text_so_far
@@ -29,7 +31,7 @@ CALL_STATES = {
 }
 """A call's status in the words of steps."""
 
-_PART = re.compile(r"([a-z][a-z0-9_]*)((?:\[\d+\])*)")
+_PART = re.compile(r"(?P<key>[a-z][a-z0-9_]*)(?P<items>\[(?P<index>\d+)\])?(?=[./]|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,35 +47,53 @@ class StepInfo:
     parents: tuple[tuple[str, str], ...] = ()  # (path, label) of what it stands in, outermost first
 
 
-def step_at(document: FlowDocument | None, path: str) -> StepInfo | None:
-    """What stands at a path; None where the document has no such step."""
+def step_at(document: FlowDocument | None, path: str, subflows: Mapping[str, FlowDocument] | None = None) -> StepInfo | None:
+    """What stands at a path; None where the document has no such step. `subflows` are the documents that sub-flows run, by the paths
+    of their steps (`subflows_around`); without them what is inside these is not known."""
     if document is None:
         return None
-    steps: Mapping[str, Any] = {key: step.model_dump(by_alias=True) for key, step in document.steps.items()}
+    known = subflows or {}
+    handler = path.startswith("error.") and document.on_error is not None
+    steps = _steps_of(document, handler=handler)
     parents: list[tuple[str, str]] = []
     found: StepInfo | None = None
-    walked = ""
-    for part in path.split("."):
-        match = _PART.fullmatch(part)
-        if match is None or match[1] not in steps:
+    at = len("error.") if handler else 0
+    while at < len(path):
+        match = _PART.match(path, at)
+        if match is None or match["key"] not in steps:
             return None
-        key, brackets = match[1], match[2]
         if found is not None:
             parents.append((found.path, found.label))
-        step = steps[key]
-        walked = f"{walked}.{key}" if walked else key
-        label, kind = label_of(key, step.get("label")), str(step["kind"])
+        step, walked, at = steps[match["key"]], path[: match.end("key")], match.end()
+        label, kind = label_of(match["key"], step.get("label")), str(step["kind"])
         body = (step.get("with") or {}).get("body") or {}
-        steps = body.get("steps") or {}
+        within = path.startswith("/error.", at)
+        steps = _steps_of(known[walked], handler=within) if walked in known else body.get("steps") or {}
         inside = {name: (label_of(name, each.get("label")), str(each.get("kind"))) for name, each in steps.items()}
         inside = {name: each for name, each in inside.items() if each[1] != "note"}
-        found = StepInfo(walked, key, label, kind, None, inside, tuple(parents))
-        for index in re.findall(r"\d+", brackets):
+        found = StepInfo(walked, match["key"], label, kind, None, inside, tuple(parents))
+        if match["index"]:
+            index = int(match["index"])
             parents.append((walked, label))
-            walked = f"{walked}[{index}]"
-            label = f"{found.label} · item {index}"
-            found = StepInfo(walked, key, label, "item", int(index), inside, tuple(parents))
+            said = f"round {index + 1}" if kind == "loop" else f"item {index}"
+            found = StepInfo(path[: match.end("items")], match["key"], f"{label} · {said}", "item", index, inside, tuple(parents))
+        if at < len(path):
+            at += len("/error.") if within else 1
     return found
+
+
+def _steps_of(document: FlowDocument, *, handler: bool) -> Mapping[str, Any]:
+    steps = document.on_error.steps if handler and document.on_error is not None else document.steps
+    return {key: step.model_dump(by_alias=True) for key, step in steps.items()}
+
+
+def subflows_around(run: Run, pass_number: int, path: str) -> dict[str, FlowDocument]:
+    """The documents of the sub-flows that a path is inside of, and of the one that it is, as they ran in this pass: two queries."""
+    wanted = [*(path[:at] for at, letter in enumerate(path) if letter == "/"), path]
+    rows = Attempt.objects.filter(run=run, pass_number=pass_number, path__in=wanted, kind="subflow", checkpoint__isnull=False)
+    versions = {at: UUID(value_of(checkpoint)["version"]) for at, checkpoint in rows.values_list("path", "checkpoint")}
+    documents = documents_of(versions.values())
+    return {at: documents[version] for at, version in versions.items() if version in documents}
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +196,10 @@ def inspected(run: Run, pass_number: int, info: StepInfo, attempt: int | None, a
     if info.item is not None:
         view.below = steps_below(run, pass_number, f"{info.path}.", info.inside)
         return view
-    if info.inside:
-        view.items = items_of(run, pass_number, info.path, after, ITEMS + 1, state)
+    if info.kind == "subflow":
+        view.below = steps_below(run, pass_number, f"{info.path}/", info.inside)
+    elif info.inside:
+        view.items = items_of(run, pass_number, info.path, after, ITEMS + 1, state, rounds=info.kind == "loop")
         if len(view.items) > ITEMS:
             view.items = view.items[:ITEMS]
             view.items_after = int(view.items[-1].path.rpartition("[")[2].rstrip("]"))

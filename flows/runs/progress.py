@@ -5,17 +5,19 @@ The number of queries does not depend on how many runs, steps or items there are
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection
 from django.db.models import CharField, Count, F, Func, Max, Min, Q, Sum, Value
 from django.utils import timezone
 
+from flows.engine.document import FlowDocument
 from flows.engine.drawing import in_order, label_of
 from flows.engine.states import OPEN_REQUEST_STATES, ROLL_UP, TERMINAL_STATES
 from flows.models import Attempt, Call, Request, Run
@@ -23,6 +25,10 @@ from flows.runs.documents import documents_of
 from flows.runs.reads import UNPRICED, value_of
 
 MOST_ROWS = 20_000  # attempts of top-level steps that are read at once
+
+
+Row = tuple[UUID, int, str, int, str, datetime | None, datetime, datetime | None]
+HANDLER: Final = "error"  # the path of the error handler's own row
 
 
 @dataclass(slots=True)
@@ -103,22 +109,51 @@ def progress_of(runs: Sequence[Run], pass_number: int | None = None) -> dict[UUI
             )
             for key in in_order(document)
         ]
+        lines[run.id] += _handler_lines(run, document, attempts, spent, asked, ended)
         if run.status == "budget_stopped" and wanted[run.id] == run.pass_number:
             _mark_the_limit(run, lines[run.id])
+    return lines
+
+
+def _handler_lines(
+    run: Run,
+    document: FlowDocument,
+    attempts: Mapping[tuple[UUID, str], list[Row]],
+    spent: Mapping[tuple[UUID, str], Spent],
+    asked: set[tuple[UUID, str]],
+    ended: bool,
+) -> list[StepLine]:
+    """The steps of the flow's error handler, where it has begun."""
+    if document.on_error is None or (run.id, HANDLER) not in attempts:
+        return []
+    lines = []
+    for key, step in document.on_error.steps.items():
+        path = f"{HANDLER}.{key}"
+        line = StepLine(path, label_of(key, step.label), step.kind, depth=1)
+        if step.kind != "note":
+            lines.append(_line(line, attempts.get((run.id, path), []), spent.get((run.id, path)), (run.id, path) in asked, ended))
     return lines
 
 
 def _mark_the_limit(run: Run, lines: list[StepLine]) -> None:
     """The step whose next call found no room did not fail by itself: a limit stopped it."""
     error = value_of(run.error)
-    step = str(error.get("step") or "").partition("[")[0] if isinstance(error, dict) else ""
+    step = top_level(str(error.get("step") or "")) if isinstance(error, dict) else ""
     for line in lines:
         if line.path == step and line.state == "failed":
             line.state = "budget_stopped"
 
 
-Row = tuple[UUID, int, str, int, str, datetime | None, datetime, datetime | None]
-TOP_LEVEL = ~Q(path__contains="[")
+TOP_LEVEL = Q(path__regex=r"^(error\.)?[a-z0-9_]+$")
+
+
+def top_level(path: str) -> str:
+    """The step of the flow itself that a path is, or is inside of; of its error handler with ``error.`` before it."""
+    handler = "error." if path.startswith("error.") else ""
+    return handler + _INSIDE.split(path[len(handler) :], maxsplit=1)[0]
+
+
+_INSIDE = re.compile(r"[\[/.]")
 
 
 def _attempts(wanted: Mapping[UUID, int]) -> dict[tuple[UUID, str], list[Row]]:
@@ -134,20 +169,20 @@ def _attempts(wanted: Mapping[UUID, int]) -> dict[tuple[UUID, str], list[Row]]:
     return found
 
 
-class FirstPart(Func):
-    """The top-level step of a path: what stands before its first bracket."""
+class TopLevel(Func):
+    """`top_level` of a path, in the database."""
 
-    function = "split_part"
+    function = "substring"
     output_field = CharField()
 
     def __init__(self, path: str) -> None:
-        super().__init__(F(path), Value("["), Value(1))
+        super().__init__(F(path), Value(r"^(?:error\.)?[a-z0-9_]+"))
 
 
 def _spent(wanted: Mapping[UUID, int]) -> dict[tuple[UUID, str], Spent]:
     rows = (
         Call.objects.filter(run_id__in=wanted)
-        .annotate(step=FirstPart("path"))
+        .annotate(step=TopLevel("path"))
         .values("run_id", "pass_number", "step")
         .annotate(**sums())
         .values_list("run_id", "pass_number", "step", "first", "last", "in_flight", "calls", "cost", "unpriced", "sim", "guessed")
@@ -175,7 +210,7 @@ def sums() -> dict[str, Any]:
 
 def _asked(wanted: Mapping[UUID, int]) -> set[tuple[UUID, str]]:
     rows = Request.objects.filter(run_id__in=wanted, state__in=OPEN_REQUEST_STATES).values_list("run_id", "pass_number", "path")
-    return {(run, path.partition("[")[0]) for run, number, path in rows if run is not None and number == wanted[run]}
+    return {(run, top_level(path)) for run, number, path in rows if run is not None and number == wanted[run]}
 
 
 def _line(line: StepLine, attempts: list[Row], spent: Spent | None, asked: bool, ended: bool) -> StepLine:
@@ -272,8 +307,10 @@ def item_counts(run: Run, pass_number: int) -> dict[str, dict[str, int]]:
     return found
 
 
-def items_of(run: Run, pass_number: int, path: str, after: int, most: int, state: str = "") -> list[StepLine]:
-    """The items of the map at `path`, in order, behind item `after` (-1: from the first): one query."""
+def items_of(
+    run: Run, pass_number: int, path: str, after: int, most: int, state: str = "", *, rounds: bool = False
+) -> list[StepLine]:
+    """The items of the map, or the rounds of the loop, at `path`, in order, behind item `after` (-1: from the first): one query."""
     rank = ROLL_UP.index(state) + 1 if state in ROLL_UP else None
     with connection.cursor() as cursor:
         cursor.execute(LISTED, _values(run, pass_number, path) | {"after": after, "most": most, "rank": rank})
@@ -281,7 +318,7 @@ def items_of(run: Run, pass_number: int, path: str, after: int, most: int, state
     return [
         StepLine(
             path=f"{path}[{item}]",
-            name=f"Item {item}",
+            name=f"Round {item + 1}" if rounds else f"Item {item}",
             kind="item",
             state=ROLL_UP[at - 1],
             started_at=first,

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from flows.models import Call
 from flows.runs.documents import documents_of
-from flows.runs.inspection import CallView, step_at
+from flows.runs.inspection import CallView, step_at, subflows_around
 from flows.runs.receipts import call_named, receipt_of
 
 
@@ -29,7 +29,9 @@ def receipt(request: Any, call_id: str) -> HttpResponse:
         "receipt": receipt_of(call),
         "call": call,
         "run": call.run,
-        "step": step_at(document, call.path),
+        "step": step_at(
+            document, call.path, subflows_around(call.run, call.pass_number, call.path) if "/" in call.path else None
+        ),
         "own": CallView(call),
         "step_url": f"{reverse('run', args=[call.run.public_id])}?{urlencode(chosen, safe='[]')}",
         "beside": [CallView(each) for each in beside.order_by("attempt", "n")[:50]],

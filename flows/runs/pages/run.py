@@ -26,8 +26,8 @@ from flows.models import Attempt, Call, Event, Request, Run
 from flows.runs.breakdown import Breakdown, CallPage, breakdown_of, dearest_calls
 from flows.runs.documents import documents_of
 from flows.runs.events import TYPES, EventPage, events_before
-from flows.runs.inspection import Inspected, StepInfo, inspected, step_at
-from flows.runs.progress import StepLine, item_counts, progress_of, steps_below
+from flows.runs.inspection import Inspected, StepInfo, inspected, step_at, subflows_around
+from flows.runs.progress import StepLine, item_counts, progress_of, steps_below, top_level
 from flows.runs.queueing import standing_of
 from flows.runs.reads import run_named, value_of
 
@@ -188,14 +188,14 @@ class RunView:
 
     @cached_property
     def error_step(self) -> StepInfo | None:
-        return step_at(self.document, str(self.error.get("step") or "")) if self.error is not None else None
+        return self.step_at(str(self.error.get("step") or "")) if self.error is not None else None
 
     @cached_property
     def error_line(self) -> StepLine | None:
         """The step in which it failed, at the top level."""
         if self.error is None:
             return None
-        key = str(self.error.get("step") or "").partition("[")[0]
+        key = top_level(str(self.error.get("step") or ""))
         return next((line for line in self.lines if line.path == key), None)
 
     @cached_property
@@ -234,34 +234,58 @@ class RunView:
         for line in self.counted_lines:
             lines.append(line)
             chosen = self.info.path if self.info is not None else ""
-            if chosen.startswith(f"{line.path}["):
-                lines += self._opened(chosen)
+            if chosen.startswith((f"{line.path}[", f"{line.path}/")) or (chosen == line.path and line.kind == "subflow"):
+                lines += self._opened()
         return lines
 
-    def _opened(self, chosen: str) -> list[StepLine]:
-        """The items on the way to the chosen path, and the steps of the innermost of them."""
+    def _opened(self) -> list[StepLine]:
+        """The items and sub-flows on the way to the chosen path, and the steps of the innermost of them."""
         lines: list[StepLine] = []
-        head, _, _ = chosen.rpartition("]")
-        item = step_at(self.document, f"{head}]")
-        if item is None:
+        around = self.around
+        if around is None:
             return lines
         below = {line.state for line in self.inspected_below}
-        for path, label in (*item.parents[1:], (item.path, item.label)):
-            if path.endswith("]"):
-                state = next((each for each in ROLL_UP if each in below), "") if path == item.path else ""
-                lines.append(StepLine(path, label.rpartition(" · ")[2].capitalize(), "item", state=state, depth=path.count("[")))
+        for path, label in (*around.parents[1:], (around.path, around.label)):
+            inner = path == around.path
+            if path.endswith("]") or (inner and around.parents):
+                state = next((each for each in ROLL_UP if each in below), "") if inner else ""
+                name = label.rpartition(" · ")[2].capitalize() if path.endswith("]") else label
+                lines.append(StepLine(path, name, "item" if path.endswith("]") else "subflow", state=state, depth=_depth(path)))
         for line in self.inspected_below:
-            line.depth = head.count("[") + 1
+            line.depth = _depth(f"{around.path}/") if around.kind == "subflow" else _depth(around.path) + 1
             lines.append(line)
         return lines
 
     @cached_property
+    def around(self) -> StepInfo | None:
+        """The innermost item, round or sub-flow that the chosen path is, or is inside of."""
+        info = self.info
+        if info is None:
+            return None
+        if info.item is not None or info.kind == "subflow":
+            return info
+        path = info.path.removesuffix(info.key)
+        return self.step_at(path[:-1]) if path.endswith(("].", "/")) else None
+
+    @cached_property
     def inspected_below(self) -> list[StepLine]:
-        """The steps of the item that is open."""
-        chosen = self.info.path if self.info is not None else ""
-        head, bracket, _ = chosen.rpartition("]")
-        item = step_at(self.document, head + bracket) if bracket else None
-        return steps_below(self.run, self.pass_number, f"{item.path}.", item.inside) if item is not None else []
+        """The steps of the item, round or sub-flow that is open."""
+        around = self.around
+        if around is None:
+            return []
+        prefix = f"{around.path}/" if around.kind == "subflow" else f"{around.path}."
+        return steps_below(self.run, self.pass_number, prefix, around.inside)
+
+    def step_at(self, path: str) -> StepInfo | None:
+        """What stands at a path of this run, its sub-flows included."""
+        subflows = subflows_around(self.run, self.pass_number, path) if self._may_lead_into_a_subflow(path) else None
+        return step_at(self.document, path, subflows)
+
+    def _may_lead_into_a_subflow(self, path: str) -> bool:
+        if "/" in path:
+            return True
+        found = step_at(self.document, path)
+        return found is not None and found.kind == "subflow"
 
     @cached_property
     def drawing(self) -> Drawing | None:
@@ -277,7 +301,7 @@ class RunView:
         """The chosen step: of the address, else where the run failed or stands, else its newest."""
         wanted = self.query.get("step", "")
         if wanted:
-            found = step_at(self.document, wanted[:400])
+            found = self.step_at(wanted[:400])
             if found is None:
                 raise NotFound(f"step {wanted[:80]!r} in this version")
             return found
@@ -286,9 +310,9 @@ class RunView:
         for state in OPENED_FIRST:
             for line in self.lines:
                 if line.state == state:
-                    return step_at(self.document, line.path)
+                    return self.step_at(line.path)
         done = [line for line in self.lines if line.state in ("succeeded", "cancelled")] or self.lines
-        return step_at(self.document, done[-1].path if self.ended and done else done[0].path) if done else None
+        return self.step_at(done[-1].path if self.ended and done else done[0].path) if done else None
 
     @cached_property
     def inspected(self) -> Inspected | None:
@@ -375,3 +399,8 @@ class RunView:
 
 def _number(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def _depth(path: str) -> int:
+    """How many items, rounds and sub-flows a path is inside of, itself included."""
+    return path.count("[") + path.count("/")

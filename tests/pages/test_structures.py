@@ -1,0 +1,113 @@
+"""A run's page where steps stand inside loops, sub-flows and error handlers."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from django.test import Client
+
+from flows.models import Attempt, Flow, Run
+from tests.engine.course import loop, subflow, tool, value
+from tests.engine.flows import source_of
+from tests.makers import make_flow, make_person, make_run
+from tests.runs.journals import make_attempt
+
+pytestmark = pytest.mark.django_db
+
+STEPS = {"again": loop({"sub": subflow(label="Ask the other")}, ["start -> sub"], max=9), "last": value()}
+HANDLER = {"steps": {"notify": tool(label="Tell somebody")}, "edges": ["start -> notify"]}
+
+
+def signed_in() -> Client:
+    client = Client()
+    client.force_login(make_person("operator"))
+    return client
+
+
+def other() -> Flow:
+    return make_flow(
+        "other", document=source_of({"draft": value(label="Write it"), "rest": value()}, ["start -> draft", "draft -> rest"])
+    )
+
+
+def nested_run(status: str = "running", **fields: str) -> Run:
+    """A run in the second round of its loop, in which a sub-flow has made its first step."""
+    inner = other()
+    document = source_of(STEPS, ["start -> again", "again -> last"], on_error=HANDLER)
+    run = make_run(make_flow(document=document), status=status, **fields)
+    make_attempt(run, "again", status="open", kind="loop")
+    for number in range(2):
+        make_attempt(run, f"again[{number}].sub", status="open", kind="subflow")
+        make_attempt(run, f"again[{number}].sub/draft", kind="set")
+    checkpoint = {"flow": "other", "number": 1, "version": str(inner.published_id), "input": {}}
+    Attempt.objects.filter(run=run, kind="subflow").update(checkpoint=json.dumps(checkpoint))
+    return run
+
+
+def shown(client: Client, run: Run, step: str) -> str:
+    answer = client.get(f"/runs/{run.public_id}", {"step": step})
+    assert answer.status_code == 200, answer.content.decode()[:2000]
+    return answer.content.decode()
+
+
+def rows(page: str, kind: str = "item-step") -> dict[str, str]:
+    return dict(re.findall(rf'data-testid="{kind}" data-path="([^"]+)" data-state="(\w*)"', page))
+
+
+def test_the_rounds_of_a_loop_are_listed_as_a_maps_items_are() -> None:
+    page = shown(signed_in(), nested_run(), "again")
+
+    assert rows(page, "item-row").keys() == {"again[0]", "again[1]"}
+    assert "Round 2" in page
+
+
+def test_a_round_shows_its_steps() -> None:
+    page = shown(signed_in(), nested_run(), "again[1]")
+
+    assert rows(page) == {"again[1].sub": "running"}
+    assert "round 2" in page
+
+
+def test_a_sub_flow_shows_the_steps_of_the_version_that_it_runs() -> None:
+    run, client = nested_run(), signed_in()
+
+    page = shown(client, run, "again[1].sub")
+
+    assert rows(page) == {"again[1].sub/draft": "succeeded", "again[1].sub/rest": "queued"}
+    assert "Write it" in page
+
+
+def test_a_step_inside_a_sub_flow_can_be_looked_at() -> None:
+    page = shown(signed_in(), nested_run(), "again[1].sub/draft")
+
+    assert 'data-path="again[1].sub/draft"' in page
+    assert "Ask the other" in page
+    assert "Write it" in page
+
+
+def test_a_failure_inside_a_sub_flow_marks_the_step_of_the_flow_that_it_is_in() -> None:
+    error = {"step": "again[1].sub/rest", "class": "refused", "message": "no"}
+    run = nested_run("failed", error=json.dumps(error))
+
+    page = shown(signed_in(), run, "")
+
+    assert "again[1].sub/rest" in page
+
+
+def test_the_steps_of_an_error_handler_stand_below_those_of_the_flow_once_it_has_begun() -> None:
+    run, client = nested_run(), signed_in()
+    assert "error.notify" not in rows(shown(client, run, "last"), "step-row")
+
+    make_attempt(run, "error", status="open", kind="on_error")
+    make_attempt(run, "error.notify")
+
+    assert rows(shown(client, run, "last"), "step-row")["error.notify"] == "succeeded"
+    assert "Tell somebody" in shown(client, run, "error.notify")
+
+
+def test_a_step_that_the_sub_flow_does_not_have_is_not_found() -> None:
+    answer = signed_in().get(f"/runs/{nested_run().public_id}", {"step": "again[1].sub/nowhere"})
+
+    assert answer.status_code == 404
