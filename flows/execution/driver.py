@@ -61,6 +61,7 @@ class Driver:
         "_deadline",
         "_deliveries",
         "_dropped",
+        "_in_line",
         "_ops",
         "_outstanding",
         "_pasts",
@@ -121,6 +122,7 @@ class Driver:
         self._rows: dict[tuple[str, int], Op] = {}  # of `_ops`: those that write an attempt
         self._begins: list[tuple[Op, asyncio.Future[None]]] = []  # of `_ops`: who waits for their verdict
         self._refused: list[tuple[Op, asyncio.Future[None]]] = []  # found no room in a cap; tried again when something settles
+        self._in_line: set[str] = set()  # paths of steps whose call waits for a permit
         self._asks: list[Op] = []
         self._withdraws: list[Op] = []
         self._takes: list[Op] = []
@@ -221,6 +223,7 @@ class Driver:
     async def _take_permit(self, context: StepContext, call: OpenCall, limits: CallLimits) -> None:
         """Waits until the model or tool has room. The step's own time goes on meanwhile; pages are told of a wait that lasts."""
         told = self.engine.loop.call_later(TELLS_OF_WAIT, self._tell_of_wait, context.path, limits)
+        self._in_line.add(context.path)
         left = context.time_left(float("inf"))
         try:
             async with asyncio.timeout(None if left == float("inf") else left):
@@ -229,6 +232,7 @@ class Driver:
             raise TimedOut(f"The step's time was over before {limits.name} had a slot for it.") from None
         finally:
             told.cancel()
+            self._in_line.discard(context.path)
 
     def _tell_of_wait(self, path: str, limits: CallLimits) -> None:
         if not self._dropped:
@@ -670,9 +674,11 @@ class Driver:
         self._schedule()
 
     def _heed_pause(self, paused: bool) -> None:
-        """Begin nothing while the run is paused. Calls in flight finish; what waits for room in a limit is begun again later."""
+        """Begin nothing while the run is paused. Calls in flight finish; what waits for room is begun again later."""
         self.paused = paused
         if paused:
+            for path in self._in_line:
+                self.tasks[path].cancel()
             for _, future in self._refused:
                 if not future.done():
                     future.cancel()

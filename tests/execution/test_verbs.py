@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flows.engine.failures import Unavailable
-from flows.models import Attempt, Call, Event, Intervention, Run
+from flows.models import Attempt, Call, Event, Intervention, Run, ToolEntry
 from flows.runs.actions.cancel_run import RunEnded, cancel_run
 from flows.runs.actions.deliver_event import deliver_event
 from flows.runs.actions.edit_input import edit_input
@@ -105,6 +105,26 @@ def test_a_paused_run_finishes_what_is_in_flight_and_begins_nothing(drive: Drive
     run = finish(run)
     assert output_of(run) == ["a", "b", "c", "d"]
     assert sorted(gate.asked) == ["a", "b", "c", "d"]
+
+
+def test_what_waits_for_a_slot_does_not_keep_a_paused_run_awake(drive: Drive, gate: Gate) -> None:
+    ToolEntry.objects.filter(slug="test.gate").update(max_in_flight=1)
+    first = start({"a": step("first")}, ["start -> a"])
+    drive()
+    until(lambda: gate.asked)
+    second = start({"a": step("second")}, ["start -> a"])
+    reach(second, "running")
+    operator = make_actor("operator")
+
+    pause_run(operator, second)
+    second = reach(second, "waiting")
+
+    assert (second.reason, gate.asked) == ("paused", ["first"])
+    gate.let_through()
+    finish(first)
+    resume_run(operator, second)
+    assert finish(second).status == "succeeded"
+    assert gate.asked == ["first", "second"]
 
 
 def test_decisions_and_events_are_kept_while_a_run_is_paused(drive: Drive, gate: Gate) -> None:
