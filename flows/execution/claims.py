@@ -88,7 +88,7 @@ WITH lost AS (
 # over.)
 ATTEMPTS: Final = """
 WITH behind AS MATERIALIZED (
-    SELECT a.run_id, a.seq, a.path FROM flows_attempt a JOIN flows_run r ON r.id = a.run_id AND r.pass = a.pass
+    SELECT a.run_id, a.seq, a.id, a.path FROM flows_attempt a JOIN flows_run r ON r.id = a.run_id AND r.pass = a.pass
     WHERE a.run_id = ANY(%(runs)s) AND (a.kind = 'loop' AND a.status = 'open'
         OR a.kind IN ('map', 'loop', 'subflow') AND a.status IN ('succeeded', 'failed') AND a.path !~ '[[/.]')
 )
@@ -96,7 +96,7 @@ SELECT a.run_id, a.seq, a.path, a.n, a.kind, a.status, a.port, a.output, a.state
     extract(epoch FROM a.next_at - clock_timestamp())::float8 AS remaining
 FROM flows_attempt a JOIN flows_run r ON r.id = a.run_id AND r.pass = a.pass
 WHERE a.run_id = ANY(%(runs)s) AND a.status <> 'skipped' AND (a.state IS NOT NULL OR NOT EXISTS (
-    SELECT 1 FROM behind b WHERE b.run_id = a.run_id AND b.seq > a.seq
+    SELECT 1 FROM behind b WHERE b.run_id = a.run_id AND (b.seq, b.id) > (a.seq, a.id)
         AND (starts_with(a.path, b.path || '[') OR starts_with(a.path, b.path || '/'))
 )) ORDER BY a.run_id, a.seq, a.id
 """
