@@ -22,6 +22,7 @@ from flows.engine.problems import DocumentError
 from flows.engine.states import OPEN_REQUEST_STATES
 from flows.models import Person, Request, ToolEntry
 from flows.runs.documents import document_of
+from flows.runs.inspection import subflows_around
 from flows.runs.progress import StepLine, progress_of
 
 LONG = 120  # characters: longer text gets a line of its own
@@ -251,10 +252,15 @@ def context_of(actor: Actor, request: Request) -> Context:
 
 
 def _origins(request: Request) -> Origins | None:
-    if request.run is None:
+    """What the flow's document tells of the values that are shown; None where it tells nothing for certain: in an error handler."""
+    if request.run is None or request.path.startswith("error.") or "/error." in request.path:
         return None
     try:
-        return Origins(document_of(request.run.version_id))
+        if "/" not in request.path:
+            return Origins(document_of(request.run.version_id))
+        documents = subflows_around(request.run, request.pass_number, request.path)
+        inner = documents.get(request.path.rpartition("/")[0])
+        return Origins(inner, given=MODEL) if inner is not None else None
     except DocumentError:
         return None
 

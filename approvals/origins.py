@@ -21,10 +21,11 @@ KEY = re.compile(r"([a-z][a-z0-9_]*)(?:\[\d+\])?$")
 
 
 class Origins:
-    """Answers for one document."""
+    """Answers for one document. `given` is what its input is: of a sub-flow, what the flow around it has put together."""
 
-    def __init__(self, document: FlowDocument) -> None:
+    def __init__(self, document: FlowDocument, given: str = INPUT) -> None:
         self.document = document
+        self.given = given
         self.steps: dict[str, list[Step]] = {}
         self.bodies: list[FlowDocument | Body] = list(bodies_of(document))
         for body in self.bodies:
@@ -47,7 +48,7 @@ class Origins:
         for path in references:
             root = str(path[0])
             if root == "input":
-                found.add(INPUT)
+                found.add(self.given)
             elif root == "steps":
                 found |= self._step(str(path[1]), seen) if len(path) > 1 else {MODEL}
             elif root == "state":

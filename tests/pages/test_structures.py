@@ -8,10 +8,11 @@ import re
 import pytest
 from django.test import Client
 
+from approvals.context import context_of
 from flows.models import Attempt, Flow, Run
 from tests.engine.course import loop, subflow, tool, value
 from tests.engine.flows import source_of
-from tests.makers import make_flow, make_person, make_run
+from tests.makers import make_actor, make_flow, make_person, make_request, make_run, make_team
 from tests.runs.journals import make_attempt
 
 pytestmark = pytest.mark.django_db
@@ -111,3 +112,26 @@ def test_a_step_that_the_sub_flow_does_not_have_is_not_found() -> None:
     answer = signed_in().get(f"/runs/{nested_run().public_id}", {"step": "again[1].sub/nowhere"})
 
     assert answer.status_code == 404
+
+
+def test_a_request_inside_a_sub_flow_is_told_by_the_sub_flows_own_document() -> None:
+    """A step of the same name in the run's own flow has a payload of the system's; this one's is put together around the sub-flow."""
+    asks = {"title": "May it?", "payload": {"amount": "{{ input.amount }}"}, "approvers": {"teams": ["finance"]}}
+    inner = make_flow(
+        "asks", document=source_of({"ask": {"kind": "approval", "label": "The inner one", "with": asks}}, ["start -> ask"])
+    )
+    steps = {
+        "sub": subflow("asks"),
+        "ask": {"kind": "approval", "label": "The outer one", "with": asks | {"payload": {"amount": 1}}},
+    }
+    run = make_run(make_flow(document=source_of(steps, ["start -> sub", "sub -> ask"])), status="waiting_approval")
+    make_attempt(run, "sub", status="open", kind="subflow")
+    checkpoint = {"flow": "asks", "number": 1, "version": str(inner.published_id), "input": {}}
+    Attempt.objects.filter(run=run, path="sub").update(checkpoint=json.dumps(checkpoint))
+    actor = make_actor("approver", team=make_team("finance"))
+    request = make_request(run, payload={"amount": 7}, path="sub/ask")
+
+    page = context_of(actor, request)
+
+    assert page.step == "The inner one"
+    assert [value.by_model for value in page.arguments] == [True]
