@@ -67,11 +67,10 @@ def is_own(person: Person, request: Request) -> bool:
     if person.username in (request.terms.get("authors") or []):
         return True
     run = request.run
-    return run is not None and (
-        run.started_by_id == person.id
-        or RunPass.objects.filter(run=run, by=person).exists()
-        or Intervention.objects.filter(run=run, by=person).exists()
-    )
+    if run is None or run.started_by_id == person.id:
+        return run is not None
+    passes, steps = RunPass.objects.filter(run=run, by=person), Intervention.objects.filter(run=run, by=person)
+    return passes.values("run_id").union(steps.values("run_id")).exists()
 
 
 def addressed(request: Request) -> tuple[list[str], list[str]]:

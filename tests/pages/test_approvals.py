@@ -523,5 +523,5 @@ def test_the_number_of_queries_is_bounded(client: Client, django_assert_max_num_
     request = refund()
     client.get(address(request))
 
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(14):
         client.get(address(request))
