@@ -17,14 +17,21 @@ from flows.api.shapes import (
     FlowDetail,
     FlowPage,
     FlowSettings,
+    FlowStanding,
     Publication,
+    PublicationAsked,
     PublicationIn,
     SettingsIn,
+    StandingIn,
     flow_detail,
     flow_settings,
+    flow_standing,
     flow_summary,
 )
+from flows.builder.actions.archive_flow import archive_flow
+from flows.builder.actions.ask_to_publish import ask_to_publish
 from flows.builder.actions.change_settings import change_settings
+from flows.builder.actions.pause_flow import pause_flow
 from flows.builder.actions.publish_flow import publish_flow
 from flows.builder.actions.save_draft import DraftChanged, save_draft
 from flows.builder.reads import flow_named, version_of, visible_flow
@@ -102,12 +109,37 @@ def patch_settings(request: HttpRequest, slug: str, body: SettingsIn) -> Any:
 
 
 @router.post(
+    "/flows/{slug}/pause", response={200: FlowStanding, 403: ProblemDocument, 404: ProblemDocument, 409: ProblemDocument}
+)
+def post_pause(request: HttpRequest, slug: str, body: StandingIn | None = None) -> Any:
+    """A paused flow starts no new run; with `on` false it starts runs again."""
+    return flow_standing(pause_flow(actor_of(request), slug, paused=body is None or body.on))
+
+
+@router.post("/flows/{slug}/archive", response={200: FlowStanding, 403: ProblemDocument, 404: ProblemDocument})
+def post_archive(request: HttpRequest, slug: str, body: StandingIn | None = None) -> Any:
+    """An archived flow is read only and starts nothing; with `on` false it is as before."""
+    return flow_standing(archive_flow(actor_of(request), slug, archived=body is None or body.on))
+
+
+@router.post(
     "/flows/{slug}/publication",
-    response={200: Publication, 403: ProblemDocument, 404: ProblemDocument, 409: ProblemDocument, 422: ProblemDocument},
+    response={
+        200: Publication,
+        202: PublicationAsked,
+        403: ProblemDocument,
+        404: ProblemDocument,
+        409: ProblemDocument,
+        422: ProblemDocument,
+    },
 )
 def post_publication(request: HttpRequest, slug: str, body: PublicationIn | None = None) -> Any:
-    """Publishes the draft. One that is already published gives that version again."""
+    """Publishes the draft; one that is already published gives that version again. Where publishing takes two, somebody else is
+    asked (202): decide that request to publish."""
     wanted = body or PublicationIn.model_validate({})
+    if (flow := visible_flow(actor_of(request), slug)) is not None and flow.needs_second:
+        asked = ask_to_publish(actor_of(request), slug, revision=wanted.revision, note=wanted.note)
+        return Status(202, {"flow": slug, "request": asked.public_id})
     version = publish_flow(actor_of(request), slug, revision=wanted.revision, note=wanted.note)
     return {"flow": slug, "version": version.number, "hash": version.hash, "created_at": version.created_at}
 

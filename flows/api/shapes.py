@@ -91,6 +91,21 @@ class Publication(Schema):
     created_at: Time
 
 
+class PublicationAsked(Schema):
+    flow: str
+    request: str = Field(description="the request that somebody else must approve")
+
+
+class StandingIn(Schema, extra="forbid"):
+    on: bool = True
+
+
+class FlowStanding(Schema):
+    flow: str
+    paused_at: Time | None
+    archived_at: Time | None
+
+
 class RunStart(Schema, extra="forbid"):
     input: Any = Field(default_factory=dict, description="a JSON value that matches the flow's input schema")
     key: str | None = Field(None, description="the same key gives the same run")
@@ -355,6 +370,10 @@ def flow_settings(flow: Flow) -> dict[str, Any]:
         "keeps_slot": flow.keeps_slot,
         "priority": flow.priority,
     }
+
+
+def flow_standing(flow: Flow) -> dict[str, Any]:
+    return {"flow": flow.slug, "paused_at": flow.paused_at, "archived_at": flow.archived_at}
 
 
 def run_summary(run: Run, root: str, costs: bool) -> dict[str, Any]:

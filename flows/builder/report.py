@@ -120,8 +120,8 @@ def _errors(flow: Flow, steps: list[Placed], ground: Ground) -> Iterator[str]:
         yield "It reaches nothing outside, so only its own expressions can fail."
         return
     again = [each for each in outside if each.node.retry.attempts > 1]
-    some = f"{len(again)} of the {_count(len(outside), 'step')} that {'reaches' if len(outside) == 1 else 'reach'} outside"
-    yield f"{some} {'is' if len(again) == 1 else 'are'} tried again after a failure that may pass."
+    reach = f"Of {_count(len(outside), 'step')} that {'reaches' if len(outside) == 1 else 'reach'} outside"
+    yield f"{reach}, {len(again)} {'is' if len(again) == 1 else 'are'} tried again after a failure that may pass."
     for slug in dict.fromkeys(each.route for each in outside if each.route is not None):
         route = ground.routes.get(slug)
         if route is not None and len(route.candidates) > 1 and route.fall_back_on:

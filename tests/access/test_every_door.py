@@ -180,6 +180,8 @@ API = [
         body=DOCUMENT,
     ),
     Door("PATCH", "api/v1/flows/<slug>/settings", may="builder owner", right="flows.edit", thing=True, body={"tags": []}),
+    Door("POST", "api/v1/flows/<slug>/pause", may=CONTROLS, right="runs.control", thing=True, body={}),
+    Door("POST", "api/v1/flows/<slug>/archive", may="builder owner", right="flows.publish", thing=True, body={}),
     Door("POST", "api/v1/flows/<slug>/publication", may="builder owner", right="flows.publish", thing=True, body={}),
     Door("POST", "api/v1/flows/<slug>/runs", may=CONTROLS, right="runs.start", thing=True, body={"input": {"name": "Ann"}}),
     Door("GET", "api/v1/runs"),

@@ -70,7 +70,7 @@ def test_nobody_gets_401(method: str, path: str, names: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(("method", "path"), operations())
 def test_a_key_for_something_else_gets_403(method: str, path: str, names: dict[str, str]) -> None:
-    subject = "runs" if path == "/flows/{slug}/runs" else path.split("/")[1]
+    subject = "runs" if path in ("/flows/{slug}/runs", "/flows/{slug}/pause") else path.split("/")[1]
     _, secret = make_key(make_person("owner"), CLOSEST[subject])
 
     response = call(method, path, secret, names)

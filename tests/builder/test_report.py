@@ -165,7 +165,7 @@ def test_a_dependable_flow_has_nothing_to_mend() -> None:
     said = {answer.question: " ".join(answer.sentences) for answer in report.answers}
     assert said == {
         "sequence": "It has 4 steps and begins with A. The path is fixed by the document: models fill in answers and choose nothing.",
-        "errors": "2 of the 2 steps that reach outside are tried again after a failure that may pass. Route balanced asks small first "
+        "errors": "Of 2 steps that reach outside, 2 are tried again after a failure that may pass. Route balanced asks small first "
         "and falls back to large. When A fails, Failed follows. When Act fails for good, the run fails.",
         "cost": "A run may use at most $0.50; at the limit the run stops. The length of the answer is bounded in 0 of 1 model step.",
         "approvals": "Ok asks team finance, within 4h, and seals what act sends. Only behind an approval: Act. "

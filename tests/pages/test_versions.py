@@ -17,7 +17,7 @@ from flows.builder.actions.publish_flow import publish_flow
 from flows.builder.actions.save_draft import save_draft
 from flows.engine.document import dump_document, parse_document
 from flows.models import AuditRow, Flow, FlowVersion, ModelEntry, Person, Request, Route, ToolEntry
-from tests.makers import DOCUMENT, make_person, make_run, make_team
+from tests.makers import DOCUMENT, make_key, make_person, make_run, make_team
 
 pytestmark = pytest.mark.django_db
 MODEL_STEP = """\
@@ -461,3 +461,18 @@ class TestTemplates:
         assert shows(text_of(client.get("/templates/refund_decision")), "use-form") == 0
         assert client.post("/templates/refund_decision").status_code == 403
         assert client.get("/templates/nothing").status_code == 404
+
+
+def test_the_api_pauses_archives_and_asks(builder: Person, flow: Flow) -> None:
+    bearer = {"Authorization": f"Bearer {make_key(builder, 'admin')[1]}"}
+
+    def post(what: str, body: dict[str, Any]) -> Any:
+        return Client().post(f"/api/v1/flows/greeting/{what}", body, content_type="application/json", headers=bearer)
+
+    assert post("pause", {}).json()["paused_at"]
+    assert post("pause", {"on": False}).json()["paused_at"] is None
+    Flow.objects.update(needs_second=True)
+    asked = post("publication", {"note": "n"})
+    assert (asked.status_code, asked.json()["request"]) == (202, Request.objects.get().public_id)
+    assert post("archive", {}).json()["archived_at"]
+    assert post("pause", {}).json()["type"].endswith("archived")

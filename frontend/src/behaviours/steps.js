@@ -12,10 +12,16 @@ function show(link) {
   const section = document.querySelector(link.getAttribute("href"))
   for (const other of document.querySelectorAll("[data-changes] a")) other === link ? other.setAttribute("aria-current", "true") : other.removeAttribute("aria-current")
   for (const other of document.querySelectorAll(".change")) other.classList.toggle("is-here", other === section)
-  section?.scrollIntoView({ block: "nearest" })
+  section?.scrollIntoView({ block: document.querySelector(".overlay") ? "end" : "nearest" })
   for (const node of document.querySelectorAll(".overlay .node")) {
     const here = node.dataset.id === link.dataset.step
     node.classList.toggle("is-here", here)
-    if (here) node.scrollIntoView({ block: "nearest", inline: "nearest" })
+    if (here) centre(node, node.closest(".overlay"))
   }
+}
+
+/** Scrolls only the drawing: the page stays at the section. */
+function centre(node, frame) {
+  const [a, b] = [node.getBoundingClientRect(), frame.getBoundingClientRect()]
+  frame.scrollBy({ left: a.left + a.width / 2 - b.left - b.width / 2, top: a.top + a.height / 2 - b.top - b.height / 2 })
 }
