@@ -50,7 +50,7 @@ def list_approvals(
         fault = Fault("box", f"{box[:40]!r} is unknown", f"Choose of: {', '.join(BOXES)}.")
         raise Invalid("There is no such box.", problems=[fault])
     found, following = newest_first(requests_in(actor, box), after, limit)
-    return {"items": [request_shape(each, _root(request)) for each in found], "next": following}
+    return {"items": [_shape(request, each) for each in found], "next": following}
 
 
 @router.get("/approvals/{request_id}", response={200: RequestShape, 404: ProblemDocument})
@@ -58,7 +58,7 @@ def get_approval(request: HttpRequest, request_id: str) -> Any:
     """One request with what is to be decided. Looking at it changes nothing."""
     actor = actor_of(request)
     require_scope(actor, Right.SEE_REQUESTS)
-    return request_shape(_visible(actor, request_id), _root(request))
+    return _shape(request, _visible(actor, request_id))
 
 
 @router.post(
@@ -69,8 +69,17 @@ def post_decision(request: HttpRequest, request_id: str, body: DecisionIn) -> An
     """Votes on a request. Whoever comes second is told who was first (409)."""
     actor = actor_of(request)
     decision = decide(actor, _identifier(request_id), body.outcome, body.revision, body.payload, body.comment)
-    decided = request_shape(_visible(actor, request_id), _root(request))
+    decided = _shape(request, _visible(actor, request_id))
     return {"request": decided, "closed": decision.closed, "votes": decision.votes, "quorum": decision.quorum}
+
+
+def _shape(request: HttpRequest, asked: Request) -> dict[str, Any]:
+    """As the actor may see it: the figures of a question about money only with the right to see costs."""
+    shape = request_shape(asked, _root(request))
+    flow = asked.asking_flow
+    if asked.kind == "budget" and not actor_of(request).may(Right.SEE_COSTS, flow.team_id if flow is not None else None):
+        shape |= {"payload": None, "answer": None}
+    return shape
 
 
 def _visible(actor: Actor, request_id: str) -> Request:

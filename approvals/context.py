@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from approvals.models import Vote
 from approvals.origins import INPUT, MODEL, PERSON, TOOL, Origins
+from approvals.questions import DECIDED, FOLLOWS, LABELS, is_question, why_not
 from approvals.rules import SelfApproval, require_decision, wanted
 from flows.access.actor import Actor
 from flows.access.querysets import runs_for
@@ -110,13 +111,20 @@ class Outcome:
     meaning: str
     then: str
 
+    question: bool = False  # whether it is a choice that the engine offers
+    refusal: str = ""  # why this person may not choose it
+
     @property
     def label(self) -> str:
+        if self.question:
+            return LABELS[self.name]
         return {"changes": "Request changes"}.get(self.name, self.name.replace("_", " ").replace("-", " ").capitalize())
 
     @property
     def plain_meaning(self) -> str:
         """Said beside a name that does not say it itself."""
+        if self.question:
+            return ""
         said = {"approve": "approves", "reject": "rejects", "changes": "asks for changes"}[self.meaning]
         return "" if self.name.lower().startswith(self.meaning[:6]) else said
 
@@ -148,6 +156,8 @@ class Context:
     refusal: str = ""  # why this person may not decide
     own: bool = False
     may_decide: bool = False
+    question: dict[str, Any] = field(default_factory=dict)  # what the engine asks
+    given: dict[str, Any] | None = None  # what was entered with the choice
     sees_run: bool = False
     sees_costs: bool = False
     progress: list[StepLine] = field(default_factory=list)
@@ -160,6 +170,21 @@ class Context:
     def simulated(self) -> bool:
         """Whether what was spent so far was simulated."""
         return any(line.simulated for line in self.progress)
+
+    @property
+    def given_is_shown(self) -> bool:
+        """A new limit is for those who may see costs."""
+        return self.sees_costs or self.request.kind != "budget"
+
+    @property
+    def sent_at(self) -> datetime | None:
+        """When the call was sent whose outcome is not known."""
+        at = self.question.get("sent_at")
+        return datetime.fromisoformat(at) if isinstance(at, str) else None
+
+    @property
+    def result_schema(self) -> Any:
+        return self.request.terms.get("result_schema")
 
     @property
     def short_hash(self) -> str:
@@ -190,7 +215,10 @@ def decided_in_words(request: Request) -> str:
     """Who decided what: "Approved by First approver"."""
     verb = VERBS.get(request.state, request.state)
     if request.state == "withdrawn":
-        return "Withdrawn: its run has ended"
+        return "Withdrawn: its run has ended" if not is_question(request) else "Withdrawn: it is not needed any more"
+    if is_question(request) and request.outcome in DECIDED:
+        verb = DECIDED[request.outcome]
+        return f"{verb} by {request.decided_by}" if request.decided_by is not None else verb
     outcome = request.outcome
     odd = outcome and outcome.lower() not in verb.lower() and not verb.lower().startswith(outcome.lower()[:6])
     name = f"{verb} (“{outcome}”)" if odd else verb
@@ -225,6 +253,8 @@ def urgency_of(request: Request, now: datetime | None = None) -> Urgency:
 def context_of(actor: Actor, request: Request) -> Context:
     """What the page shows to this actor; `request` has its run, flow, version and decider."""
     page = Context(request)
+    if is_question(request):
+        return _question_page(page, actor)
     payload, shown = json.loads(request.payload), json.loads(request.show) if request.show is not None else None
     origins = _origins(request)
     step = origins.step(request.path) if origins is not None else None
@@ -248,6 +278,28 @@ def context_of(actor: Actor, request: Request) -> Context:
     page.votes = list(request.votes.select_related("person").order_by("id"))
     page.edits = edits_of(request)
     _add_rights(page, actor)
+    return page
+
+
+def _question_page(page: Context, actor: Actor) -> Context:
+    """What the engine asks: the facts are its own, and only the arguments of a call come from the flow."""
+    request = page.request
+    payload = json.loads(request.payload)
+    page.step = request.path
+    page.question = payload
+    page.given = json.loads(request.answer) if request.answer is not None and request.outcome in {"raise", "happened"} else None
+    if request.kind == "unknown":
+        arguments = payload.get("arguments")
+        if isinstance(arguments, dict):
+            page.arguments = [Value(name, value) for name, value in arguments.items()]
+        page.tool = ToolEntry.objects.filter(slug=payload.get("tool")).defer("settings").first()
+    page.votes = list(request.votes.select_related("person").order_by("id"))
+    _add_rights(page, actor)
+    page.outcomes = [
+        Outcome(name, meaning, FOLLOWS.get(name, ""), True, why_not(actor, request, name))
+        for name, meaning in request.outcomes.items()
+        if name in LABELS
+    ]
     return page
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.forms.boundfield import BoundField
 
 from approvals.actions.decide import LONGEST_COMMENT
+from approvals.questions import asked_limit, is_question
 from approvals.rules import json_type
-from flows.access.refusals import Fault
+from flows.access.refusals import Fault, Invalid
 from flows.engine.canonical import canonical
 from flows.models import Request
+from flows.runs.limits import in_words
 from flows.runs.starting.form import same_text, sentence_of
 from flows.runs.starting.parts import MISSING, Missing, Part, flattened, html_name, part_of
 
@@ -46,6 +49,7 @@ class DecisionForm(forms.Form):
 
     def __init__(self, request: Request, data: Any = None) -> None:
         super().__init__(data, label_suffix="")
+        self.request = request
         self.asked = json.loads(request.payload)
         self.parts = list(_parts(request, self.asked))
         comment = self.fields.pop("comment")
@@ -63,8 +67,10 @@ class DecisionForm(forms.Form):
             for part in self.parts
         ]
 
-    def payload(self) -> Any:
-        """The payload with what was edited; None where nothing was."""
+    def payload(self, outcome: str) -> Any:
+        """The payload with what was edited; None where nothing was, or where `outcome` does not approve of it."""
+        if (self.request.terms.get("outcomes") or {}).get(outcome) != "approve":
+            return None
         if not self.parts:
             return None
         edited = dict(self.asked)
@@ -80,6 +86,73 @@ class DecisionForm(forms.Form):
             sentence = " ".join(each for each in (sentence_of(fault.message), fault.mend) if each)
             name = next((part.html_name for part in self.parts if _is_about(fault.place, part)), None)
             self.add_error("comment" if fault.place == "comment" else name, sentence if name else f"{fault.place}: {sentence}")
+
+
+class AnswerForm(forms.Form):
+    """What goes with a choice that the engine offers: the new limit, or what a call gave; and a comment."""
+
+    use_required_attribute = False
+
+    limit = forms.CharField(required=False, max_length=40, label="New limit")
+    result = forms.CharField(
+        required=False, strip=False, label="What the call gave", widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"})
+    )
+    comment = forms.CharField(
+        required=False,
+        max_length=LONGEST_COMMENT,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="Kept with the decision.",
+    )
+
+    def __init__(self, request: Request, data: Any = None) -> None:
+        super().__init__(data, label_suffix="")
+        own = "limit" if request.kind == "budget" else "result"
+        del self.fields["result" if own == "limit" else "limit"]
+        if own == "limit":
+            limit = asked_limit(request)
+            which = limit["which"]
+            now = in_words(which, Decimal(limit["amount"]) if which == "cost" else limit["amount"])
+            unit = "dollars" if which == "cost" else which
+            self.fields["limit"].help_text = f"In {unit}, more than {now}. Used where you raise the limit."
+        else:
+            form = " It must have the form that the tool gives." if request.terms.get("result_schema") else ""
+            self.fields["result"].help_text = f"As JSON, where it happened. Empty counts as null.{form}"
+
+    def edits(self) -> list[Edit]:
+        return []
+
+    @property
+    def entry(self) -> BoundField:
+        """The field that goes with one of the choices."""
+        return self["limit" if "limit" in self.fields else "result"]
+
+    def payload(self, outcome: str) -> Any:
+        """What was entered for this choice; None where it takes nothing. Raises `Invalid` where it is no JSON."""
+        if outcome == "raise":
+            return {"limit": self.cleaned_data["limit"].strip()}
+        if outcome != "happened":
+            return None
+        text = self.cleaned_data["result"].strip()
+        try:
+            return {"result": json.loads(text) if text else None}
+        except (ValueError, RecursionError):
+            fault = Fault("payload.result", "is no JSON", "Put texts in double quotes, objects in braces.")
+            raise Invalid("The result cannot be read.", problems=[fault]) from None
+
+    def take(self, faults: Iterable[Fault]) -> None:
+        """Puts each fault at the field that it is about."""
+        for fault in faults:
+            sentence = " ".join(each for each in (sentence_of(fault.message), fault.mend) if each)
+            about = fault.place.startswith(("payload", "cost", "tokens", "steps"))
+            below = fault.place.removeprefix("payload.result").lstrip(".")
+            where = f"{below}: " if fault.place.startswith("payload.result") and below else ""
+            self.add_error("comment" if fault.place == "comment" else self.entry.name if about else None, f"{where}{sentence}")
+
+
+def form_of(request: Request, data: Any = None) -> DecisionForm | AnswerForm:
+    """The form of a decision on this request."""
+    return AnswerForm(request, data) if is_question(request) else DecisionForm(request, data)
 
 
 def _is_about(place: str, part: Part) -> bool:

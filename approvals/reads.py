@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from approvals.models import Vote
+from approvals.questions import ASKED_OF
 from flows.access.actor import Actor
 from flows.access.querysets import addressed_to, belonging, requests_for
 from flows.access.rights import Right
@@ -34,14 +35,16 @@ def requests_in(actor: Actor, box: str) -> QuerySet[Request]:
         return found if box == "team" else found.none()
     of_flows = Q(run__isnull=False) & belonging(actor.holdings, Right.DECIDE, "run__flow__")
     of_flows |= Q(flow__isnull=False) & belonging(actor.holdings, Right.DECIDE, "flow__")
-    deciding = addressed_to(person, actor.holdings) | (_names_nobody & of_flows)
+    questions = Q(kind__in=sorted(ASKED_OF))
+    operated = questions & belonging(actor.holdings, Right.CONTROL_RUNS, "run__flow__")
+    deciding = (~questions & (addressed_to(person, actor.holdings) | (_names_nobody & of_flows))) | operated
     if box == "team":
         teams = list(actor.holdings.by_team)
         slugs = list(actor.holdings.team_slugs.values())
         of_my_teams = Q(run__flow__team__in=teams) | Q(flow__team__in=teams) | Q(terms__approvers__teams__has_any_keys=slugs)
         return found.filter(deciding | of_my_teams)
     voted = Vote.objects.filter(request=OuterRef("pk"), person=person, revision=OuterRef("revision"))
-    own = Q(run__isnull=False) & Q(run__started_by=person)
+    own = ~questions & Q(run__isnull=False) & Q(run__started_by=person)
     return (
         found.filter(deciding)
         .exclude(own)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from approvals.questions import ASKED_OF, is_question, may_answer
 from flows.access.actor import Actor
 from flows.access.refusals import Fault, Forbidden, Invalid
 from flows.access.rights import Right, require_scope
@@ -36,18 +37,20 @@ def require_decision(actor: Actor, request: Request) -> Person:
     if person is None:
         raise Forbidden(Right.DECIDE, "Only a person can decide.")
     if not is_approver(actor, request):
-        raise Forbidden(Right.DECIDE, f"This request is for {' or '.join(wanted(request))}.")
-    if is_own(person, request):
+        raise Forbidden(ASKED_OF.get(request.kind, Right.DECIDE), f"This request is for {' or '.join(wanted(request))}.")
+    if not is_question(request) and is_own(person, request):
         raise SelfApproval
     return person
 
 
 def is_approver(actor: Actor, request: Request) -> bool:
     """Whether the request is addressed to this person: by name, by a team in which they decide, or, where it names nobody,
-    by the team of its flow."""
+    by the team of its flow. What the engine asks is for those who operate the flow."""
     person = actor.person
     if person is None or not person.is_active:
         return False
+    if is_question(request):
+        return may_answer(actor, request)
     people, teams = addressed(request)
     if person.username in people:
         return True
@@ -85,7 +88,8 @@ def wanted(request: Request) -> list[str]:
     if not people and not teams:
         flow = request.asking_flow
         team = flow.team if flow is not None else None
-        return [f"the approvers of team {team.slug}" if team is not None else "an approver"]
+        who = "operator" if is_question(request) else "approver"
+        return [f"the {who}s of team {team.slug}" if team is not None else f"an {who}"]
     return people + [f"the approvers of team {slug}" for slug in teams]
 
 

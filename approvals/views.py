@@ -19,7 +19,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from approvals.actions.decide import decide
 from approvals.context import Context, Urgency, context_of, decided_in_words, differences, urgency_of
-from approvals.forms import DecisionForm
+from approvals.forms import AnswerForm, DecisionForm, form_of
+from approvals.questions import is_question
 from approvals.reads import by_due, requests_in
 from flows.access.actor import Actor
 from flows.access.querysets import requests_for
@@ -167,7 +168,7 @@ def uuid_of(text: str) -> UUID | None:
 
 
 def row_of(each: Request) -> Row:
-    payload = json.loads(each.payload)
+    payload = json.loads(each.payload) if not is_question(each) else {}
     fields = payload.items() if isinstance(payload, dict) else []
     summary = [(name, str(value)[:80]) for name, value in fields if isinstance(value, (str, int, float)) and str(value)][
         :SUMMARY_FIELDS
@@ -183,7 +184,7 @@ def row_of(each: Request) -> Row:
 def approval(request: Any, request_id: str) -> HttpResponse:
     """What is asked, and how it stands. Looking never decides."""
     asked = request_named(request.actor, request_id)
-    return shown(request, asked, DecisionForm(asked))
+    return shown(request, asked, form_of(asked))
 
 
 @login_required
@@ -202,14 +203,14 @@ def decisions(request: Any, request_id: str) -> HttpResponse:
         return redirect_to_login(reverse("approval", kwargs={"request_id": request_id}))
     actor: Actor = request.actor
     asked = request_named(actor, request_id)
-    form = DecisionForm(asked, request.POST)
+    form = form_of(asked, request.POST)
     outcome, revision = request.POST.get("outcome", ""), request.POST.get("revision", "")
     valid = form.is_valid()
     meaning = (asked.terms.get("outcomes") or {}).get(outcome)
     if not valid and (meaning == "approve" or "comment" in form.errors):
         return shown(request, asked, form, status=422)
     try:
-        payload = form.payload() if meaning == "approve" else None
+        payload = form.payload(outcome)
         number = int(revision) if revision.isdecimal() and len(revision) < 10 else -1
         decision = decide(actor, asked.id, outcome, number, payload, form.cleaned_data.get("comment", ""))
     except NotFound:
@@ -226,7 +227,7 @@ def decisions(request: Any, request_id: str) -> HttpResponse:
 
 def lost(request: Any, asked: Request, refusal: Refusal) -> HttpResponse:
     """The page as it is now, with why nothing was decided and with what was typed."""
-    form = DecisionForm(asked, request.POST)
+    form = form_of(asked, request.POST)
     form.is_valid()
     more: dict[str, Any] = {"refusal_text": refusal.message, "kept_comment": request.POST.get("comment", "")}
     if isinstance(refusal, Invalid):
@@ -248,7 +249,7 @@ def changes_since(seen: str, asked: Request) -> list[dict[str, str]]:
     return differences(before, json.loads(asked.payload)) if before is not None else []
 
 
-def shown(request: Any, asked: Request, form: DecisionForm, status: int = 200, **more: Any) -> HttpResponse:
+def shown(request: Any, asked: Request, form: DecisionForm | AnswerForm, status: int = 200, **more: Any) -> HttpResponse:
     page: Context = context_of(request.actor, asked)
     before, after, place = neighbours(request.actor, asked)
     seen = asked.payload if len(asked.payload) <= LONGEST_SEEN else ""

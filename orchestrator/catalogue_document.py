@@ -89,7 +89,9 @@ class RoutePart(Part):
 
 
 class ToolPart(Part):
-    """What stands beside these keys belongs to the tool's kind."""
+    """What stands beside these keys belongs to the tool's kind. `known_for` is how long the service knows a key; `result` the JSON
+    Schema of what a call gives.
+    """
 
     model_config = {**Part.model_config, "extra": "allow"}
 
@@ -100,6 +102,8 @@ class ToolPart(Part):
     timeout: Duration | None = None
     reversible: bool = False
     max_in_flight: int | None = Field(default=None, gt=0, strict=True)
+    known_for: Duration | None = None
+    result: JSONObject = Field(default_factory=dict)
 
     @property
     def repeats(self) -> str:
@@ -205,8 +209,15 @@ def _tool_faults(slug: str, tool: ToolPart, kinds: Mapping[str, ToolKind]) -> It
     except ValidationError as error:
         for problem in model_problems(error, kind.Settings, {}):
             yield (*place, *_place(problem.path)), problem.message, problem.mend
-    for inner, message in schema_problems(dict(tool.arguments)) if tool.arguments else ():
-        yield (*place, "arguments", *inner), message, ""
+    for name, schema in (("arguments", tool.arguments), ("result", tool.result)):
+        for inner, message in schema_problems(dict(schema)) if schema else ():
+            yield (*place, name, *inner), message, ""
+    if tool.known_for is not None and tool.repeats != "keyed":
+        yield (
+            (*place, "known_for"),
+            "only a tool with `repeat: keyed` is repeated by its key",
+            "Remove it, or write `repeat: keyed`.",
+        )
     extra = tool.model_extra or {}
     if tool.repeats == "keyed" and tool.kind == "http" and not extra.get("idempotency_header"):
         yield (*place, "repeat"), "`keyed` needs the header that carries the key", "Add `idempotency_header: Idempotency-Key`."

@@ -108,3 +108,46 @@ def make_request(run: Run | None = None, *, payload: Any = None, state: str = "p
         payload_hash=sha256_of(payload),
         **fields,
     )
+
+
+def make_limit_question(run: Run | None = None, *, which: str = "cost", amount: Any = "0.50", **fields: Any) -> Request:
+    """A run that has reached its limit asks what to do."""
+    if run is None:
+        run = make_run(status="waiting_approval", cap_cost="0.50", spent="0.42", at_limit="pause")
+    by_step = [{"step": "rate[].assess", "cost": "0.4", "tokens": 11340, "calls": 12}]
+    payload = {
+        "limit": {"of": "run", "which": which, "amount": amount},
+        "spent": "0.42",
+        "needed": "0.12",
+        "by_step": by_step,
+        "expected": {"cost": "0.71", "runs": 12},
+    }
+    outcomes = {"raise": "approve", "cheaper": "approve", "finish": "approve", "stop": "reject"}
+    terms = {"outcomes": outcomes, "order": list(outcomes), "which": which}
+    return _question(
+        run, "budget", payload, terms, title=f"Run #{run.number} has reached its limit on {which}", path="", **fields
+    )
+
+
+def make_unknown_question(run: Run | None = None, **fields: Any) -> Request:
+    """A call was sent and its answer is lost."""
+    run = run or make_run(status="waiting_approval")
+    payload = {
+        "tool": "mail.send",
+        "arguments": {"to": "customer 991", "text": "Your refund is on its way."},
+        "key": "5f0c5b3e-8f1c-5d3c-9a55-1d6b1a0f6f11",
+        "sent_at": "2026-07-03T09:02:11+00:00",
+        "error": "mail.send broke the connection before its answer was complete.",
+    }
+    outcomes = {"happened": "approve", "repeat": "approve", "fail": "reject"}
+    schema = {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}
+    terms = {"outcomes": outcomes, "order": list(outcomes), "attempt": 1, "target": "mail.send", "result_schema": schema}
+    path = fields.pop("path", "send")
+    title = f"Did mail.send happen? Step {path} does not know"
+    return _question(run, "unknown", payload, terms, title=title, path=path, **fields)
+
+
+def _question(run: Run, kind: str, payload: Any, terms: dict[str, Any], **fields: Any) -> Request:
+    return Request.objects.create(
+        run=run, kind=kind, terms=terms, payload=canonical(payload), payload_hash=sha256_of(payload), **fields
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -9,6 +10,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from approvals.models import Vote
+from approvals.questions import carry_out, is_question, require_choice, value_of
 from approvals.rules import STATE_OF, edited_payload, meaning_of, require_decision
 from flows.access.actor import Actor
 from flows.access.audit import record_change
@@ -55,7 +57,7 @@ def decide(actor: Actor, request_id: UUID, outcome: str, revision: int, payload:
     person = require_decision(actor, request)
     _refuse_unless_open(request, revision)
     meaning = meaning_of(request, outcome)
-    decided, changed = edited_payload(request, _given(payload))
+    decided, changed = _decided(actor, request, outcome, _given(payload))
     comment = _comment(comment)
     with transaction.atomic():
         run = lock_run(request.run_id) if request.run_id is not None else None
@@ -76,6 +78,8 @@ def decide(actor: Actor, request_id: UUID, outcome: str, revision: int, payload:
         }
         record_change(actor, "approval.decide", "request", request.public_id, facts | {"votes": votes, "quorum": quorum})
         if closed:
+            if run is not None and is_question(request):
+                carry_out(actor, run, request, outcome, decided)
             payload_now = decided if changed else None
             request = answer(
                 request_id,
@@ -95,6 +99,15 @@ def decide(actor: Actor, request_id: UUID, outcome: str, revision: int, payload:
             announce(run)
         transaction.on_commit(inbox_changed)
     return Decision(request, closed, votes, quorum)
+
+
+def _decided(actor: Actor, request: Request, outcome: str, given: Any) -> tuple[Any, list[str]]:
+    """What is decided on as the answer, and the fields that the person changed or gave."""
+    if not is_question(request):
+        return edited_payload(request, given)
+    value = value_of(request, outcome, given)
+    require_choice(actor, request, outcome, value)
+    return (json.loads(request.payload), []) if value is None else (value, list(value))
 
 
 def _refuse_unless_open(request: Request, revision: int) -> None:

@@ -1,4 +1,4 @@
-"""The verbs on a run over HTTP: pause, resume, retry, skip, edit an input, and one verb for many runs."""
+"""The verbs on a run over HTTP: pause, resume, retry, raise limits, skip, edit an input, and one verb for many runs."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from flows.models import Run
 from flows.runs.actions.control_many import MOST, Line, control_many, preview_many
 from flows.runs.actions.edit_input import edit_input
 from flows.runs.actions.pause_run import pause_run, resume_run
+from flows.runs.actions.raise_limits import raise_limits
 from flows.runs.actions.repeat_run import SAME, is_other_version, repeat_run
 from flows.runs.actions.retry_run import retry_run
 from flows.runs.actions.skip_step import skip_step
@@ -72,6 +73,14 @@ class StepInputIn(Schema, extra="forbid"):
     input: dict[str, Any] = Field(description="fields of the step's `with`, each as a whole, as the step is to see it")
 
 
+class LimitsIn(Schema, extra="forbid"):
+    cost: str | float | int | None = Field(None, description="dollars, as text or a number")
+    tokens: int | None = None
+    steps: int | None = None
+    duration: str | None = Field(None, description="since the pass began, such as `2d`")
+    reason: str = Field("", description="kept in the audit log")
+
+
 class RunFilter(Schema, extra="forbid"):
     state: str | None = None
     flow: str | None = None
@@ -116,6 +125,15 @@ def post_resumption(request: HttpRequest, run_id: str) -> Any:
     actor = actor_of(request)
     run = run_named(actor, run_id)
     return Status(202, head_of(request, resume_run(actor, run)))
+
+
+@router.post("/runs/{run_id}/limits", response={202: RunSummary} | REFUSALS)
+def post_limits(request: HttpRequest, run_id: str, body: LimitsIn) -> Any:
+    """Raises limits. A run that asks at its limit goes on; one that a limit has stopped goes on in a new pass."""
+    actor = actor_of(request)
+    run = run_named(actor, run_id)
+    raised = raise_limits(actor, run, body.model_dump(exclude={"reason"}), reason=body.reason)
+    return Status(202, head_of(request, raised))
 
 
 @router.get("/runs/{run_id}/retry", response={200: RetryPreviewShape} | REFUSALS)

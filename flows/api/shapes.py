@@ -297,6 +297,7 @@ class RequestShape(Schema):
     revision: int
     title: str
     outcomes: dict[str, str] = Field(description="names and what they mean: approve, reject or changes")
+    result_schema: Any = Field(None, description="of the result that is entered where a call of unknown outcome happened")
     approvers: dict[str, list[str]]
     quorum: int
     editable: list[str]
@@ -522,6 +523,7 @@ def request_shape(request: Request, root: str) -> dict[str, Any]:
         "revision": request.revision,
         "title": request.title,
         "outcomes": request.outcomes,
+        "result_schema": terms.get("result_schema"),
         "approvers": terms.get("approvers") or {},
         "quorum": terms.get("quorum") or 1,
         "editable": terms.get("editable") or [],

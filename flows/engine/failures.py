@@ -79,8 +79,9 @@ class UnknownOutcome(Failure):
 
     slug = "unknown_outcome"
 
-    def __init__(self, message: str = "") -> None:
+    def __init__(self, message: str = "", *, looking: Failure | None = None) -> None:
         super().__init__(message, sent=True)
+        self.looking = looking  # why looking up what became of it failed, which may be tried again
 
 
 class ExpressionFailed(Failure):
@@ -111,6 +112,20 @@ class BudgetSpent(Failure):
     """A limit leaves no room for the next call."""
 
     slug = "budget"
+
+
+class TooDear(BudgetSpent):
+    """A limit has no room for this candidate; a cheaper one may fit."""
+
+    def __init__(self, message: str = "", *, limit: str = "cost") -> None:
+        super().__init__(message)
+        self.limit = limit  # the reason of the run's end where nothing cheaper fits
+
+
+class ArgumentsChanged(Failure):
+    """What would be sent again is not what was sent at first under the same key."""
+
+    slug = "arguments_changed"
 
 
 class SealBroken(Failure):

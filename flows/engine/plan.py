@@ -38,6 +38,7 @@ class RunFacts:
     run: Mapping[str, Any] = field(default_factory=dict)
     steps_cap: int | None = None
     steps_taken: int = 0  # in an earlier life
+    at_limit: str = "stop"  # what happens when the steps are used up
 
 
 @dataclass(frozen=True, slots=True)

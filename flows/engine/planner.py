@@ -53,6 +53,10 @@ class Planner:
         self.taken_steps = facts.steps_taken
         self.ended = False
         self.stopping: tuple[str, str] | None = None  # (status, reason): nothing new begins anywhere
+        self.steps_cap = facts.steps_cap
+        self.at_limit = facts.at_limit
+        self.out_of_steps: list[Task] = []  # one step more than the run may take: they wait until it may take more
+        self._otherwise = ""  # why the run is stopped where it cannot end as `stopping` says
         self.tasks: dict[str, Task] = {}
         self.in_flight = 0
         self.held: dict[str, Task] = {}  # waiting or between two attempts
@@ -153,16 +157,20 @@ class Planner:
         where another attempt might do twice what may happen once."""
         task = self._working(path)
         error = _error(failure)
-        retry = task.node.retry
-        again = retry.on or DEFAULT_RETRY_ON
-        if repeatable and task.n < retry.attempts and failure.slug in again and not self._halted(task.frame):
-            delay = self._delay(task, failure)
-            if task.node.deadline is None or elapsed + delay < task.node.deadline:
-                self._decisions.append(Retry(path, task.n, task.node, delay, error))
-                self._hold(task, "retrying")
-                return
+        if repeatable and self.may_retry(path, failure, elapsed):
+            self._decisions.append(Retry(path, task.n, task.node, self._delay(task, failure), error))
+            self._hold(task, "retrying")
+            return
         self._decisions.append(Record(path, task.n, task.node, "failed", error=error))
         self._fail(task, error)
+
+    def may_retry(self, path: str, failure: Failure, elapsed: float = 0.0) -> bool:
+        """Whether the step's retry policy has another attempt for this failure."""
+        task = self.tasks[path]
+        retry = task.node.retry
+        if task.n >= retry.attempts or failure.slug not in (retry.on or DEFAULT_RETRY_ON) or self._halted(task.frame):
+            return False
+        return task.node.deadline is None or elapsed + self._delay(task, failure) < task.node.deadline
 
     def wait(self, path: str) -> None:
         """The step at `path` has asked and waits for its answer."""
@@ -179,6 +187,34 @@ class Planner:
         task = self._working(path)
         self.in_flight -= 1
         task.status = "ready"
+
+    def put_back(self, path: str, *, counted: bool) -> None:
+        """The step at `path` could not begin after all: it waits for `begin_again`. `counted` says whether it has done anything
+        before; else it counts as a step only when it begins again."""
+        task = self._working(path)
+        self.in_flight -= 1
+        task.status = "ready"
+        if not counted:
+            self.taken_steps -= 1
+            task.names = task.rendered = None
+        self._settle(task.frame)
+
+    def begin_again(self, paths: Iterable[str]) -> None:
+        """Steps that were put back may try again, and so may those for which there were no steps left."""
+        waiting = [*self.out_of_steps, *(task for path in paths if (task := self.tasks.get(path)) is not None)]
+        self.out_of_steps = []
+        self._ready.extend(task for task in waiting if task.status == "ready" and task not in self._ready)
+
+    def wants(self, path: str) -> bool:
+        """Whether the step at `path` is still to be carried out."""
+        task = self.tasks.get(path)
+        return task is not None and task.status == "ready" and not self._halted(task.frame)
+
+    def repeat(self, path: str, failure: Failure) -> None:
+        """People said that the step at `path`, which waits, may be tried once more: at once, whatever its retry policy says."""
+        task = self._working(path)
+        self._decisions.append(Retry(path, task.n, task.node, 0.0, _error(failure)))
+        self._hold(task, "retrying")
 
     def resume(self, path: str) -> None:
         """The time between two attempts of the step at `path` is over."""
@@ -210,10 +246,12 @@ class Planner:
         else:
             self.root.failure = failure
 
-    def stop(self, status: str, reason: str) -> None:
-        """Begin nothing new; end with this state when what is in flight has come home."""
+    def stop(self, status: str, reason: str, *, otherwise: str = "") -> None:
+        """Begin nothing new; end with this state when what is in flight has come home. With ``succeeded`` the run's output is made
+        of what there is; where that cannot be done, the run ends as ``budget_stopped`` with the reason `otherwise`."""
         if self.stopping is None:
             self.stopping = (status, reason)
+            self._otherwise = otherwise
 
     # ------------------------------------------------------------------ what comes next
 
@@ -344,11 +382,10 @@ class Planner:
     def _begin(self, task: Task) -> None:
         node = task.node
         if task.n == 1 and task.names is None:
-            self.taken_steps += 1
-            cap = self.facts.steps_cap
-            if cap is not None and self.taken_steps > cap:
-                self.stop("budget_stopped", "steps")
+            if self.steps_cap is not None and self.taken_steps >= self.steps_cap:
+                self._refuse_step(task)
                 return
+            self.taken_steps += 1
         skip = self._skips.pop(task.path, None)
         if skip is not None:
             self._mark_begun(task)
@@ -373,6 +410,14 @@ class Planner:
             return
         self._mark_begun(task)
         self._decisions.append(Begin(task.path, task.n, node, task.frame.graph, task.rendered, names))
+
+    def _refuse_step(self, task: Task) -> None:
+        if self.at_limit == "pause":
+            self.out_of_steps.append(task)
+        elif self.at_limit == "finish":
+            self.stop("succeeded", "limited", otherwise="steps")
+        else:
+            self.stop("budget_stopped", "steps")
 
     def _mark_begun(self, task: Task) -> None:
         task.status = "begun"
@@ -593,7 +638,7 @@ class Planner:
         """End the run if nothing can happen in it any more, its error handler included."""
         root, handler = self.root, self.level.handler
         if self.stopping is not None:
-            self._end(End(*self.stopping, error=root.failure))
+            self._end(self._stopped(*self.stopping))
             return
         output = None
         if root.failure is None:
@@ -609,6 +654,17 @@ class Planner:
             if handler is not None:
                 self._handled(handler, handler.failure)
             self._end(End("failed", str(root.failure["class"]), error=root.failure))
+
+    def _stopped(self, status: str, reason: str) -> End:
+        if status != "succeeded":
+            return End(status, reason, error=self.root.failure)
+        failed = self.root.failure
+        output, failure = self._result_of(self.root)
+        if failed is not None:
+            return End("failed", str(failed["class"]), error=failed)
+        if failure is not None:
+            return End("budget_stopped", self._otherwise, error=failure)
+        return End(status, reason, output=output)
 
     def _end(self, end: End) -> None:
         self.ended = True

@@ -23,12 +23,23 @@ JOIN flows_run r ON r.id = i.run_id AND r.pass = i.pass WHERE i.run_id = ANY(%s)
 
 # The newest call of each path before this pass. Where it may have happened and must not happen twice, the step has to know.
 UNKNOWN: Final = """
-SELECT run_id, path, repeat FROM (
-    SELECT DISTINCT ON (c.run_id, c.path) c.run_id, c.path, c.status, c.repeat
+SELECT run_id, path, repeat, request_hash,
+    json_build_object('target', target, 'request', request, 'key', idempotency_key, 'at', started_at) AS sent FROM (
+    SELECT DISTINCT ON (c.run_id, c.path) c.run_id, c.path, c.status, c.repeat, c.request_hash, c.target, c.request,
+        c.idempotency_key, c.started_at
     FROM flows_call c JOIN flows_run r ON r.id = c.run_id AND c.pass < r.pass WHERE c.run_id = ANY(%s)
     ORDER BY c.run_id, c.path, c.pass DESC, c.attempt DESC, c.n DESC
 ) newest WHERE status = 'unknown' AND repeat IN ('never', 'lookup')
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A call of an earlier pass of which nobody knows what became of it: how its tool may be repeated, and what was sent."""
+
+    repeat: str
+    hash: str
+    sent: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -38,7 +49,7 @@ class Carried:
     redone: list[frozenset[str]] = field(default_factory=list)
     skips: dict[str, Done] = field(default_factory=dict)
     inputs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    unknown: dict[str, str] = field(default_factory=dict)  # path → how the tool may be repeated
+    unknown: dict[str, Lost] = field(default_factory=dict)  # by path
 
     def generation(self, path: str) -> int:
         """How often what had succeeded at this path was run again on purpose: part of its idempotency keys."""
@@ -64,6 +75,6 @@ async def load_carried(connection: AsyncConnection[Any], runs: list[UUID]) -> di
             found[run].inputs[path] = after
     if passes:
         cursor = await connection.execute(UNKNOWN, (list({run for run, _ in passes}),))
-        for run, path, repeat in await cursor.fetchall():
-            found[run].unknown[path] = repeat
+        for run, path, repeat, hash_, sent in await cursor.fetchall():
+            found[run].unknown[path] = Lost(repeat, hash_, sent)
     return found

@@ -29,7 +29,7 @@ LEFT JOIN flows_person p ON p.id = c.started_by_id
 
 _RETURNING: Final = """
 RETURNING r.id, r.number, r.flow_id, r.version_id, r.epoch, r.pass, r.seq, r.signals, r.steps, r.cancel_requested, r.paused, r.cap_cost,
-    r.cap_tokens, r.cap_steps, r.at_limit, r.input, r.key, r.tags, r.started_by_id, r.created_at, r.started_at, r.claims,
+    r.cap_tokens, r.cap_steps, r.at_limit, r.saving, r.input, r.key, r.tags, r.started_by_id, r.created_at, r.started_at, r.claims,
     extract(epoch FROM r.deadline - clock_timestamp())::float8 AS seconds_left
 """
 
@@ -109,7 +109,9 @@ SELECT c.run_id, min(c.seq) AS seq, c.path, max(c.attempt) AS attempt, max(c.n) 
         ELSE coalesce(c.input_tokens, 0) + coalesce(c.output_tokens, 0) END), 0)::int AS tokens,
     coalesce((array_agg(c.status ORDER BY c.attempt DESC, c.n DESC))[1], '') AS last,
     (array_agg(c.repeat ORDER BY c.attempt DESC, c.n DESC))[1] AS repeat,
-    (array_agg(c.idempotency_key ORDER BY c.attempt DESC, c.n DESC))[1] AS key
+    (array_agg(c.request_hash ORDER BY c.attempt, c.n) FILTER (WHERE c.request_hash <> ''))[1] AS hash,
+    (array_agg(json_build_object('target', c.target, 'request', c.request, 'key', c.idempotency_key, 'at', c.started_at)
+        ORDER BY c.attempt DESC, c.n DESC) FILTER (WHERE c.kind = 'tool' AND c.status = 'unknown'))[1] AS unresolved
 FROM flows_call c JOIN flows_run r ON r.id = c.run_id AND r.pass = c.pass
 WHERE c.run_id = ANY(%(runs)s) AND NOT EXISTS (
     SELECT 1 FROM flows_attempt a WHERE a.run_id = c.run_id AND a.pass = c.pass AND a.path = c.path
@@ -119,9 +121,9 @@ GROUP BY c.run_id, c.path
 
 # What was decided in an earlier pass holds where the step was carried into this one.
 REQUESTS: Final = """
-SELECT q.run_id, q.id, q.path, q.state, q.outcome, q.answer, q.comment, p.username AS by, q.terms
+SELECT q.run_id, q.id, q.path, q.kind, q.state, q.outcome, q.payload, q.answer, q.comment, p.username AS by, q.terms
 FROM flows_request q JOIN flows_run r ON r.id = q.run_id LEFT JOIN flows_person p ON p.id = q.decided_by_id
-WHERE q.run_id = ANY(%(runs)s) AND (q.pass = r.pass OR EXISTS (
+WHERE q.run_id = ANY(%(runs)s) AND (q.pass = r.pass OR q.kind = 'approval' AND EXISTS (
     SELECT 1 FROM flows_attempt a WHERE a.run_id = q.run_id AND a.pass = r.pass AND a.path = q.path AND a.carried))
 ORDER BY q.pass, q.round
 """
@@ -129,6 +131,28 @@ ORDER BY q.pass, q.round
 DELIVERIES: Final = """
 SELECT run_id, id, event, payload FROM flows_delivery WHERE run_id = ANY(%(runs)s) AND taken_by = '' ORDER BY id
 """
+
+
+NEWS: Final = """
+SELECT signals, cancel_requested, paused, cap_cost, cap_tokens, cap_steps, at_limit, saving,
+    extract(epoch FROM deadline - clock_timestamp())::float8 AS seconds_left
+FROM flows_run WHERE id = %s AND owner = %s
+"""
+
+
+@dataclass(slots=True)
+class News:
+    """What verbs change of a run while it is driven."""
+
+    signals: int
+    cancel_requested: bool
+    paused: bool
+    cap_cost: Decimal | None
+    cap_tokens: int | None
+    cap_steps: int | None
+    at_limit: str
+    saving: bool
+    seconds_left: float | None
 
 
 @dataclass(slots=True)
@@ -150,6 +174,7 @@ class ClaimedRun:
     cap_tokens: int | None
     cap_steps: int | None
     at_limit: str
+    saving: bool
     input: str
     key: str | None
     tags: list[str]
@@ -193,7 +218,8 @@ class OpenPath:
     tokens: int
     last: str
     repeat: str
-    key: UUID
+    hash: str | None
+    unresolved: dict[str, Any] | None
 
 
 @dataclass(slots=True)
@@ -201,8 +227,10 @@ class RequestRow:
     run_id: UUID
     id: UUID
     path: str
+    kind: str
     state: str
     outcome: str
+    payload: str
     answer: str | None
     comment: str
     by: str | None
@@ -247,6 +275,13 @@ async def reclaim(
         cursor = await connection.execute(STILL_ABANDONED, {**arguments, "runs": locked})
         runs = [row[0] for row in await cursor.fetchall()]
         return await _claimed(connection, RECLAIM, {"me": me, "runs": runs})
+
+
+async def news_of(connection: AsyncConnection[Any], run: UUID, me: UUID) -> News | None:
+    """What others may have changed of a run that we drive; None if we do not."""
+    async with connection.cursor(row_factory=class_row(News)) as cursor:
+        await cursor.execute(NEWS, (run, me))
+        return await cursor.fetchone()
 
 
 async def load_journals(connection: AsyncConnection[Any], runs: list[UUID]) -> dict[UUID, Journal]:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from flows.engine.failures import UnknownOutcome
 from flows.engine.graph import Graph, Node
 from flows.engine.kinds import Done, Kind
 from flows.engine.plan import Begin, Child
@@ -19,7 +20,7 @@ from flows.engine.plan import Begin, Child
 class Intent:
     """A call that is about to be made: what it is, and the most that it can cost."""
 
-    kind: str  # model | tool
+    kind: str  # model | tool | find
     target: str  # the model's or the tool's slug
     request: str  # JSON text
     repeat: str = "freely"  # freely | keyed | lookup | never
@@ -30,6 +31,7 @@ class Intent:
     price: UUID | None = None
     simulated: bool = False
     request_hash: str = ""
+    spared: bool = False  # whether it is a cheaper candidate, taken because a limit has no room for the first
 
 
 @dataclass(slots=True)
@@ -48,6 +50,7 @@ class Settlement:
     error_class: str = ""
     error_message: str = ""
     provider_id: str = ""
+    adopted: bool = False  # whether it found the result of an earlier call, which is taken as the step's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,13 @@ class Past:
     tokens: int = 0
     last: str = ""  # status of its newest call
     repeat: str = ""
+    last_attempt: int = 0  # of its newest call
+    hash: str = ""  # of what its first call sent, where that is kept
+    unresolved: dict[str, Any] | None = None  # {target, request, key, at} of its newest tool call of unknown outcome
+
+
+ONCE = frozenset({"never", "lookup"})
+"""Calls that are not simply made again while the outcome of the one before is not known."""
 
 
 class StepContext:
@@ -131,6 +141,7 @@ class StepContext:
         "past",
         "path",
         "rendered",
+        "result_schema",
         "services",
         "settings",
     )
@@ -149,6 +160,7 @@ class StepContext:
         self.past = past
         self.calls = past.calls
         self.open_call: OpenCall | None = None
+        self.result_schema: Mapping[str, Any] = {}  # of what the call gives; people's answers are held to it, too
         self.services = services
 
     @property
@@ -167,6 +179,20 @@ class StepContext:
         return self._driver.run.cap_cost is not None or (self.node.limits is not None and self.node.limits.cost is not None)
 
     @property
+    def saving(self) -> bool:
+        """Whether only those candidates may be called that are cheaper than a route's first."""
+        saving: bool = self._driver.purse.saving
+        return saving
+
+    @property
+    def unresolved(self) -> bool:
+        """Whether the newest call of this step has an unknown outcome, and nobody has said that it may be repeated."""
+        if self.past.last != "unknown":
+            return False
+        told = self._driver.repeats.get(self.path) == self.attempt
+        return not (told and self.past.last_attempt < self.attempt)
+
+    @property
     def elapsed(self) -> float:
         """Seconds since the step's first attempt began."""
         return time.monotonic() - self.past.began
@@ -183,8 +209,12 @@ class StepContext:
     async def begin(self, intent: Intent) -> OpenCall:
         """Commits the intent and what it may cost. Only then may the call be made.
 
-        Raises `BudgetSpent` where a limit leaves no room for it; ends by cancellation where the run was cancelled meanwhile.
+        Raises `BudgetSpent` where a limit leaves no room for it (`TooDear` where a cheaper candidate may be tried), and
+        `UnknownOutcome` where an earlier call may have done it already; ends by cancellation where the run was cancelled
+        meanwhile.
         """
+        if self.unresolved and self.past.repeat in ONCE and intent.kind != "find":
+            raise UnknownOutcome("The call was sent and its outcome is not known; it may not be repeated.")
         self.calls += 1
         call = await self._driver.begin_call(self, intent, self.calls)
         self.open_call = call

@@ -12,27 +12,43 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from flows.engine.calllimits import CallLimits
 from flows.engine.canonical import sha256_of
-from flows.engine.failures import BudgetSpent, Failure, TimedOut, UnknownOutcome
+from flows.engine.failures import Failure, TimedOut, TooDear, UnknownOutcome
+from flows.engine.frames import Task
 from flows.engine.graph import Flow
-from flows.engine.kinds import Done
+from flows.engine.kinds import Done, Role
 from flows.engine.nodes import NO_EDITS
 from flows.engine.plan import Begin, Child, Decision, End, Entry, Handle, Record, Retry, RunFacts, Withdraw
 from flows.engine.planner import Planner
+from flows.engine.states import OPEN_REQUEST_STATES
+from flows.execution import unknowns
 from flows.execution.carried import Carried
-from flows.execution.claims import ClaimedRun, Journal, RequestRow
-from flows.execution.context import Answer, Enter, Intent, OpenCall, Outcome, Past, Settlement, StepContext, Waiting, WorkKind
+from flows.execution.claims import ClaimedRun, Journal, News, RequestRow
+from flows.execution.context import (
+    ONCE,
+    Answer,
+    Ask,
+    Enter,
+    Intent,
+    OpenCall,
+    Outcome,
+    Past,
+    Settlement,
+    StepContext,
+    Waiting,
+    WorkKind,
+)
 from flows.execution.journal import Op, Verdict
 from flows.execution.journal import Record as JournalRecord
 from flows.execution.jsontext import LARGEST, dump, kept, load, plain
 from flows.execution.killswitch import REASON as KILL_SWITCH
-from flows.execution.lines import ask_line, begin_op, end_op, handle_op, never_made, result_op, settle_op, tokens_of
+from flows.execution.lines import ask_line, begin_op, end_op, handle_op, never_made, note_op, result_op, settle_op, tokens_of
+from flows.execution.purse import HeldBack, Purse, Wish
 from flows.models.identifiers import new_id, shown
 
 if TYPE_CHECKING:
@@ -56,6 +72,7 @@ class Driver:
     """The owner of one run while it holds its epoch."""
 
     __slots__ = (
+        "_asking",
         "_asks",
         "_begins",
         "_deadline",
@@ -67,9 +84,9 @@ class Driver:
         "_pasts",
         "_record",
         "_refreshing",
-        "_refused",
         "_results",
         "_rows",
+        "_saves",
         "_scheduled",
         "_signals",
         "_stopped_by_switch",
@@ -85,6 +102,8 @@ class Driver:
         "engine",
         "paused",
         "planner",
+        "purse",
+        "repeats",
         "run",
         "tasks",
     )
@@ -104,7 +123,9 @@ class Driver:
             "by": run.by,
         }
         state = dict(flow.document.state or {})
-        self.planner = Planner(flow, RunFacts(load(run.input), state, facts, run.cap_steps, run.steps))
+        self.planner = Planner(flow, RunFacts(load(run.input), state, facts, run.cap_steps, run.steps, run.at_limit))
+        self.purse = Purse(self, run.saving)
+        self.repeats: dict[str, int] = {}  # path of a step of unknown outcome → the attempt that people allowed
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.asked = run.epoch > 1  # whether requests of this run may be open
         self.cancelled = False
@@ -120,14 +141,15 @@ class Driver:
         self._refreshing = False
         self._ops: list[Op] = []
         self._rows: dict[tuple[str, int], Op] = {}  # of `_ops`: those that write an attempt
-        self._begins: list[tuple[Op, asyncio.Future[None]]] = []  # of `_ops`: who waits for their verdict
-        self._refused: list[tuple[Op, asyncio.Future[None]]] = []  # found no room in a cap; tried again when something settles
+        self._begins: list[Wish] = []  # of `_ops`: who waits for their verdict
+        self._asking: set[str] = set()  # paths of steps whose question is open
+        self._saves: list[Op] = []
         self._in_line: set[str] = set()  # paths of steps whose call waits for a permit
         self._asks: list[Op] = []
         self._withdraws: list[Op] = []
         self._takes: list[Op] = []
         self._taken: set[uuid.UUID] = set()  # deliveries that a wait of this run has had
-        self._results: list[tuple[StepContext, Outcome | Failure | None]] = []
+        self._results: list[tuple[StepContext, Outcome | Failure | HeldBack | None]] = []
         self._pasts: dict[str, Past] = {}
         self._timers: dict[str, float] = {}  # path → monotonic time
         self._timer: asyncio.TimerHandle | None = None
@@ -145,19 +167,19 @@ class Driver:
         if self.run.cancel_requested:
             self.cancel()
         elif self.run.seconds_left is not None and self.run.seconds_left <= 0:
-            self.planner.stop("failed", "timed_out")  # at once: a timer would come after the run has been parked again
-        elif self.run.seconds_left is not None:
-            self._deadline = self.engine.loop.call_later(self.run.seconds_left, self._time_out)
+            self._stop_for_time()  # at once: a timer would come after the run has been parked again
+        else:
+            self._set_deadline()
         self._fire_timers()
         self._schedule()
 
     def _take_up(self, journal: Journal, children: Mapping[str, Child]) -> None:
         now = time.monotonic()
         entries: list[tuple[float, Entry]] = []
-        last_failed: dict[str, int] = {}
+        reported: dict[str, int] = {}  # the newest attempt that has an outcome, or waits
         for row in journal.attempts:
-            if row.status == "failed":
-                last_failed[row.path] = row.n
+            if row.status in {"failed", "waiting"}:
+                reported[row.path] = row.n
             entry = Entry(
                 row.path,
                 row.n,
@@ -173,17 +195,27 @@ class Driver:
             if row.remaining is not None:
                 self._timers[row.path] = now + row.remaining
         for path, row_ in journal.open_paths.items():
-            self._pasts[path] = Past(row_.n, now - row_.elapsed, row_.spent, row_.tokens, row_.last, row_.repeat)
+            self._pasts[path] = Past(
+                row_.n,
+                now - row_.elapsed,
+                row_.spent,
+                row_.tokens,
+                row_.last,
+                row_.repeat,
+                row_.attempt,
+                row_.hash or "",
+                row_.unresolved,
+            )
             begun = Entry(path, row_.attempt, "begun")
             entries.append((row_.seq, begun))
-            if path in last_failed and row_.attempt > last_failed[path]:
+            if path in reported and row_.attempt > reported[path]:
                 entries.append((float("inf"), begun))
         entries.sort(key=lambda pair: pair[0])
         self.planner.replay((entry for _, entry in entries), children)
         self._timers = {path: due for path, due in self._timers.items() if path in self.planner.held}
         self._deliveries = [(row.id, row.event, row.payload) for row in journal.deliveries]
-        for path, repeat in journal.carried.unknown.items():
-            self._pasts.setdefault(path, Past(last="unknown", repeat=repeat))
+        for path, lost in journal.carried.unknown.items():
+            self._pasts.setdefault(path, Past(last="unknown", repeat=lost.repeat, hash=lost.hash, unresolved=lost.sent))
         self._heed(journal.carried)
         self._hear(journal.requests)
         self._match_deliveries()
@@ -200,7 +232,7 @@ class Driver:
     async def begin_call(self, context: StepContext, intent: Intent, n: int) -> OpenCall:
         """Commit the intent of one call. See `StepContext.begin`."""
         await self.engine.may_begin()
-        self._heed_step_limit(context, intent)
+        self.purse.heed_step_limit(context, intent)
         if self.paused:
             raise asyncio.CancelledError  # broken off before it was sent; begun again when the run is resumed
         key = uuid.uuid5(self.run.id, f"{context.path}/{self.carried.generation(context.path)}")
@@ -208,17 +240,19 @@ class Driver:
         limits = self.engine.services.limits_of(intent.kind, intent.target)
         if limits is not None:
             await self._take_permit(context, call, limits)
-        op = begin_op(context, call)
-        verdict = self.engine.loop.create_future()
-        self._begins.append((op, verdict))
-        self._ops.append(op)
+        wish = Wish(context, call, begin_op(context, call), self.engine.loop.create_future())
+        self._wish(wish)
         self._schedule()
         try:
-            await verdict
+            await wish.verdict
         except BaseException:
             self.engine.permits.give_back(call.id)
             raise
         return call
+
+    def _wish(self, wish: Wish) -> None:
+        self._begins.append(wish)
+        self._ops.append(wish.op)
 
     async def _take_permit(self, context: StepContext, call: OpenCall, limits: CallLimits) -> None:
         """Waits until the model or tool has room. The step's own time goes on meanwhile; pages are told of a wait that lasts."""
@@ -240,30 +274,17 @@ class Driver:
             self._ops.append({"op": "note", "event": "call.waiting", "path": path, "data": data})
             self._schedule()
 
-    def _heed_step_limit(self, context: StepContext, intent: Intent) -> None:
-        limits, past = context.node.limits, context.past
-        if limits is None:
-            return
-        if limits.cost is not None and past.spent + intent.reserve > limits.cost:
-            self.planner.stop("budget_stopped", f"cost of {context.path}"[:60])
-            raise BudgetSpent(
-                f"The step's limit of ${limits.cost.normalize():f} has no room for this call: ${past.spent.normalize():f} are spent, "
-                f"${intent.reserve.normalize():f} would be reserved."
-            )
-        if limits.tokens is not None and past.tokens + intent.reserve_tokens > limits.tokens:
-            self.planner.stop("budget_stopped", f"tokens of {context.path}"[:60])
-            raise BudgetSpent(
-                f"The step's limit of {limits.tokens:,} tokens has no room for this call: {past.tokens:,} are used, "
-                f"{intent.reserve_tokens:,} would be reserved."
-            )
-
     def settle_call(self, context: StepContext, call: OpenCall, result: Settlement, last: bool) -> None:
         """Write down what became of a call. See `StepContext.settle`."""
         if result.cost is not None:
             context.past.spent += result.cost
         context.past.tokens += tokens_of(call.intent, result)
-        context.past.last = result.status
-        context.past.repeat = call.intent.repeat
+        past = context.past
+        past.last, past.repeat, past.last_attempt = result.status, call.intent.repeat, context.attempt
+        past.hash = past.hash or call.intent.request_hash
+        if result.status == "unknown" and call.intent.kind == "tool":
+            past.unresolved = unknowns.sent(call, self.engine.database_now())
+        self.purse.settled(call)
         self.engine.permits.give_back(call.id)
         self._ops.append(settle_op(context.path, call, result, last))
         self._schedule()
@@ -276,9 +297,6 @@ class Driver:
         kind = context.node.kind
         if not isinstance(kind, WorkKind):
             raise TypeError(f"{kind.slug} cannot be carried out")
-        past = context.past
-        if past.last == "unknown" and past.repeat in {"never", "lookup"}:
-            raise UnknownOutcome("The call was sent and its outcome is not known; it may not be repeated.")
         if context.node.timeout is None:
             outcome = await kind.perform(context)
         else:
@@ -286,7 +304,7 @@ class Driver:
                 async with asyncio.timeout(context.node.timeout):
                     outcome = await kind.perform(context)
             except TimeoutError:
-                if context.open_call is not None and context.open_call.intent.repeat in {"never", "lookup"}:
+                if context.open_call is not None and context.open_call.intent.repeat in ONCE:
                     raise UnknownOutcome("The step's time was over before the outcome of its call was known.") from None
                 raise TimedOut(f"The step took longer than its limit of {context.node.timeout:g} s.", sent=True) from None
         if isinstance(outcome, Done):  # an output that cannot be kept fails the attempt, not the run
@@ -304,7 +322,9 @@ class Driver:
         if task.cancelled():
             self._close_call(context, "cancelled", "The call was broken off.")
             self._results.append((context, None))
-        elif (error := task.exception()) is not None:
+        elif isinstance(error := task.exception(), HeldBack):
+            self._results.append((context, error))
+        elif error is not None:
             if isinstance(error, Failure):
                 failure = error
             else:
@@ -355,24 +375,34 @@ class Driver:
         results, self._results = self._results, []
         for context, outcome in results:
             self._take_in(context, outcome)
-        if self._refused and results:
-            self._retry_refused()
+        if results:
+            for wish in self.purse.again():
+                self._wish(wish)
         for decision in self.planner.decide(begin=self._may_begin):
             self._carry_out(decision)
+        if self.planner.out_of_steps:
+            self.purse.out_of_steps()
 
     @property
     def _may_begin(self) -> bool:
         return not (self.engine.draining or self.paused or self._stopped_by_switch)
 
-    def _take_in(self, context: StepContext, outcome: Outcome | Failure | None) -> None:
+    def _take_in(self, context: StepContext, outcome: Outcome | Failure | HeldBack | None) -> None:
         path = context.path
         if isinstance(outcome, Done):
             self._pasts.pop(path, None)
             self.planner.succeed(path, outcome)
+        elif isinstance(outcome, UnknownOutcome):
+            self._ask_what_happened(context, outcome)
         elif isinstance(outcome, Failure):
-            repeatable = not (outcome.sent and context.past.repeat in {"never", "lookup"})
+            if isinstance(outcome, TooDear):
+                self.planner.stop("budget_stopped", outcome.limit)
+            repeatable = not (outcome.sent and context.past.repeat in ONCE)
             context.past.calls = context.calls
             self.planner.fail(path, outcome, elapsed=context.elapsed, repeatable=repeatable)
+        elif isinstance(outcome, HeldBack):
+            context.past.calls = context.calls - 1  # the last one was not made
+            self.planner.put_back(path, counted=context.attempt > 1 or context.past.calls > 0)
         elif isinstance(outcome, Waiting):
             self._park_step(context, outcome)
         elif isinstance(outcome, Enter):
@@ -381,13 +411,21 @@ class Driver:
         else:
             self.planner.abandon(path)
 
+    def _ask_what_happened(self, context: StepContext, failure: UnknownOutcome) -> None:
+        """Nobody knows what became of a call that may not be repeated. Where only looking it up failed, that is tried again as the
+        step's retry policy says; else people are asked."""
+        context.past.calls = context.calls
+        looking = failure.looking
+        if looking is not None and self.planner.may_retry(context.path, looking, context.elapsed):
+            self.planner.fail(context.path, looking, elapsed=context.elapsed)
+        else:
+            self._park_step(context, Waiting(unknowns.question(context, failure)))
+
     def _park_step(self, context: StepContext, waiting: Waiting) -> None:
         path = context.path
         data: dict[str, Any] = {}
         if waiting.ask is not None:
-            self.asked = True
-            line, data = ask_line(self.run.id, path, waiting.ask)
-            self._asks.append(line)
+            data = self._put_question(path, waiting.ask)
         if waiting.event is not None:
             data["event"] = waiting.event
         op: Op = self._result(path, context.attempt, context.node.kind.slug, "waiting", "step.waiting", data)
@@ -402,6 +440,28 @@ class Driver:
         self._ops.append(op)
         self.planner.wait(path)
         self._match_deliveries()
+
+    def _put_question(self, path: str, ask: Ask) -> dict[str, Any]:
+        """A question to people, to be written with the next record; what its event says."""
+        self.asked = True
+        self._asking.add(path)
+        line, data = ask_line(self.run.id, path, ask)
+        self._asks.append(line)
+        return data
+
+    def ask(self, path: str, ask: Ask) -> None:
+        """A question that is no step's own: the step at `path`, or the run, has reached a limit."""
+        if not self._dropped:
+            self.note("request.asked", path, self._put_question(path, ask))
+            self._schedule()
+
+    def note(self, event: str, path: str, data: dict[str, Any]) -> None:
+        """Writes an event that changes nothing by itself."""
+        self._ops.append(note_op(event, path, data))
+
+    def save(self) -> None:
+        """From now on only cheaper candidates: kept with the run, so that it holds after a restart, too."""
+        self._saves.append({"run": self.run.id})
 
     def _result(self, path: str, n: int, kind: str, status: str, event: str, data: Any = None) -> Op:
         op = result_op(path, n, kind, status, event, data)
@@ -423,6 +483,7 @@ class Driver:
                 self._ops.append(op)
                 self._timers[path] = time.monotonic() + delay
             case Withdraw(path, n, node):
+                self._asking.discard(path)
                 self._timers.pop(path, None)
                 self._ops.append(self._result(path, n, node.kind.slug, "skipped", "step.skipped"))
                 self._withdraws.append({"run": self.run.id, "path": path})
@@ -496,24 +557,28 @@ class Driver:
             self._asks,
             self._withdraws,
             self._takes,
+            self._saves,
         )
         begins, self._begins = self._begins, []
-        self._ops, self._asks, self._withdraws, self._takes = [], [], [], []
+        self._ops, self._asks, self._withdraws, self._takes, self._saves = [], [], [], [], []
         self._rows = {}
         self._outstanding = True
         self.engine.writer.submit(record, functools.partial(self._heard, record, begins))
 
     def _forget_broken_off(self) -> None:
         """Calls whose step was broken off before their intent was sent do not begin at all."""
-        gone = {id(op) for op, future in self._begins if future.cancelled()}
+        gone = {id(wish.op) for wish in self._begins if wish.verdict.cancelled()}
         if gone:
-            self._begins = [pair for pair in self._begins if id(pair[0]) not in gone]
+            self._begins = [wish for wish in self._begins if id(wish.op) not in gone]
             self._ops = [op for op in self._ops if id(op) not in gone]
 
     def _rest(self) -> None:
         """Park the run, or hand it on, where nothing of it is being done here."""
-        planner = self.planner
-        if self.tasks or self._results or planner.ended or self._refused or self._refreshing:
+        planner, purse = self.planner, self.purse
+        for path in purse.moot():
+            self._asking.discard(path)
+            self._withdraws.append({"run": self.run.id, "path": path})
+        if self.tasks or self._results or planner.ended or purse.preparing or self._refreshing:
             return
         if self.engine.draining:
             self._ops.append({"op": "fate", "event": None, "next": "queued"})
@@ -526,26 +591,35 @@ class Driver:
         if self._stopped_by_switch:
             self._park("waiting", KILL_SWITCH, seconds)
             return
-        if planner.more or not planner.held:
+        if planner.more or not (planner.held or purse.questions):
             return
         if seconds is not None and seconds < SHORT_WAIT:
             self._set_timer(seconds)
             return
-        statuses = {"waiting_approval" if task.node.kind.slug == "approval" else task.status for task in planner.held.values()}
-        status = next(name for name in ("waiting_approval", "retrying", "waiting") if name in statuses)
-        self._park(status, next(iter(planner.held))[:60], seconds)
+        status, reason = self._resting()
+        self._park(status, reason[:60], seconds)
 
     def _park(self, status: str, reason: str, seconds: float | None) -> None:
         op: Op = {"op": "fate", "event": "run.parked", "next": status, "reason": reason, "wake": seconds}
-        data: dict[str, Any] = {"status": status, "paths": list(self.planner.held)[:20]}
-        if reason in {"paused", KILL_SWITCH}:
+        data: dict[str, Any] = {"status": status, "paths": [*self.planner.held, *sorted(self.purse.held)][:20]}
+        if reason in {"paused", "budget", "outcome_unknown", KILL_SWITCH}:
             data["reason"] = reason
         op["data"] = orjson.dumps(data).decode()
         self._ops.append(op)
 
-    def _heard(
-        self, record: JournalRecord, begins: list[tuple[Op, asyncio.Future[None]]], verdict: Verdict | BaseException
-    ) -> None:
+    def _resting(self) -> tuple[str, str]:
+        """The state of a run that rests, and why: a question about money, an unknown outcome, or the path that is waited for."""
+        held = self.planner.held
+        if self.purse.questions:
+            return "waiting_approval", "budget"
+        for path in held:
+            if path in self._asking:
+                unknown = held[path].node.kind.role is Role.EFFECT
+                return "waiting_approval", "outcome_unknown" if unknown else path
+        statuses = {task.status for task in held.values()}
+        return next(name for name in ("retrying", "waiting") if name in statuses), next(iter(held))
+
+    def _heard(self, record: JournalRecord, begins: list[Wish], verdict: Verdict | BaseException) -> None:
         """The record has its verdict: the calls that may begin begin; the run goes on, rests or is let go."""
         self._outstanding = False
         if self._dropped:
@@ -562,15 +636,20 @@ class Driver:
         if record.asks or record.withdraws:
             self.engine.live.inbox()
         positions = {id(op): i for i, op in enumerate(record.ops)} if verdict.refused else {}
-        for op, future in begins:
-            reason = verdict.refused.get(positions[id(op)]) if positions else None
-            if reason is None and future.cancelled():
-                self._ops.append(never_made(op))
+        alone = True
+        for wish in begins:
+            reason = verdict.refused.get(positions[id(wish.op)]) if positions else None
+            if reason is None and wish.verdict.cancelled():
+                self._ops.append(never_made(wish.op))
             elif reason is None:
-                if not future.done():
-                    future.set_result(None)
+                self.purse.began(wish.call)
+                if not wish.verdict.done():
+                    wish.verdict.set_result(None)
             else:
-                self._refuse(op, future, reason)
+                alone = self._refuse(wish, reason, alone) and alone
+        if not self._begins:
+            for wish in self.purse.next_alone():
+                self._wish(wish)
         if verdict.signals is not None or verdict.fate == "signalled":
             self._refresh()
         if verdict.fate == "cancelled":
@@ -584,44 +663,24 @@ class Driver:
             return
         self._schedule()
 
-    def _refuse(self, op: Op, future: asyncio.Future[None], reason: str) -> None:
+    def _refuse(self, wish: Wish, reason: str, alone: bool) -> bool:
+        """The call may not begin. Gives whether what stands behind it is judged without it."""
         if reason in {"cost", "tokens"}:
-            if len(self.tasks) - len(self._refused) <= 1:  # alone: nothing is left that could settle and make room
-                self.planner.stop("budget_stopped", reason)
-                refused, self._refused = [*self._refused, (op, future)], []
-                for each, waiting in refused:
-                    if not waiting.done():
-                        waiting.set_exception(BudgetSpent(self._no_room(each, reason)))
-            else:
-                self._refused.append((op, future))
-        elif reason == "again":
-            self._begins.append((op, future))
-            self._ops.append(op)
+            self.purse.turn_away(wish, reason, alone=alone)
+            return False
+        if reason == "again":
+            self._wish(wish)
         elif reason == "deadline":
             self._time_out()
         elif reason == "paused":
-            future.cancel()
+            wish.verdict.cancel()
             self._refresh()
         elif reason == KILL_SWITCH:
             self._stopped_by_switch = True  # the step is begun anew when the run is woken
-            future.cancel()
+            wish.verdict.cancel()
         else:
             self.cancel()
-
-    def _no_room(self, op: Op, reason: str) -> str:
-        run = self.run
-        if reason == "tokens":
-            return f"The run's limit of {run.cap_tokens:,} tokens has no room for another call of up to {op['reserve_tokens']:,}."
-        cap, reserve = (run.cap_cost or Decimal(0)).normalize(), Decimal(op["reserve"]).normalize()
-        return f"The run's limit of ${cap:f} has no room for another call of up to ${reserve:f}."
-
-    def _retry_refused(self) -> None:
-        """Something of the run settled, so there may be room now."""
-        refused, self._refused = self._refused, []
-        for op, future in refused:
-            if not future.done():
-                self._begins.append((op, future))
-                self._ops.append(op)
+        return True
 
     def _refused_by_database(self, record: JournalRecord, error: BaseException) -> None:
         """PostgreSQL takes no such record, alone as it is. The run fails with what it says; its calls are closed without texts."""
@@ -654,18 +713,19 @@ class Driver:
 
     async def _read_news(self) -> None:
         try:
-            flags, journal = await self.engine.news_of(self.run.id)
+            news, journal = await self.engine.news_of(self.run.id)
         finally:
             self._refreshing = False
         if self._dropped:
             return
-        if flags is None:  # the run is another's
+        if news is None:  # the run is another's
             self.drop()
             return
-        self._signals, cancel, paused = flags
-        if cancel:
+        self._signals = news.signals
+        if news.cancel_requested:
             self.cancel()
-        self._heed_pause(paused)
+        self._take_up_limits(news)
+        self._heed_pause(news.paused)
         self._heed(journal.carried)
         known = {delivery[0] for delivery in self._deliveries} | self._taken
         self._deliveries += [(row.id, row.event, row.payload) for row in journal.deliveries if row.id not in known]
@@ -679,10 +739,8 @@ class Driver:
         if paused:
             for path in self._in_line:
                 self.tasks[path].cancel()
-            for _, future in self._refused:
-                if not future.done():
-                    future.cancel()
-            self._refused = []
+            for wish in self.purse.again():
+                wish.verdict.cancel()
 
     def _heed(self, carried: Carried) -> None:
         """What people decided about steps that have not begun."""
@@ -692,16 +750,49 @@ class Driver:
             if self.planner.go_past(path, done):
                 self._timers.pop(path, None)
 
+    def _take_up_limits(self, news: News) -> None:
+        """Takes up the limits as they are now; what found no room before may try again."""
+        run, planner = self.run, self.planner
+        run.cap_cost, run.cap_tokens, run.cap_steps, run.at_limit = news.cap_cost, news.cap_tokens, news.cap_steps, news.at_limit
+        planner.steps_cap, planner.at_limit = news.cap_steps, news.at_limit
+        self.purse.saving = self.purse.saving or news.saving
+        if news.seconds_left != run.seconds_left:
+            run.seconds_left = news.seconds_left
+            self._set_deadline()
+
     def _hear(self, requests: list[RequestRow]) -> None:
-        for request in requests:
-            task = self.planner.held.get(request.path)
-            if request.state in ANSWERED:
+        newest = {(request.path, request.kind): request for request in requests}  # the later rounds come last
+        self.purse.hear(newest.values())
+        self.planner.begin_again(self.purse.release())
+        for request in newest.values():
+            if request.kind == "approval" and request.state in ANSWERED:
                 self.answers[request.path] = sha256_of(load(request.answer))
-            if request.state in ANSWERED and task is not None and task.status == "waiting":
-                answer = Answer(request.state, request.outcome, load(request.answer), request.comment, request.by)
-                kind = task.node.kind
-                if isinstance(kind, WorkKind):
-                    self._finish_wait(request.path, kind.on_answer, task.node.settings, answer)
+            elif request.kind == "unknown" and request.outcome == "repeat":
+                self.repeats[request.path] = unknowns.asked_in(request) + 1
+            task = self.planner.held.get(request.path)
+            if task is None or task.status != "waiting" or request.kind == "budget":
+                continue
+            if request.state in OPEN_REQUEST_STATES:
+                self._asking.add(request.path)
+            elif request.state in ANSWERED:
+                self._asking.discard(request.path)
+                self._take_answer(request, task)
+
+    def _take_answer(self, request: RequestRow, task: Task) -> None:
+        path, kind = request.path, task.node.kind
+        if request.kind == "unknown":
+            if unknowns.asked_in(request) != task.n:
+                return  # of an attempt that is over
+            if request.outcome == "happened":
+                self._pasts.pop(path, None)
+                self.planner.succeed(path, unknowns.result_of(request))
+            elif request.outcome == "repeat":
+                self.planner.repeat(path, UnknownOutcome("It may be repeated, people said."))
+            else:
+                self.planner.fail(path, unknowns.failure_of(request), repeatable=False)
+        elif isinstance(kind, WorkKind):
+            answer = Answer(request.state, request.outcome, load(request.answer), request.comment, request.by)
+            self._finish_wait(path, kind.on_answer, task.node.settings, answer)
 
     def _match_deliveries(self) -> None:
         for path, task in list(self.planner.held.items()):
@@ -722,6 +813,7 @@ class Driver:
                 self._finish_wait(path, kind.on_event, task.node.settings, load(found[2]))
 
     def _finish_wait(self, path: str, result: Callable[..., Done], *given: Any) -> None:
+        self._asking.discard(path)
         self._timers.pop(path, None)
         try:
             self.planner.succeed(path, result(*given))
@@ -756,9 +848,22 @@ class Driver:
     def _time_out(self) -> None:
         """The run's deadline has come: nothing more begins, and what is in flight is broken off."""
         if not self._dropped:
-            self.planner.stop("failed", "timed_out")
+            self._stop_for_time()
             self._break_off()
             self._schedule()
+
+    def _set_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if self.run.seconds_left is not None:
+            self._deadline = self.engine.loop.call_later(max(self.run.seconds_left, 0.0), self._time_out)
+
+    def _stop_for_time(self) -> None:
+        if self.run.at_limit == "finish":
+            self.planner.stop("succeeded", "limited", otherwise="timed_out")
+        else:
+            self.planner.stop("failed", "timed_out")
 
     # ------------------------------------------------------------------ endings
 
@@ -771,10 +876,7 @@ class Driver:
             self._schedule()
 
     def _break_off(self) -> None:
-        for _, future in self._refused:
-            if not future.done():
-                future.cancel()
-        self._refused = []
+        self.purse.refused = []
         for task in list(self.tasks.values()):
             task.cancel()
 

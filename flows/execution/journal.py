@@ -166,7 +166,8 @@ UNION ALL SELECT id, -2, 'signalled', signals FROM m WHERE signals <> seen
 ASK: Final = """
 INSERT INTO flows_request (id, run_id, pass, path, kind, round, state, revision, title, terms, show, payload, payload_hash, due,
     outcome, comment, created_at)
-SELECT x.id, x.run, r.pass, x.path, x.kind, 1, 'pending', 1, x.title, x.terms, x.show, x.payload, x.hash,
+SELECT x.id, x.run, r.pass, x.path, x.kind, 1 + coalesce((SELECT max(q.round) FROM flows_request q
+        WHERE q.run_id = x.run AND q.pass = r.pass AND q.path = x.path), 0), 'pending', 1, x.title, x.terms, x.show, x.payload, x.hash,
     clock_timestamp() + x.due * interval '1 second', '', '', clock_timestamp()
 FROM json_to_recordset(%s::json) AS x(id uuid, run uuid, path text, kind text, title text, terms jsonb, show text, payload text,
     hash text, due float8) JOIN flows_run r ON r.id = x.run
@@ -181,6 +182,10 @@ WHERE q.run_id = x.run AND (x.path IS NULL OR q.path = x.path) AND q.state IN ('
 TAKE: Final = """
 UPDATE flows_delivery d SET taken_by = x.path FROM json_to_recordset(%s::json) AS x(id uuid, path text)
 WHERE d.id = x.id AND d.taken_by = ''
+"""
+
+SAVE: Final = """
+UPDATE flows_run r SET saving = true FROM json_to_recordset(%s::json) AS x(run uuid) WHERE r.id = x.run
 """
 
 COMMITTED: Final = """
@@ -205,11 +210,12 @@ class Record:
     asks: list[Op] = field(default_factory=list)
     withdraws: list[Op] = field(default_factory=list)
     takes: list[Op] = field(default_factory=list)
+    saves: list[Op] = field(default_factory=list)
 
     @property
     def rare(self) -> bool:
         """Whether it touches tables beside the hot ones, and so needs a transaction of several statements."""
-        return bool(self.asks or self.withdraws or self.takes)
+        return bool(self.asks or self.withdraws or self.takes or self.saves)
 
     def head(self) -> Op:
         return {"run": self.run, "epoch": self.epoch, "record": self.number, "signals": self.signals, "steps": self.steps}

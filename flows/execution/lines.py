@@ -54,9 +54,9 @@ def begin_op(context: StepContext, call: OpenCall) -> Op:
 
 def settle_op(path: str, call: OpenCall, result: Settlement, last: bool) -> Op:
     """What became of a call. The last call of an attempt needs no event of its own: the step's follows at once."""
-    event = data = None
-    if not last:
-        event = "call.failed"
+    event = "call.adopted" if result.adopted else None if last else "call.failed"
+    data = None
+    if event is not None:
         said = {"call": shown("call", call.id), "class": result.error_class, "target": call.intent.target}
         data = orjson.dumps(said).decode()
     return _filled(
@@ -122,6 +122,11 @@ def handle_op(handle: Handle) -> Op:
     if handle.error is not None:
         op["error"] = orjson.dumps(handle.error).decode()
     return op
+
+
+def note_op(event: str, path: str, data: dict[str, Any]) -> Op:
+    """An event that changes nothing by itself."""
+    return {"op": "note", "event": event, "path": path, "data": orjson.dumps(data).decode()}
 
 
 def end_op(end: End) -> Op:

@@ -25,7 +25,7 @@ from flows.engine.calllimits import CallLimits
 from flows.engine.failures import BadRequest, Unavailable
 from flows.engine.graph import Flow
 from flows.engine.plan import Child
-from flows.execution.claims import ClaimedRun, Journal, claim_queued, load_journals, reclaim
+from flows.execution.claims import ClaimedRun, Journal, News, claim_queued, load_journals, news_of, reclaim
 from flows.execution.driver import Driver
 from flows.execution.journal import Op, Record
 from flows.execution.jsontext import plain
@@ -36,6 +36,7 @@ from flows.execution.queue import PASSED_OVER
 from flows.execution.reconciler import Hook, Reconciler
 from flows.execution.rings import hear_rings
 from flows.execution.saying import said
+from flows.execution.spending import Spending, spending_of
 from flows.execution.writer import Writer
 from flows.models.identifiers import new_id
 
@@ -180,16 +181,17 @@ class Engine:
             flow = await self._flow(connection, version)
         return Child(flow, slug, found, str(version))
 
-    async def news_of(self, run: UUID) -> tuple[tuple[int, bool, bool] | None, Journal]:
-        """(signals, whether it was cancelled, whether it is paused) of a run that we drive, with what was asked and delivered;
-        None if it is not ours."""
+    async def spending_of(self, run: UUID) -> Spending:
+        """What a run has spent so far."""
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(
-                "SELECT signals, cancel_requested, paused FROM flows_run WHERE id = %s AND owner = %s", (run, self.id)
-            )
-            row = await cursor.fetchone()
+            return await spending_of(connection, run)
+
+    async def news_of(self, run: UUID) -> tuple[News | None, Journal]:
+        """What others changed of a run that we drive, with what was asked and delivered; None if it is not ours."""
+        async with self._pool.connection() as connection:
+            news = await news_of(connection, run, self.id)
             journals = await load_journals(connection, [run])
-            return (None if row is None else (row[0], row[1], row[2])), journals[run]
+            return news, journals[run]
 
     # ------------------------------------------------------------------ the loop
 

@@ -18,7 +18,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from flows.execution.faultpoints import faultpoint
-from flows.execution.journal import ACCEPTED, ASK, COMMITTED, TAKE, WITHDRAW, WRITE, Record, Verdict
+from flows.execution.journal import ACCEPTED, ASK, COMMITTED, SAVE, TAKE, WITHDRAW, WRITE, Record, Verdict
 from flows.execution.saying import said
 
 log = logging.getLogger(__name__)
@@ -139,6 +139,7 @@ class Writer:
                 (ASK, [line for record in accepted for line in record.asks]),
                 (WITHDRAW, [line for record in accepted for line in record.withdraws]),
                 (TAKE, [line for record in accepted for line in record.takes]),
+                (SAVE, [line for record in accepted for line in record.saves]),
             ):
                 if lines:
                     await connection.execute(statement, (orjson.dumps(lines).decode(),))

@@ -68,6 +68,8 @@ class ToolEntry(models.Model):
     timeout = models.FloatField(null=True)  # seconds that one call may take
     reversible = models.BooleanField(default=False)
     max_in_flight = models.PositiveIntegerField(null=True)  # calls at a time, of all workers together
+    known_for = models.FloatField(null=True)  # seconds for which the service knows a key; past them a call is not repeated
+    result = models.JSONField(default=dict)  # JSON Schema of what a call gives; empty where it is not known
 
 
 class AllowedHost(models.Model):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from flows.costs.prices import cost_of, upper_bound
 from flows.costs.tokens import tokens_of_request
-from flows.engine.failures import BadRequest, Failure
+from flows.engine.failures import BadRequest, Failure, TooDear
 from flows.engine.kinds import Done, Fault, Role, Settings, Surroundings
 from flows.engine.markers import TemplateText
 from flows.engine.problems import did_you_mean
@@ -20,11 +20,13 @@ from flows.execution.context import Intent, OpenCall, Settlement, StepContext, W
 from flows.execution.jsontext import dump
 from flows.routing.providers import complete
 from flows.routing.providers.base import ModelReply, ModelRequest, reply_of
-from flows.routing.table import ModelInfo
+from flows.routing.table import ModelInfo, RouteInfo
 from flows.steps.services import StepServices
 
 DEFAULT_TIMEOUT = 120.0
 """Seconds that one call may take where the route does not say."""
+
+SAVING = "The run has reached a limit and calls only cheaper candidates from then on."
 
 
 class Message(BaseModel):
@@ -71,31 +73,70 @@ class ModelKind(WorkKind):
             yield around.not_in_catalogue(("route",), f"the route `{settings.route}`", did_you_mean(settings.route, known))
 
     async def perform(self, context: StepContext) -> Done:
-        """Walks the route: each candidate in turn, until one answers or a failure is none of those that the route falls back on."""
+        """Walks the route; where a limit has no room for its first candidate and says so, only those that are cheaper."""
         settings: ModelSettings = context.settings
         services: StepServices = context.services
-        route = services.table.route(settings.route)
         candidates = services.table.candidates(settings.route)
-        messages = _messages(context.rendered)
-        input_tokens = tokens_of_request(messages, settings.output)
+        question = _Question(context, _messages(context.rendered), services.table.route(settings.route))
+        if not context.saving:
+            try:
+                return await question.put(candidates)
+            except TooDear as refusal:
+                return await question.put(question.cheaper(candidates, refusal), spared=True)
+        return await question.put(question.cheaper(candidates, TooDear(SAVING)), spared=True)
+
+
+class _Question:
+    """What is asked of the models of one route."""
+
+    def __init__(self, context: StepContext, messages: list[dict[str, Any]], route: RouteInfo) -> None:
+        self.context = context
+        self.settings: ModelSettings = context.settings
+        self.messages = messages
+        self.route = route
+        self.input_tokens = tokens_of_request(messages, self.settings.output)
+
+    def cheaper(self, candidates: Sequence[ModelInfo], refusal: TooDear) -> list[ModelInfo]:
+        """The candidates that cost less than the first for this request at most, the cheapest in front. Raises `TooDear` where
+        there is none."""
+        bounds = {model.slug: self._bound(model) for model in candidates}
+        first = bounds[candidates[0].slug]
+        less = [
+            (bound, model)
+            for model in candidates
+            if (bound := bounds[model.slug]) is not None and (first is None or bound < first)
+        ]
+        if not less:
+            message = f"{refusal.message} No candidate of {self.settings.route} is cheaper than its first."
+            raise TooDear(message, limit=refusal.limit)
+        return [model for _, model in sorted(less, key=lambda pair: pair[0])]
+
+    def _bound(self, model: ModelInfo) -> Decimal | None:
+        return upper_bound(model.price, self.input_tokens, self.settings.max_output or model.max_output)
+
+    async def put(self, candidates: Sequence[ModelInfo], *, spared: bool = False) -> Done:
+        """Asks each in turn, until one answers or a failure is none of those that the route falls back on."""
+        settings, context = self.settings, self.context
+        services: StepServices = context.services
         for position, model in enumerate(candidates):
-            reason = _reason(settings.route, position, len(candidates))
-            intent = _intent(context, model, messages, input_tokens, reason)
+            reason = _reason(settings.route, position, len(candidates), spared)
+            intent = _intent(context, model, self.messages, self.input_tokens, reason)
+            intent.spared = spared
             call = await context.begin(intent)
             request = ModelRequest(
                 model=model,
-                messages=messages,
+                messages=self.messages,
                 output_schema=settings.output,
                 max_output=settings.max_output or model.max_output,
                 temperature=settings.temperature,
                 seed=settings.seed,
-                timeout=context.time_left(route.timeout or DEFAULT_TIMEOUT),
+                timeout=context.time_left(self.route.timeout or DEFAULT_TIMEOUT),
                 idempotency_key=str(call.id),  # each candidate and attempt asks anew
             )
             try:
                 reply = await complete(request, context.on_text(call), egress=services.egress)
             except Failure as failure:
-                final = position == len(candidates) - 1 or failure.slug not in route.fall_back_on
+                final = position == len(candidates) - 1 or failure.slug not in self.route.fall_back_on
                 context.settle(call, _failed(call, model, failure), last=final)
                 if final:
                     raise
@@ -112,7 +153,9 @@ def _messages(rendered: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [*system, {"role": "user", "content": rendered["prompt"]}]
 
 
-def _reason(route: str, position: int, count: int) -> str:
+def _reason(route: str, position: int, count: int, spared: bool) -> str:
+    if spared:
+        return f"cheaper candidate of {route}: a limit has no room for the first" + (", after one failed" if position else "")
     if count == 1:
         return f"the only candidate of {route}"
     return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 from uuid import UUID
 
 from psycopg import AsyncConnection
@@ -35,6 +35,8 @@ class ToolSpec:
     settings: Any = None
     timeout: float | None = None  # seconds that one call may take
     reversible: bool = False
+    known_for: float | None = None  # seconds for which the service knows a key; None: for ever
+    result: Mapping[str, Any] = field(default_factory=dict)  # JSON Schema of what a call gives, where it is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,22 @@ class ToolContext:
 
 
 class ToolKind(Protocol):
-    """A kind of tool. `call` gives a JSON value, or raises a `Failure` whose `sent` says if the other side may have acted."""
+    """A kind of tool. `call` gives a JSON value, or raises a `Failure` whose `sent` says if the other side may have acted.
+
+    A kind whose tools may have `repeat: lookup` has `find` as well (`Finding`).
+    """
 
     slug: ClassVar[str]
     label: ClassVar[str]
     Settings: ClassVar[type[ToolSettings]]
 
     async def call(self, call: ToolCall, context: ToolContext) -> Any: ...
+
+
+@runtime_checkable
+class Finding(Protocol):
+    """A kind that can ask what became of an earlier call with the same key."""
+
+    async def find(self, call: ToolCall, context: ToolContext) -> tuple[bool, Any]:
+        """(True, its result), or (False, None) where nothing happened. Raises a `Failure` where that cannot be told."""
+        ...

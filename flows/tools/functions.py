@@ -8,11 +8,14 @@ the `ToolContext` (only ``async def``), one with `idempotency_key` that key.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
+Finder = Callable[[str], Awaitable[tuple[bool, Any]]]
+"""Of an idempotency key: (True, the result) where its call happened, (False, None) where it did not."""
+
 GIVEN = ("context", "idempotency_key")
 
 
@@ -22,6 +25,7 @@ class ToolFunction:
     function: Callable[..., Any]
     is_async: bool
     given: frozenset[str]  # parameters that the caller fills, beside the arguments
+    find: Finder | None = None
 
 
 class _Functions(Mapping[str, ToolFunction]):
@@ -37,7 +41,7 @@ class _Functions(Mapping[str, ToolFunction]):
     def __len__(self) -> int:
         return len(self._by_slug)
 
-    def add(self, slug: str, function: Callable[..., Any]) -> None:
+    def add(self, slug: str, function: Callable[..., Any], find: Finder | None = None) -> None:
         known = self._by_slug.get(slug)
         if known is not None and (known.function.__module__, known.function.__qualname__) != (
             function.__module__,
@@ -46,17 +50,20 @@ class _Functions(Mapping[str, ToolFunction]):
             raise ValueError(f"two functions are registered as {slug!r}: {known.function.__module__} and {function.__module__}")
         parameters = inspect.signature(function).parameters
         given = frozenset(name for name in GIVEN if name in parameters)
-        self._by_slug[slug] = ToolFunction(slug, function, inspect.iscoroutinefunction(function), given)
+        self._by_slug[slug] = ToolFunction(slug, function, inspect.iscoroutinefunction(function), given, find)
 
 
 FUNCTIONS = _Functions()
 
 
-def tool_function(slug: str) -> Callable[[F], F]:
-    """Registers the function that follows under this slug. Raises ValueError if another has it."""
+def tool_function(slug: str, *, find: Finder | None = None) -> Callable[[F], F]:
+    """Registers the function that follows under this slug. Raises ValueError if another has it.
+
+    `find` is an ``async def`` that takes an idempotency key and tells what became of its call; a tool with `repeat: lookup` needs it.
+    """
 
     def register(function: F) -> F:
-        FUNCTIONS.add(slug, function)
+        FUNCTIONS.add(slug, function, find)
         return function
 
     return register

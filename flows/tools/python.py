@@ -47,16 +47,37 @@ class PythonTool:
 
     async def call(self, call: ToolCall, context: ToolContext) -> Any:
         """The function's result. A plain function never runs here, whatever its row says."""
-        slug = call.spec.settings.function or call.spec.slug
-        found = FUNCTIONS.get(slug)
-        if found is None:
-            raise BadRequest(f"{call.spec.slug}: there is no function {slug!r}. {did_you_mean(slug, FUNCTIONS)}")
+        found = _function(call)
         arguments = dict(call.arguments)
         if "idempotency_key" in found.given:
             arguments["idempotency_key"] = call.idempotency_key
         if found.is_async:
             return await _here(found, arguments, call, context)
         return await _in_tools_worker(found, arguments, call, context)
+
+    async def find(self, call: ToolCall, context: ToolContext) -> tuple[bool, Any]:
+        """What became of an earlier call with the same key, as the function's own `find` tells it."""
+        found = _function(call)
+        if found.find is None:
+            raise BadRequest(f"{call.spec.slug}: the function {found.slug} has no `find` to ask what became of a call.")
+        limit = asyncio.timeout(call.timeout)
+        try:
+            async with limit:
+                return await found.find(call.idempotency_key)
+        except Failure:
+            raise
+        except TimeoutError:
+            raise TimedOut(f"{call.spec.slug} did not tell within {call.timeout:g} s what became of the call.") from None
+        except Exception as error:  # the function's own fault becomes the step's failure
+            raise Failure(f"{call.spec.slug}: {type(error).__name__}: {shorten(str(error), 300)}") from error
+
+
+def _function(call: ToolCall) -> ToolFunction:
+    slug = call.spec.settings.function or call.spec.slug
+    found = FUNCTIONS.get(slug)
+    if found is None:
+        raise BadRequest(f"{call.spec.slug}: there is no function {slug!r}. {did_you_mean(slug, FUNCTIONS)}")
+    return found
 
 
 async def _here(found: ToolFunction, arguments: dict[str, Any], call: ToolCall, context: ToolContext) -> Any:

@@ -18,10 +18,13 @@ from flows.engine.calllimits import CallLimits
 from flows.engine.failures import BadRequest, Failure
 from flows.engine.problems import did_you_mean, path_text
 from flows.engine.schemas import value_problems
-from flows.tools.base import ToolCall, ToolContext, ToolKind, ToolSpec
+from flows.tools.base import Finding, ToolCall, ToolContext, ToolKind, ToolSpec
 
 logger = logging.getLogger(__name__)
-TOOLS = "SELECT slug, kind, effect, repeat, arguments, settings, timeout, reversible, max_in_flight FROM flows_toolentry ORDER BY slug"
+TOOLS = """
+SELECT slug, kind, effect, repeat, arguments, settings, timeout, reversible, max_in_flight, known_for, result
+FROM flows_toolentry ORDER BY slug
+"""
 DEFAULT_TIMEOUT = 30.0  # seconds
 
 
@@ -66,6 +69,14 @@ class ToolBox:
         self.check(call.spec.slug, call.arguments)
         return await self.kinds[call.spec.kind].call(call, context)
 
+    async def find(self, call: ToolCall, context: ToolContext) -> tuple[bool, Any]:
+        """What became of an earlier call with the same key: (True, its result), or (False, None) where nothing happened. Raises
+        `Failure`s where that cannot be told."""
+        kind = self.kinds[call.spec.kind]
+        if not isinstance(kind, Finding):
+            raise BadRequest(f"{call.spec.slug}: tools of the kind {kind.slug} cannot tell what became of a call.")
+        return await kind.find(call, context)
+
     def timeout_of(self, slug: str, wanted: float | None = None) -> float:
         """Seconds that one call may take: the shorter of the tool's own and what the step allows."""
         own = self.spec(slug).timeout or DEFAULT_TIMEOUT
@@ -92,7 +103,7 @@ def toolbox_from_rows(rows: Iterable[Any], kinds: Iterable[ToolKind]) -> ToolBox
     specs: dict[str, ToolSpec] = {}
     broken: dict[str, str] = {}
     limits: dict[str, CallLimits] = {}
-    for slug, kind_slug, effect, repeat, arguments, settings, timeout, reversible, max_in_flight in rows:
+    for slug, kind_slug, effect, repeat, arguments, settings, timeout, reversible, max_in_flight, known_for, result in rows:
         stated = CallLimits.of("tool", slug, {"in_flight": max_in_flight})
         if stated is not None:
             limits[slug] = stated
@@ -106,7 +117,9 @@ def toolbox_from_rows(rows: Iterable[Any], kinds: Iterable[ToolKind]) -> ToolBox
             first = error.errors()[0]
             broken[slug] = f"{path_text(first['loc'])}: {first['msg']}."
             continue
-        specs[slug] = ToolSpec(slug, kind_slug, effect, repeat, _json(arguments), parsed, timeout, reversible)
+        specs[slug] = ToolSpec(
+            slug, kind_slug, effect, repeat, _json(arguments), parsed, timeout, reversible, known_for, _json(result)
+        )
     for slug, why in broken.items():
         logger.warning("The tool %s cannot be used: %s", slug, why)
     return ToolBox(MappingProxyType(specs), MappingProxyType(by_slug), MappingProxyType(broken), MappingProxyType(limits))

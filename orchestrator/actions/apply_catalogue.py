@@ -54,6 +54,8 @@ def apply_catalogue(actor: Actor, document: CatalogueDocument) -> Applied:
                 "timeout": tool.timeout,
                 "reversible": tool.reversible,
                 "max_in_flight": tool.max_in_flight,
+                "known_for": tool.known_for,
+                "result": dict(tool.result),
             }
             _put(actor, ToolEntry, "tool", slug, settings, applied)
         for slug, team in document.teams.items():

@@ -68,6 +68,15 @@ def money_total(value: Any) -> str:
     return dollars(amount, 2 if amount is not None and abs(amount) >= 1 else 4)
 
 
+@register.simple_tag
+def limit_words(which: str, value: Any) -> str:
+    """An amount of a limit on dollars, tokens or steps; small amounts of money with six places."""
+    if which != "cost":
+        return f"{int(value):,} {which}"
+    amount = exact(value)
+    return dollars(amount, 6 if amount is not None and abs(amount) < Decimal("0.01") else 4)
+
+
 def marked(text: str, *, estimated: bool = False, unpriced: bool = False, simulated: bool = False) -> str:
     """An amount with where it comes from. That something is missing outranks that something is estimated."""
     if text != UNKNOWN and unpriced:

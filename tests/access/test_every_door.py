@@ -203,6 +203,7 @@ API = [
         body={"input": {"values": {}}},
     ),
     Door("POST", "api/v1/runs/bulk", may=CONTROLS, right="runs.control", body={"verb": "pause", "runs": []}),
+    Door("POST", "api/v1/runs/<run_id>/limits", may=CONTROLS, right="runs.limits", thing=True, body={"cost": "0.50"}),
     Door("POST", "api/v1/runs/<run_id>/deliveries", may=CONTROLS, right="runs.control", thing=True, body={"event": "paid"}),
     Door("GET", "api/v1/approvals"),
     Door("GET", "api/v1/approvals/<request_id>", thing=True),

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.django_db
 
 BODIES = {
     "/flows/{slug}/runs": {"input": {"name": "Ann"}},
+    "/runs/{run_id}/limits": {"cost": "0.50"},
     "/runs/{run_id}/deliveries": {"event": "order.paid"},
     "/runs/{run_id}/steps/{path}/input": {"input": {"values": {}}},
     "/runs/bulk": {"verb": "cancel", "runs": []},
@@ -109,6 +110,7 @@ def test_a_viewer_gets_403_that_names_the_right(method: str, path: str, names: d
         "runs.control",
         "requests.decide",
         "killswitch.throw",
+        "runs.limits",
     }
     assert unchanged()
 

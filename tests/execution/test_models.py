@@ -206,7 +206,7 @@ def test_parallel_branches_never_exceed_the_cap_together(drive: Drive) -> None:
     steps, edges = parallel(8, tokens=40)
     drive()
 
-    run, most = watched(start(steps, edges, limits={"cost": 3}))
+    run, most = watched(start(steps, edges, limits={"cost": 3, "at_limit": "stop"}))
 
     assert (run.status, run.reason) == ("budget_stopped", "cost")
     assert most <= 3
@@ -232,7 +232,7 @@ def test_a_cap_that_has_no_room_for_the_first_call_stops_the_run_before_it(drive
     make_model(price=("0", "100000"))
     drive()
 
-    run = finish(start({"a": model(with_={"max_output": 100})}, ["start -> a"], limits={"cost": 1}))
+    run = finish(start({"a": model(with_={"max_output": 100})}, ["start -> a"], limits={"cost": 1, "at_limit": "stop"}))
 
     assert (run.status, run.reason, run.spent) == ("budget_stopped", "cost", 0)
     assert calls_of(run) == []
@@ -243,7 +243,12 @@ def test_the_lower_of_two_limits_holds(drive: Drive) -> None:
     make_model(price=("0", "100000"))
     drive()
 
-    run = start({"a": model(with_={"max_output": 100})}, ["start -> a"], limits={"cost": 100}, run_limits={"cost": "1"})
+    run = start(
+        {"a": model(with_={"max_output": 100})},
+        ["start -> a"],
+        limits={"cost": 100},
+        run_limits={"cost": "1", "at_limit": "stop"},
+    )
 
     assert finish(run).status == "budget_stopped"
 
@@ -253,7 +258,9 @@ def test_a_cap_on_tokens_stops_the_run(drive: Drive) -> None:
     steps = {f"s{n}": model(f"{n}", with_={"max_output": 50}) for n in range(6)}
     drive()
 
-    run = finish(start(steps, ["start -> s0", *(f"s{n} -> s{n + 1}" for n in range(5))], limits={"tokens": 150}))
+    run = finish(
+        start(steps, ["start -> s0", *(f"s{n} -> s{n + 1}" for n in range(5))], limits={"tokens": 150, "at_limit": "stop"})
+    )
 
     assert (run.status, run.reason) == ("budget_stopped", "tokens")
     assert 0 < run.spent_tokens <= 150
@@ -265,7 +272,7 @@ def test_a_cap_on_steps_stops_the_run(drive: Drive) -> None:
     make_model()
     drive()
 
-    run = finish(start({"a": model(), "b": model()}, ["start -> a", "a -> b"], limits={"steps": 1}))
+    run = finish(start({"a": model(), "b": model()}, ["start -> a", "a -> b"], limits={"steps": 1, "at_limit": "stop"}))
 
     assert (run.status, run.reason) == ("budget_stopped", "steps")
     assert [call.path for call in calls_of(run)] == ["a"]
@@ -275,7 +282,7 @@ def test_a_steps_own_limit_stops_the_run_before_the_call(drive: Drive) -> None:
     make_model(price=("0", "100000"))
     drive()
 
-    run = finish(start({"a": model(limits={"cost": "0.5"})}, ["start -> a"]))
+    run = finish(start({"a": model(limits={"cost": "0.5", "at_limit": "stop"})}, ["start -> a"]))
 
     assert (run.status, run.reason) == ("budget_stopped", "cost of a")
     assert calls_of(run) == []

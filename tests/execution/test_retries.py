@@ -96,19 +96,6 @@ def test_the_other_side_says_how_long_to_wait(drive: Drive, add_tool: AddTool) -
     assert 25 < (parked.wake_at - parked.started_at).total_seconds() <= 31
 
 
-def test_a_write_that_may_not_be_repeated_is_not_tried_again_once_it_was_sent(drive: Drive, add_tool: AddTool) -> None:
-    flaky = Flaky(1, Unavailable("the line broke", sent=True))
-    add_tool("test.flaky", flaky.tool(), effect="write", repeat="never")
-    on = ["unavailable", "unknown_outcome"]
-    drive()
-
-    run = finish(start({"a": tool("test.flaky", retry={"attempts": 3, "first": "10ms", "on": on})}, ["start -> a"]))
-
-    assert run.reason == "unknown_outcome"
-    assert flaky.calls == 1
-    assert calls_of(run)[0].status == "unknown"
-
-
 def test_a_write_that_may_not_be_repeated_is_tried_again_where_nothing_was_sent(drive: Drive, add_tool: AddTool) -> None:
     flaky = Flaky(1, Unavailable("no line", sent=False))
     add_tool("test.flaky", flaky.tool(), effect="write", repeat="never")

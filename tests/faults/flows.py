@@ -170,6 +170,12 @@ def catalogue(model_port: int, effect_port: int) -> str:
         "tools": {
             "effects.keyed": tool("keyed", repeat="keyed", idempotency_header="Idempotency-Key"),
             "effects.never": tool("never", repeat="never"),
+            "effects.lookup": tool(
+                "lookup",
+                repeat="lookup",
+                idempotency_header="Idempotency-Key",
+                find=f"http://127.0.0.1:{effect_port}/find/{{key}}",
+            ),
         },
         "allowed_hosts": [f"127.0.0.1:{model_port}", f"127.0.0.1:{effect_port}"],
     }

@@ -155,6 +155,7 @@ class Site:
             "parking": PARKING,
             "keyed": chain("effects.keyed"),
             "never": chain("effects.never"),
+            "lookup": chain("effects.lookup"),
             "purse": purse(16, 4),
             "large-purse": purse(64, 20),
             "errors": ERRORS,
@@ -249,6 +250,13 @@ class Site:
     def wait_for_end(self, run: UUID, seconds: float = 40.0) -> str:
         until(lambda: self.database.rows(f"SELECT 1 FROM flows_run WHERE id = %s AND status IN {ENDED}", run), seconds, "the end")
         return self.status(run)
+
+    def wait_for_question(self, run: UUID, seconds: float = 40.0) -> dict[str, Any]:
+        """Until the run rests on a question of the engine; the request as the API gives it."""
+        resting = "SELECT 1 FROM flows_run WHERE id = %s AND status = 'waiting_approval'"
+        until(lambda: self.database.rows(resting, run), seconds, "the question")
+        found = self.said_well(self.api().get("/approvals", params={"box": "mine", "limit": 50}))["items"]
+        return next(dict(request) for request in found if request["run"] == shown("run", run))
 
     def owner(self, run: UUID) -> int:
         """The process that drives the run."""

@@ -70,10 +70,13 @@ QUERIES = {
         SELECT r.id, q.path, q.state FROM flows_run r JOIN flows_request q ON q.run_id = r.id AND q.pass = r.pass
         JOIN flows_attempt a ON a.run_id = r.id AND a.pass = r.pass AND a.path = q.path AND a.status = 'waiting'
         WHERE r.status IN ('waiting_approval', 'waiting', 'retrying') AND NOT r.paused
-            AND q.state NOT IN ('pending', 'info_requested', 'withdrawn')""",
+            AND q.state NOT IN ('pending', 'info_requested', 'withdrawn')
+            AND NOT EXISTS (SELECT 1 FROM flows_request n WHERE n.run_id = q.run_id AND n.pass = q.pass AND n.path = q.path
+                AND n.round > q.round)""",
     "I7: {0}, {1}: {2} answers": """
         SELECT q.run_id, q.path, count(e.seq) FROM flows_request q
         LEFT JOIN flows_event e ON e.run_id = q.run_id AND e.path = q.path AND e.type = 'request.answered'
+            AND e.data::json ->> 'request' = 'req_' || replace(q.id::text, '-', '')
         GROUP BY q.id HAVING count(e.seq) <> (q.state IN ('approved', 'rejected', 'changes_requested', 'expired'))::int""",
     "I7: {0}, {1}: answered {2}, went on at {3}": """
         SELECT q.run_id, q.path, q.outcome, a.port FROM flows_request q
@@ -148,6 +151,8 @@ def _effects(connection: psycopg.Connection[Any], lines: Lines) -> Iterator[str]
     asked: Counter[tuple[UUID, str]] = Counter()
     keys: dict[str, tuple[UUID, str]] = {}
     for line in lines:
+        if line["method"] == "GET":
+            continue  # only asks what became of a key
         step = (parsed("run", line["body"]["run"]), line["body"]["step"])
         asked[step] += 1
         call = calls.get(step)

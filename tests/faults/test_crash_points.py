@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from flows.models.identifiers import shown
-from tests.faults.harness import LEASE, MARGIN, SCAN, Site, told
+from tests.faults.harness import ENDED, LEASE, MARGIN, SCAN, Site, told
 from tests.orchestrator.processes import until
 
 pytestmark = pytest.mark.slow
@@ -26,7 +26,8 @@ def effects_of(site: Site, run: UUID) -> list[str]:
 def crashed(site: Site, flow: str, where: str, record: int) -> UUID:
     site.arm(where, record)
     run = site.start_run(flow)
-    site.wait_for_end(run, LEASE + 20)
+    rests = f"SELECT 1 FROM flows_run WHERE id = %s AND (status IN {ENDED} OR status = 'waiting_approval')"
+    until(lambda: site.database.rows(rests, run), LEASE + 20, "the end, or a question")
     assert not site.faultpoints.exists(), "the process did not come to the point"
     return run
 
@@ -67,12 +68,35 @@ def test_an_effect_that_may_not_be_repeated_happens_at_most_once(site: Site, whe
         assert site.status(run) == "succeeded"
         assert effects == [*STEPS]
         return
-    assert site.status(run) == "failed"
-    sent = record - 1  # a step that is sent without being recorded, or recorded without being sent, is the one that fails
+    sent = (
+        record - 1
+    )  # a step that is sent without being recorded, or recorded without being sent, is the one that is asked about
     assert effects == [*STEPS[:sent]]
-    error = site.said_well(site.api().get(f"/runs/{shown('run', run)}"))["error"]
-    failed_step = STEPS[sent - 1] if where == BEFORE else STEPS[sent]
-    assert (error["class"], error["step"]) == ("unknown_outcome", failed_step)
+    question = site.wait_for_question(run)
+    assert (question["kind"], question["path"]) == ("unknown", STEPS[sent - 1] if where == BEFORE else STEPS[sent])
+    choice = {"outcome": "happened", "payload": {"result": {"by": "hand"}}} if where == BEFORE else {"outcome": "fail"}
+    body = {**choice, "revision": question["revision"]}
+    site.said_well(site.api().post(f"/approvals/{question['id']}/decisions", json=body))
+    assert site.wait_for_end(run) == ("succeeded" if where == BEFORE else "failed")
+    assert effects_of(site, run) == ([*STEPS] if where == BEFORE else [*STEPS[:sent]])
+    if where == AFTER:
+        error = site.said_well(site.api().get(f"/runs/{shown('run', run)}"))["error"]
+        assert (error["class"], error["step"]) == ("unknown_outcome", STEPS[sent])
+
+
+@pytest.mark.parametrize(("where", "record"), POINTS, ids=lambda value: str(value).removeprefix("journal."))
+def test_an_effect_that_can_be_looked_up_happens_once_and_is_adopted(site: Site, where: str, record: int) -> None:
+    run = crashed(site, "lookup", where, record)
+
+    assert site.status(run) == "succeeded"
+    assert [step for step in effects_of(site, run) if step in STEPS] == [*STEPS]
+    lost = (where == BEFORE and record > 1) or (where == AFTER and record < 4)
+    found = where == BEFORE  # then it had been sent; else only its intent was committed
+    assert site.calls(run) == {"succeeded": 3} | ({"unknown": 1} if lost else {}) | (
+        {"failed_final": 1} if lost and not found else {}
+    )
+    adopted = site.events(run, "call.adopted")
+    assert len(adopted) == int(lost and found)
 
 
 def test_a_step_that_kills_every_engine_fails_its_run_after_three(site: Site) -> None:

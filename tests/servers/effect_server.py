@@ -27,6 +27,8 @@ class EffectServer(Server):
             await connection.answer(200, {"effects": self.effects})
             return
         if asked.path.startswith("/find/"):
+            if await misbehave(name, behave, connection):
+                return
             found = self.applied.get(asked.path.removeprefix("/find/"))
             await connection.answer(200 if found else 404, found or {"error": "unknown key"})
             return

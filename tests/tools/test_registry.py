@@ -31,8 +31,8 @@ CONTEXT = ToolContext(Egress(frozenset))
 
 async def test_it_calls_a_function_here_if_it_is_async() -> None:
     box = make_box(
-        ("text.split", "python", "read", "freely", SPLIT, {}, None, False),
-        ("bench.noop", "python", "read", "freely", {}, {}, None, False),
+        ("text.split", "python", "read", "freely", SPLIT, {}, None, False, None, {}),
+        ("bench.noop", "python", "read", "freely", {}, {}, None, False, None, {}),
     )
     assert await box.call(make_call(box, "text.split", {"text": "a\n\n b "}), CONTEXT) == ["a", "b"]
     assert await box.call(make_call(box, "bench.noop", {"a": 1}), CONTEXT) == {"a": 1}
@@ -43,16 +43,16 @@ async def test_it_calls_a_function_here_if_it_is_async() -> None:
     [({}, "text"), ({"text": 3}, "arguments.text"), ({"text": "x", "most": "y"}, "arguments.most"), ([], "object")],
 )
 async def test_arguments_that_do_not_fit_never_reach_the_tool(arguments: Any, place: str) -> None:
-    box = make_box(("text.split", "python", "read", "freely", SPLIT, {}, None, False))
+    box = make_box(("text.split", "python", "read", "freely", SPLIT, {}, None, False, None, {}))
     with pytest.raises(BadRequest, match=place):
         await box.call(make_call(box, "text.split", arguments), CONTEXT)
 
 
 def test_a_tool_that_is_missing_or_broken_says_so() -> None:
     box = make_box(
-        ("refunds.create", "http", "write", "keyed", {}, {"url": "http://x/"}, 7.0, False),
-        ("bad", "http", "write", "never", {}, {"url": "http://x/", "methud": "POST"}, None, False),
-        ("odd", "soap", "read", "freely", {}, {}, None, False),
+        ("refunds.create", "http", "write", "keyed", {}, {"url": "http://x/"}, 7.0, False, None, {}),
+        ("bad", "http", "write", "never", {}, {"url": "http://x/", "methud": "POST"}, None, False, None, {}),
+        ("odd", "soap", "read", "freely", {}, {}, None, False, None, {}),
     )
     with pytest.raises(UnknownTool, match=r"Did you mean `refunds.create`"):
         box.spec("refund.create")
@@ -80,7 +80,10 @@ async def test_a_function_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
         await asyncio.Event().wait()
 
     box = make_box(
-        *((slug, "python", "read", "freely", {}, {}, None, False) for slug in ("test.fails", "test.hangs", "test.missing"))
+        *(
+            (slug, "python", "read", "freely", {}, {}, None, False, None, {})
+            for slug in ("test.fails", "test.hangs", "test.missing")
+        )
     )
     with pytest.raises(BadRequest, match="no"):
         await box.call(make_call(box, "test.fails", {"how": "failure"}), CONTEXT)

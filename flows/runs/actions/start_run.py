@@ -10,7 +10,6 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
-from pydantic import ValidationError
 
 from flows.access.actor import Actor
 from flows.access.audit import record_change
@@ -20,13 +19,13 @@ from flows.access.rights import Right, require
 from flows.engine.canonical import canonical, storable
 from flows.engine.courses import Course
 from flows.engine.document import Limits
-from flows.engine.explaining import model_problems
 from flows.engine.inputs import input_problems
 from flows.execution.moves import announce
 from flows.execution.passes import carry
 from flows.execution.queue import PRIORITY_MENDS, is_priority
 from flows.models import Event, Flow, FlowVersion, Intervention, Run
 from flows.runs.documents import document_of
+from flows.runs.limits import limits_given
 
 LONGEST_KEY = 200  # characters
 MOST_TAGS = 20
@@ -109,7 +108,7 @@ def start_run(
     version_id = _version_of(flow, version)
     document = document_of(version_id)
     text = _input_text(input, document.input)
-    caps = _lower(document.limits, _given_limits(limits), Limits.model_validate(flow.ceiling))
+    caps = _lower(document.limits, limits_given(limits), Limits.model_validate(flow.ceiling))
     problems = [*_key_faults(key), *_tag_faults(tags), *_priority_faults(priority)]
     if problems:
         raise Invalid("The run cannot be started.", problems=problems)
@@ -205,16 +204,6 @@ def _input_text(value: Any, schema: Mapping[str, Any] | None) -> str:
     if problems:
         raise InputRefused(problems=[Fault(problem.path, problem.message, problem.mend) for problem in problems])
     return text
-
-
-def _given_limits(limits: Mapping[str, Any] | None) -> Limits:
-    try:
-        return Limits.model_validate(dict(limits or {}))
-    except ValidationError as error:
-        problems = [
-            Fault(problem.path, problem.message, problem.mend) for problem in model_problems(error, Limits, {}, ("limits",))
-        ]
-        raise Invalid("The limits cannot be used.", problems=problems) from None
 
 
 def _lower(document: Limits | None, given: Limits, ceiling: Limits) -> Limits:

@@ -13,6 +13,7 @@ from flows.runs.actions.cancel_run import cancel_run
 from flows.runs.actions.control_many import MOST, VERBS, control_many, preview_many
 from flows.runs.actions.edit_input import edit_input
 from flows.runs.actions.pause_run import pause_run, resume_run
+from flows.runs.actions.raise_limits import raise_limits
 from flows.runs.actions.repeat_run import SAME, is_other_version, repeat_run
 from flows.runs.actions.retry_run import retry_run
 from flows.runs.actions.skip_step import skip_step
@@ -22,16 +23,17 @@ from orchestrator.management.speaking import actor_named, spoken_refusals
 
 
 class Command(BaseCommand):
-    help = "Cancel, pause, resume, retry and steer runs."
+    help = "Cancel, pause, resume, retry and steer runs, and raise their limits."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", required=True, metavar="cancel|pause|resume|retry|skip|input|many")
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="cancel|pause|resume|retry|limits|skip|input|many")
         for verb, words in (
             ("cancel", "stop a run"),
             ("pause", "let nothing new of a run begin"),
             ("resume", "let a paused run go on"),
             ("retry", "another pass of a run that has ended, or, with something changed, a new run that is linked to it"),
+            ("limits", "raise limits of a run; one that a limit has stopped goes on"),
             ("skip", "go past a step"),
             ("input", "set fields of a step's input before it begins"),
         ):
@@ -54,6 +56,10 @@ class Command(BaseCommand):
             parser.add_argument("--version", dest="other_version", help="number of another version, or live")
             parser.add_argument("--route", help="another route or model for the step of --from")
             parser.add_argument("--preview", action="store_true", help="say what would happen, and change nothing")
+        if verb == "limits":
+            for name, words in (("cost", "dollars"), ("tokens", "a number"), ("steps", "a number"), ("duration", "such as 2d")):
+                parser.add_argument(f"--{name}", help=words)
+            parser.add_argument("--reason", default="")
         if verb in {"skip", "input"}:
             parser.add_argument("path", help="of the step, as the run's page shows it")
         if verb == "skip":
@@ -99,6 +105,11 @@ class Command(BaseCommand):
         else:
             self.tell(retry_run(actor, found, from_step))
 
+    def do_limits(self, actor: Actor, run: str, reason: str, **options: Any) -> None:
+        given = {name: options[name] for name in ("cost", "duration") if options[name] is not None}
+        given |= {name: _number(name, options[name]) for name in ("tokens", "steps") if options[name] is not None}
+        self.tell(raise_limits(actor, _named(actor, run), given, reason=reason))
+
     def do_skip(self, actor: Actor, run: str, path: str, text: str, port: str, comment: str, **options: Any) -> None:
         self.tell(skip_step(actor, _named(actor, run), path, output=_json(text), port=port, comment=comment))
 
@@ -140,6 +151,12 @@ def _named(actor: Actor, name: str) -> Run:
         found = Run.objects.filter(number=int(name[:18])).first()
         name = found.public_id if found is not None else name
     return run_named(actor, name)
+
+
+def _number(name: str, text: str) -> int:
+    if not text.isdecimal():
+        raise CommandError(f"--{name}: {text!r} is no whole number.")
+    return int(text)
 
 
 def _json(text: str) -> Any:

@@ -1,0 +1,300 @@
+"""The purse of one run in memory: which calls found no room, and what happens at a limit.
+
+Whether a call fits is judged in PostgreSQL, where the caps stand (`WRITE` in `flows/execution/journal.py`), so a cap that somebody
+raises meanwhile counts at once. Here is kept who was refused. A call that found no room may find some when another one settles;
+the limit is reached when nothing is in flight that could make room and none of the refused fits alone. Then `at_limit` says:
+
+- ``stop``: the run ends as `budget_stopped`;
+- ``pause``: people are asked; the refused steps are put back, everything else goes on, and the run parks when nothing is left;
+- ``cheaper``: from then on only those candidates of a route are called that are cheaper than its first;
+- ``finish``: nothing new begins, and the run ends with its output from what there is.
+
+What people decide is written into the run's row (or, for a step's own limit, stays in the answered request), so a run that is taken
+up again simply tries once more: what still finds no room is put back again, and nothing is asked twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from flows.engine.document import Limits
+from flows.engine.failures import BudgetSpent, TooDear
+from flows.execution.claims import RequestRow
+from flows.execution.context import Ask, Intent, OpenCall, StepContext
+from flows.execution.journal import Op
+from flows.execution.jsontext import load
+from flows.execution.saying import said
+from flows.execution.spending import Spending
+
+if TYPE_CHECKING:
+    from flows.execution.driver import Driver
+
+log = logging.getLogger(__name__)
+
+RUN = ""
+"""Where a question about the run's own limits stands, in place of a step's path."""
+
+OPEN = frozenset({"pending", "info_requested"})
+
+CHOICES = {"raise": "approve", "cheaper": "approve", "finish": "approve", "stop": "reject"}
+"""What may be decided at a limit, and what it means."""
+
+
+class HeldBack(Exception):
+    """The step does not begin now: a limit has no room for its call."""
+
+
+@dataclass(slots=True, eq=False)
+class Wish:
+    """A call that wants to begin: its line of the record, and who waits for the verdict."""
+
+    context: StepContext
+    call: OpenCall
+    op: Op
+    verdict: asyncio.Future[None]
+    reason: str = ""  # cost | tokens: which cap refused it
+    alone: bool = False  # refused with nothing in front of it, since something last settled
+
+    @property
+    def intent(self) -> Intent:
+        return self.call.intent
+
+    @property
+    def size(self) -> tuple[Decimal, int]:
+        return self.intent.reserve, self.intent.reserve_tokens
+
+    def fail(self, failure: BaseException) -> None:
+        if not self.verdict.done():
+            self.verdict.set_exception(failure)
+
+
+@dataclass(slots=True)
+class Purse:
+    """The refused calls of a run, the steps that were put back, and the questions that are open."""
+
+    driver: Driver
+    saving: bool = False  # only cheaper candidates from now on
+    refused: list[Wish] = field(default_factory=list)
+    held: set[str] = field(default_factory=set)  # paths of steps that wait for money
+    questions: set[str] = field(default_factory=set)  # the paths of open questions about money
+    preparing: int = 0  # questions whose figures are being read
+    _flying: set[UUID] = field(default_factory=set)  # calls in flight that may make room when they settle
+    _raised: dict[str, dict[str, Any]] = field(default_factory=dict)  # path of a step → its limit as it was raised
+    _chosen: dict[str, str] = field(default_factory=dict)  # path of a step → what people chose for it instead of more
+
+    # ------------------------------------------------------------------ calls
+
+    def began(self, call: OpenCall) -> None:
+        if call.intent.reserve or call.intent.reserve_tokens or not call.intent.priced:
+            self._flying.add(call.id)
+
+    def settled(self, call: OpenCall) -> None:
+        self._flying.discard(call.id)
+
+    def turn_away(self, wish: Wish, reason: str, *, alone: bool) -> None:
+        """A cap had no room for it; `alone` says that no other refused call stood in front of it."""
+        wish.reason, wish.alone = reason, alone
+        self.refused.append(wish)
+
+    def again(self) -> list[Wish]:
+        """Something settled: all that was refused, the smallest in front."""
+        refused, self.refused = self.refused, []
+        for wish in refused:
+            wish.alone = False
+        return sorted((wish for wish in refused if not wish.verdict.done()), key=lambda wish: wish.size)
+
+    def next_alone(self) -> list[Wish]:
+        """Where nothing in flight can make room: what was refused, with one in front that has not been judged alone yet and is not
+        at least as large as one that was. Empty where none is left; then the limit is reached."""
+        self.refused = [wish for wish in self.refused if not wish.verdict.done()]
+        if self._flying or not self.refused:
+            return []
+        judged = [wish for wish in self.refused if wish.alone]
+        for wish in self.refused:
+            if not wish.alone and not any(_covers(wish, small) for small in judged):
+                rest = [other for other in self.refused if other is not wish and not other.alone]
+                self.refused = judged
+                return [wish, *rest]
+        self._reached()
+        return []
+
+    # ------------------------------------------------------------------ the run's limits
+
+    def _reached(self) -> None:
+        refused, self.refused = self.refused, []
+        at_limit = self.driver.run.at_limit
+        reason = refused[0].reason
+        if at_limit == "pause":
+            self._hold(refused, reason)
+        elif at_limit == "finish":
+            self.driver.planner.stop("succeeded", "limited", otherwise=reason)
+            for wish in refused:
+                wish.fail(HeldBack())
+        elif at_limit == "cheaper" and not any(self._spared(wish) for wish in refused):
+            if not self.saving:
+                self.saving = True
+                self.driver.note("run.saving", RUN, {"limit": reason})
+                self.driver.save()
+            for wish in refused:
+                wish.fail(TooDear(self._no_room(wish), limit=reason))
+        else:
+            self.driver.planner.stop("budget_stopped", reason)
+            for wish in refused:
+                wish.fail(BudgetSpent(self._no_room(wish)))
+
+    def _spared(self, wish: Wish) -> bool:
+        """Nothing cheaper can stand in for it."""
+        return wish.intent.kind != "model" or wish.intent.spared
+
+    def _hold(self, refused: list[Wish], reason: str) -> None:
+        smallest = min(refused, key=lambda wish: wish.size)
+        for wish in refused:
+            self.held.add(wish.context.path)
+            wish.fail(HeldBack())
+        needed: Any = smallest.intent.reserve_tokens if reason == "tokens" else smallest.intent.reserve
+        cap = self.driver.run.cap_tokens if reason == "tokens" else self.driver.run.cap_cost
+        self._ask(RUN, reason, cap, needed, None)
+
+    def out_of_steps(self) -> None:
+        """The next step is one more than the run may take."""
+        planner, run = self.driver.planner, self.driver.run
+        if run.at_limit == "pause":
+            self._ask(RUN, "steps", run.cap_steps, 1, None)
+        elif run.at_limit == "finish":
+            planner.stop("succeeded", "limited", otherwise="steps")
+        else:
+            planner.stop("budget_stopped", "steps")
+
+    def _no_room(self, wish: Wish) -> str:
+        run = self.driver.run
+        if wish.reason == "tokens":
+            return f"The run's limit of {run.cap_tokens:,} tokens has no room for another call of up to {wish.size[1]:,}."
+        cap, reserve = (run.cap_cost or Decimal(0)).normalize(), wish.size[0].normalize()
+        return f"The run's limit of ${cap:f} has no room for another call of up to ${reserve:f}."
+
+    # ------------------------------------------------------------------ a step's own limits
+
+    def heed_step_limit(self, context: StepContext, intent: Intent) -> None:
+        """Passes where the step's own limits have room for the call, else does what they say; then the call does not begin."""
+        limits, past = context.node.limits, context.past
+        if limits is None:
+            return
+        own = self._raised.get(context.path, {})
+        cost, tokens = own.get("cost", limits.cost), own.get("tokens", limits.tokens)
+        if cost is not None and past.spent + intent.reserve > cost:
+            self._step_reached(context, intent, limits, "cost", cost, past.spent, intent.reserve)
+        if tokens is not None and past.tokens + intent.reserve_tokens > tokens:
+            self._step_reached(context, intent, limits, "tokens", tokens, past.tokens, intent.reserve_tokens)
+
+    def _step_reached(
+        self, context: StepContext, intent: Intent, limits: Limits, which: str, cap: Any, spent: Any, needed: Any
+    ) -> None:
+        path = context.path
+        message = (
+            f"The step's limit of {_amount(which, cap)} has no room for this call: {_amount(which, spent)} are spent, "
+            f"{_amount(which, needed)} would be reserved."
+        )
+        reason = f"{which} of {path}"[:60]
+        at_limit = self._chosen.get(path, limits.at_limit)
+        if at_limit == "pause":
+            self.held.add(path)
+            self._ask(path, which, cap, needed, spent)
+            raise HeldBack
+        if at_limit == "finish":
+            self.driver.planner.stop("succeeded", "limited", otherwise=reason)
+            raise HeldBack
+        if at_limit == "cheaper" and intent.kind == "model" and not intent.spared:
+            raise TooDear(message, limit=reason)
+        self.driver.planner.stop("budget_stopped", reason)
+        raise BudgetSpent(message)
+
+    # ------------------------------------------------------------------ asking
+
+    def _ask(self, path: str, which: str, cap: Any, needed: Any, spent: Any) -> None:
+        if path not in self.questions:
+            self.questions.add(path)
+            self.preparing += 1
+            self.driver.engine.spawn(self._prepare(path, which, cap, needed, spent))
+
+    async def _prepare(self, path: str, which: str, cap: Any, needed: Any, spent: Any) -> None:
+        driver = self.driver
+        try:
+            figures = await driver.engine.spending_of(driver.run.id)
+        except (psycopg.Error, PoolTimeout, OSError) as error:
+            log.warning("run %s: its figures cannot be read: %s", driver.run.id, said(error))
+            figures = Spending()
+        finally:
+            self.preparing -= 1
+        payload = {
+            "limit": {"of": "step" if path else "run", "which": which, "amount": _plain(cap)},
+            "spent": _plain(figures.of(which) if spent is None else spent),
+            "needed": _plain(needed),
+            "by_step": figures.by_step,
+            "expected": figures.expected,
+        }
+        whose = f"Step {path}" if path else f"Run #{driver.run.number}"
+        title = f"{whose} has reached its limit on {which}"  # without the amount: who may not see costs reads it, too
+        choices = {name: means for name, means in CHOICES.items() if which != "steps" or name != "cheaper"}
+        terms = {"outcomes": choices, "order": list(choices), "which": which}
+        driver.ask(path, Ask("budget", title, payload, terms))
+
+    # ------------------------------------------------------------------ what people said
+
+    def hear(self, newest: Iterable[RequestRow]) -> None:
+        """Takes up the newest question of each path and what was answered."""
+        for row in newest:
+            if row.kind != "budget":
+                continue
+            if row.state in OPEN:
+                self.questions.add(row.path)
+                continue
+            self.questions.discard(row.path)
+            if row.path == RUN or row.state == "withdrawn":
+                continue
+            if row.outcome == "raise":
+                asked, answer = load(row.payload), load(row.answer)
+                which = asked["limit"]["which"]
+                amount = Decimal(answer["limit"]) if which == "cost" else int(answer["limit"])
+                self._raised.setdefault(row.path, {})[which] = amount
+                self._chosen.pop(row.path, None)
+            else:
+                self._chosen[row.path] = row.outcome
+
+    def release(self) -> list[str]:
+        """The steps that were put back and may try again."""
+        held, self.held = sorted(self.held), set()
+        return held
+
+    def moot(self) -> list[str]:
+        """Open questions of steps that will not run any more: their branch has failed."""
+        planner = self.driver.planner
+        self.held = {path for path in self.held if planner.wants(path)}
+        if self.preparing:
+            return []
+        gone = [path for path in self.questions if path != RUN and path not in self.held and not planner.wants(path)]
+        self.questions.difference_update(gone)
+        return gone
+
+
+def _covers(wish: Wish, small: Wish) -> bool:
+    return wish.size[0] >= small.size[0] and wish.size[1] >= small.size[1]
+
+
+def _amount(which: str, value: Any) -> str:
+    if which == "cost":
+        return f"${Decimal(value).normalize():f}"
+    return f"{value:,} {which}"
+
+
+def _plain(value: Any) -> Any:
+    """Money as text, so that nothing of it is lost."""
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else value
