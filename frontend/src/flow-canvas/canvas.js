@@ -31,7 +31,7 @@ export class FlowCanvas extends HTMLElement {
 
   connectedCallback() {
     if (!this.scene) this.#build()
-    this.viewport = new Viewport(this.ground, this.scene.view, this.dots, { key: this.dataset.flow && `canvas:${this.dataset.flow}`, onchange: () => this.map.move() })
+    this.viewport = new Viewport(this.ground, this.scene, this.dots, { key: this.dataset.flow && `canvas:${this.dataset.flow}`, onchange: () => this.#seen() })
     if (this.lastView) this.viewport.zooming.setViewport(this.lastView)
     this.#listening = new AbortController()
     addEventListener("blur", () => this.viewport.hold(false), { signal: this.#listening.signal })
@@ -369,18 +369,25 @@ export class FlowCanvas extends HTMLElement {
     this.scene.render(this.model, { nodes: nodes ?? this.model.nodes, selected: this.#selected, chosenEdges: this.#edges, statuses: this.#byNode(), current: this.#current, readonly: this.readonly })
     const marked = new Set(this.model.problems.map((problem) => nodeOf(this.model.doc, problem.path ?? "")))
     this.map.render(nodes ?? this.model.nodes, marked)
+    this.#seen()
     this.toggleAttribute("data-empty", !Object.keys(this.model.doc.steps ?? {}).length)
     if (!this.#fitted) this.#sized()
+  }
+  #seen() {
+    if (!this.viewport) return
+    this.map.move()
+    this.scene.cull(this.viewport.seen, this.viewport.now.zoom)
   }
   #byNode() {
     return Object.fromEntries(Object.entries(this.#statuses).map(([path, state]) => [nodeOf(this.model.doc, path) || path, state]))
   }
   #sized() {
+    this.viewport.measure()
     if (!this.#fitted && this.ground.clientWidth && this.scene.shownNodes.size) {
       this.#fitted = true
       if (!this.viewport.recall()) this.#overview()
     }
-    this.map.move()
+    this.#seen()
   }
   /** All of it, or its beginning where all of it would be too small to read. */
   #overview() {

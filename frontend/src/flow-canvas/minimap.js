@@ -1,5 +1,5 @@
 // The whole flow, small, with what is seen of it; a click or a drag goes there.
-import { draw } from "./dom.js"
+import { draw, make } from "./dom.js"
 import { bounds } from "./model/geometry.js"
 
 const WIDE = 168
@@ -11,8 +11,9 @@ export class Minimap {
     this.frames = draw("path", { class: "fc-map-frames" })
     this.nodes = draw("path", { class: "fc-map-nodes" })
     this.bad = draw("path", { class: "fc-map-bad" })
-    this.seen = draw("rect", { class: "fc-map-seen", rx: 2 })
-    this.element = draw("svg", { class: "fc-minimap nopan nowheel", "aria-hidden": "true", width: WIDE, height: HIGH, viewBox: `0 0 ${WIDE} ${HIGH}`, "data-testid": "minimap" }, this.frames, this.nodes, this.bad, this.seen)
+    this.seen = make("div", { class: "fc-map-seen" })
+    const drawing = draw("svg", { width: WIDE, height: HIGH, viewBox: `0 0 ${WIDE} ${HIGH}` }, this.frames, this.nodes, this.bad)
+    this.element = make("div", { class: "fc-minimap nopan nowheel", "aria-hidden": "true", "data-testid": "minimap" }, drawing, this.seen)
     this.element.addEventListener("pointerdown", (event) => {
       this.element.setPointerCapture(event.pointerId)
       this.#go(event)
@@ -42,10 +43,11 @@ export class Minimap {
     const seen = this.viewport().seen
     const clamp = (value, most) => Math.min(Math.max(value, 1), most - 1)
     const [x, y] = [clamp((seen.x - this.left) * this.scale, WIDE), clamp((seen.y - this.top) * this.scale, HIGH)]
-    this.seen.setAttribute("x", x)
-    this.seen.setAttribute("y", y)
-    this.seen.setAttribute("width", Math.max(clamp((seen.x + seen.w - this.left) * this.scale, WIDE) - x, 0))
-    this.seen.setAttribute("height", Math.max(clamp((seen.y + seen.h - this.top) * this.scale, HIGH) - y, 0))
+    const { style } = this.seen
+    style.transform = `translate(${x}px, ${y}px)`
+    const [w, h] = [clamp((seen.x + seen.w - this.left) * this.scale, WIDE) - x, clamp((seen.y + seen.h - this.top) * this.scale, HIGH) - y]
+    style.width = `${Math.max(w, 0)}px`
+    style.height = `${Math.max(h, 0)}px`
   }
   #go({ clientX, clientY }) {
     const box = this.element.getBoundingClientRect()

@@ -1,7 +1,13 @@
 // The drawing: one element a node, one group an edge, kept by path and changed only where what they show changed.
 import { draw, icon, make } from "./dom.js"
 import { groupOf, iconOf, STATES } from "./looks.js"
+import { bounds } from "./model/geometry.js"
 import { route } from "./routes.js"
+
+const MARGIN = 400
+const MANY = 60 // nodes; of more than that, those far outside the window are not painted
+const AROUND = 240 // pixels of the window that count as near
+const LONGEST = 60 // characters of a name that can be seen
 
 export class Scene {
   constructor() {
@@ -11,7 +17,10 @@ export class Scene {
     this.wire = draw("path", { class: "fc-wire" })
     this.top = draw("svg", { class: "fc-edges fc-top", "aria-hidden": "true" }, this.wire)
     this.between = make("button", { type: "button", class: "fc-between", tabindex: "-1", "aria-label": "Insert a step here", title: "Insert a step here", hidden: true }, icon("plus"))
-    this.view = make("div", { class: "fc-view" }, this.frames, this.edges, this.nodes, this.top, this.between)
+    // One sheet beneath everything: without it the browser takes distant nodes for layers of their own, and each frame costs ten times as much.
+    this.sheet = make("div", { class: "fc-sheet" })
+    this.scaled = make("div", { class: "fc-scaled" }, this.sheet, this.frames, this.edges, this.nodes, this.top, this.between)
+    this.view = make("div", { class: "fc-view" }, this.scaled)
     this.shownNodes = new Map()
     this.shownEdges = new Map()
     this.places = new Map()
@@ -23,11 +32,33 @@ export class Scene {
     for (const [path, shown] of this.shownNodes) if (!nodes.has(path)) shown.element.remove(), this.shownNodes.delete(path)
     for (const node of nodes.values()) this.#node(model, node, { selected: selected.has(node.path), state: statuses[node.path], current: current === node.path, readonly })
     this.#order(nodes)
+    this.#spread(nodes)
     const edges = model.edges
     const known = new Set(edges.map((edge) => edge.id))
     for (const [id, shown] of this.shownEdges) if (!known.has(id)) shown.group.remove(), this.shownEdges.delete(id)
     const solid = [...nodes.values()]
     for (const edge of edges) this.#edge(edge, nodes, solid, chosenEdges.has(edge.id), selected.has(edge.from) || selected.has(edge.to), statuses)
+    this.kept = current
+    this.culled = null
+  }
+
+  /** Of a large flow, only what is near the window is painted; the node with the focus always is. */
+  cull({ x, y, w, h }, zoom) {
+    const near = AROUND / zoom
+    const moved = this.culled && Math.max(Math.abs(x - this.culled.x), Math.abs(y - this.culled.y), Math.abs(x + w - this.culled.right), Math.abs(y + h - this.culled.bottom))
+    if (this.culled && moved < near / 2) return
+    this.culled = { x, y, right: x + w, bottom: y + h }
+    const all = this.places.size <= MANY
+    const sees = (left, top, right, bottom) => all || (right > x - near && left < x + w + near && bottom > y - near && top < y + h + near)
+    for (const [path, shown] of this.shownNodes) {
+      const node = this.places.get(path)
+      const away = path !== this.kept && !sees(node.x, node.y, node.x + node.w, node.y + node.h)
+      if (shown.away !== away) shown.element.classList.toggle("is-away", (shown.away = away))
+    }
+    for (const shown of this.shownEdges.values()) {
+      const away = !sees(...shown.box)
+      if (shown.away !== away) shown.group.toggleAttribute("data-away", (shown.away = away))
+    }
   }
 
   element(path) {
@@ -58,8 +89,8 @@ export class Scene {
       if (focused) shown.face.focus({ preventScroll: true })
     }
     const { style, classList } = shown.element
-    const place = `translate(${node.x}px, ${node.y}px)`
-    if (shown.place !== place) style.transform = shown.place = place
+    if (shown.x !== node.x) style.left = `${(shown.x = node.x)}px`
+    if (shown.y !== node.y) style.top = `${(shown.y = node.y)}px`
     if (shown.w !== node.w) style.width = `${(shown.w = node.w)}px`
     if (shown.h !== node.h) style.height = `${(shown.h = node.h)}px`
     if (shown.selected !== selected) {
@@ -73,17 +104,16 @@ export class Scene {
   #fill(shown, node, { face, kind, types, strange, state, text, readonly }) {
     const { element } = shown
     const unknown = !node.start && !kind
-    element.className = `fc-node nopan${node.frame ? " is-frame" : ""}${node.start ? " is-start" : ""}${node.kind === "note" ? " is-note" : ""}${unknown ? " is-unknown" : ""}${node.scope ? " is-inside" : ""}${shown.selected ? " is-selected" : ""}`
+    element.className = `fc-node nopan${node.frame ? " is-frame" : ""}${node.start ? " is-start" : ""}${node.kind === "note" ? " is-note" : ""}${unknown ? " is-unknown" : ""}${node.scope ? " is-inside" : ""}${shown.selected ? " is-selected" : ""}${shown.away ? " is-away" : ""}`
     element.dataset.kind = node.kind
     element.dataset.group = groupOf(kind)
     if (state) element.dataset.state = state
     else delete element.dataset.state
-    const unseen = [node.start ? "" : (kind?.label ?? node.kind), ...face.badges.map((badge) => badge.words), state && STATES[state]].filter((word) => word && word !== face.line)
+    const said = [face.title, node.start ? "" : (kind?.label ?? node.kind), text || face.line, ...face.badges.map((badge) => badge.words), state && STATES[state]]
     shown.face = make(
       "button",
-      { type: "button", class: "fc-face", tabindex: "-1", "aria-pressed": String(Boolean(shown.selected)) },
-      node.kind === "note" ? make("span", { class: "fc-text" }, text || "Empty note") : [icon(iconOf(node.kind, kind), "fc-icon"), wordsOf(face, state)],
-      unseen.length ? make("span", { class: "visually-hidden" }, `, ${unseen.join(", ")}`) : null,
+      { type: "button", class: "fc-face", tabindex: "-1", "aria-pressed": String(Boolean(shown.selected)), "aria-label": [...new Set(said.filter(Boolean))].join(", ") },
+      node.kind === "note" ? make("span", { class: "fc-text", "aria-hidden": "true" }, text || "Empty note") : [icon(iconOf(node.kind, kind), "fc-icon"), wordsOf(face, state)],
     )
     shown.face.style.height = node.frame ? `${node.head}px` : ""
     const takes = node.start || node.kind === "note" ? null : make("span", { class: "fc-in", "aria-hidden": "true" })
@@ -91,6 +121,15 @@ export class Scene {
     const many = node.ports.filter((port) => !port.error).length > 1
     const ports = node.ports.map((port) => portOf(port, { title: face.title, type: types[port.name], strange: strange.includes(port.name), named: many || port.error || port.name !== "done", readonly }))
     element.replaceChildren(shown.face, ...(takes ? [takes] : []), ...ports)
+  }
+
+  #spread(nodes) {
+    const box = bounds([...nodes.values()])
+    const place = JSON.stringify(box)
+    if (this.spread === place) return
+    this.spread = place
+    const { style } = this.sheet
+    for (const [side, value] of [["left", box.left - MARGIN], ["top", box.top - MARGIN], ["width", box.right - box.left + 2 * MARGIN], ["height", box.bottom - box.top + 2 * MARGIN]]) style[side] = `${value}px`
   }
 
   /** Elements stand in the order of the document, so that reading aloud follows it. */
@@ -118,6 +157,7 @@ export class Scene {
     const others = solid.filter((node) => node !== from && node !== to && node.scope === edge.scope)
     const { path, arrow, middle } = route(from, port, to, others)
     shown.middle = middle
+    shown.box = [Math.min(from.x, to.x), Math.min(from.y, to.y), Math.max(from.x + from.w, to.x + to.w), Math.max(from.y + from.h, to.y + to.h)]
     if (shown.path !== path) {
       shown.path = path
       for (const part of [shown.hit, shown.line]) part.setAttribute("d", path)
@@ -132,10 +172,10 @@ export class Scene {
 function wordsOf(face, state) {
   return make(
     "span",
-    { class: "fc-words" },
-    make("span", { class: "fc-name" }, make("span", { class: "fc-title" }, face.title), state ? icon(state, "fc-state") : null),
+    { class: "fc-words", "aria-hidden": "true" },
+    make("span", { class: "fc-name" }, make("span", { class: "fc-title" }, face.title.length > LONGEST ? `${face.title.slice(0, LONGEST)}…` : face.title), state ? icon(state, "fc-state") : null),
     face.line ? make("span", { class: "fc-line" }, face.line) : null,
-    face.badges.length ? make("span", { class: "fc-badges", "aria-hidden": "true" }, face.badges.map(badge)) : null,
+    face.badges.length ? make("span", { class: "fc-badges" }, face.badges.map(badge)) : null,
   )
 }
 

@@ -1,25 +1,25 @@
 // Panning and zooming: wheel at the pointer, pinch, drag on empty ground, middle button, space. Remembered a flow.
+//
+// What is drawn once is moved by the compositor: the outer element is shifted, and while a zoom goes on it is stretched, too. The inner one
+// has the true scale; it follows when the zoom rests or has gone far, and only then everything is drawn anew, sharp.
 import { PanOnScrollMode, XYPanZoom } from "@xyflow/system"
 
 const NEAREST = 2
 const FARTHEST = 0.1
 const GRID = 24
-const FAR = 0.45 // below this, only names are shown
+const FAR = 0.55 // below this, only names are shown
+const STRETCH = 1.6 // how far a drawing is stretched before it is made anew
+const REST = 140 // milliseconds
 
 export class Viewport {
-  constructor(ground, view, dots, { onchange, key }) {
-    Object.assign(this, { ground, view, dots, onchange, key })
+  constructor(ground, { view, scaled }, dots, { onchange, key }) {
+    Object.assign(this, { ground, view, scaled, dots, onchange, key })
+    this.measure()
+    this.drawn = 0 // the zoom at which everything was drawn
     this.held = false
     this.busy = false
     const all = [[-Infinity, -Infinity], [Infinity, Infinity]]
-    const started = () => ((this.moving = true), view.classList.add("is-moving"))
-    const ended = () => {
-      this.moving = false
-      clearTimeout(this.rest)
-      this.rest = setTimeout(() => view.classList.remove("is-moving"), 120)
-      this.#remember()
-    }
-    this.zooming = XYPanZoom({ domNode: ground, minZoom: FARTHEST, maxZoom: NEAREST, translateExtent: all, viewport: { x: 0, y: 0, zoom: 1 }, onDraggingChange: (is) => ground.classList.toggle("is-panning", is), onPanZoomStart: started, onPanZoomEnd: ended })
+    this.zooming = XYPanZoom({ domNode: ground, minZoom: FARTHEST, maxZoom: NEAREST, translateExtent: all, viewport: { x: 0, y: 0, zoom: 1 }, onDraggingChange: (is) => ground.classList.toggle("is-panning", is), onPanZoomEnd: () => this.#remember() })
     this.update()
   }
 
@@ -29,6 +29,11 @@ export class Viewport {
       ...{ userSelectionActive: this.busy, zoomOnPinch: true, zoomOnScroll: true, zoomOnDoubleClick: false, zoomActivationKeyPressed: false, panActivationKeyPressed: this.held, lib: "fc", connectionInProgress: this.busy, paneClickDistance: 4 },
       onTransformChange: ([x, y, zoom]) => this.#apply(x, y, zoom),
     })
+  }
+
+  /** Asked of the browser only when the size changes, for asking makes it lay out. */
+  measure() {
+    this.size = { w: this.ground.clientWidth, h: this.ground.clientHeight }
   }
 
   /** While the space bar is held, everything pans. */
@@ -48,15 +53,28 @@ export class Viewport {
     return this.zooming.getViewport()
   }
   #apply(x, y, zoom) {
-    this.view.style.transform = `translate(${x}px, ${y}px) scale(${zoom})`
-    const far = zoom < FAR
-    if (this.far !== far) this.view.classList.toggle("is-far", (this.far = far))
-    this.dots.hidden = far
-    if (!far) {
-      const step = GRID * zoom
-      this.dots.style.transform = `translate(${(x % step) - step}px, ${(y % step) - step}px) scale(${zoom})`
+    const stretch = zoom / this.drawn
+    if (stretch > STRETCH || stretch < 1 / STRETCH) this.#sharpen(zoom)
+    else if (stretch !== 1) {
+      clearTimeout(this.rest)
+      this.rest = setTimeout(() => (this.#sharpen(this.now.zoom), this.#place(this.now)), REST)
     }
-    this.onchange({ x, y, zoom })
+    this.#place({ x, y, zoom })
+    this.onchange()
+  }
+  #sharpen(zoom) {
+    clearTimeout(this.rest)
+    this.drawn = zoom
+    this.scaled.style.transform = `scale(${zoom})`
+    this.view.classList.toggle("is-far", zoom < FAR)
+    this.dots.hidden = zoom < FAR
+    this.dots.style.backgroundSize = `${GRID * zoom}px ${GRID * zoom}px`
+  }
+  #place({ x, y, zoom }) {
+    const stretch = zoom / this.drawn
+    const step = GRID * zoom
+    this.view.style.transform = `translate(${x}px, ${y}px) scale(${stretch})`
+    this.dots.style.transform = `translate(${(x % step) - step}px, ${(y % step) - step}px) scale(${stretch})`
   }
   #remember() {
     if (!this.key) return
@@ -88,7 +106,7 @@ export class Viewport {
   /** What of the flow's ground is seen. */
   get seen() {
     const { x, y, zoom } = this.now
-    return { x: -x / zoom, y: -y / zoom, w: this.ground.clientWidth / zoom, h: this.ground.clientHeight / zoom }
+    return { x: -x / zoom, y: -y / zoom, w: this.size.w / zoom, h: this.size.h / zoom }
   }
 
   fit(box, { most = 1, smooth = true, pad = 48 } = {}) {
