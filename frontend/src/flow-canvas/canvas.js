@@ -188,8 +188,10 @@ export class FlowCanvas extends HTMLElement {
     if (!fault && was) this.select([scopeOf(path) ? `${scopeOf(path)}.${key}` : key])
     return fault
   }
+  /** Without an argument it is what every element has: the canvas goes. */
   remove(paths) {
-    if (!this.readonly) this.model.remove(paths)
+    if (paths === undefined) super.remove()
+    else if (!this.readonly) this.model.remove(paths)
   }
   removeChosen() {
     const steps = this.selection.filter((path) => this.model.step(path))

@@ -68,37 +68,41 @@ export class FlowOutline extends HTMLElement {
     if (had) this.#item(this.#current)?.focus()
   }
 
+  /** The items of a scope and of the open frames in it, as one flat list: levels say what is in what. */
   #items(scope, level) {
-    const part = partAt(this.model.doc, scope)
-    const keys = inOrder(part)
-    return keys.map((key, at) => this.#row(pathOf(scope, key), level, at + 1, keys.length))
+    const keys = inOrder(partAt(this.model.doc, scope))
+    return keys.flatMap((key, at) => {
+      const path = pathOf(scope, key)
+      const inner = bodyOf(this.model.step(path))
+      const open = inner && !this.#closed.has(path)
+      const row = this.#row(path, { level, place: at + 1, of: keys.length, open: inner ? String(open) : null })
+      return open ? [row, ...this.#items(path, level + 1)] : [row]
+    })
   }
-  #row(path, level, place, of) {
+  #row(path, { level, place, of, open }) {
     const { model } = this
     const step = model.step(path)
     const kind = model.kind(step?.kind)
     const face = model.face(path)
-    const inner = bodyOf(step)
-    const open = inner && !this.#closed.has(path)
-    const leads = model.targets(path).map((edge) => `${edge.port === "done" ? "" : `${edge.port} `}→ ${model.title(edge.to)}`)
+    const label = kind?.label ?? String(step?.kind ?? "")
     const problems = model.problemsOf(path)
-    const badges = face.badges.map((badge) => badge.words)
-    const name = [face.title, kind?.label ?? step?.kind, face.line !== kind?.label ? face.line : "", ...badges, ...problems.map((problem) => problem.message), ...leads.map((lead) => lead.replace("→", "leads to"))]
-    return make(
-      "li",
-      { role: "treeitem", "aria-level": level, "aria-posinset": place, "aria-setsize": of, "aria-expanded": inner ? String(open) : null, "aria-label": name.filter(Boolean).join(", "), "data-path": path, "data-group": groupOf(kind), tabindex: "-1", "data-testid": "outline-item" },
-      make(
-        "div",
-        { class: "fo-row" },
-        inner ? icon("chevron-right", "fo-twist") : make("span", { class: "fo-twist" }),
-        icon(iconOf(step?.kind, kind), "fc-icon"),
-        make("span", { class: "fo-name" }, face.title),
-        make("span", { class: "fo-kind" }, kind?.label ?? String(step?.kind ?? "")),
-        problems.length ? make("span", { class: `fc-badge is-${problems.some((each) => each.severity !== "warning") ? "error" : "warning"}` }, icon(problems.some((each) => each.severity !== "warning") ? "problem" : "warning"), String(problems.length)) : null,
-        leads.length ? make("span", { class: "fo-leads" }, leads.join(" · ")) : null,
-      ),
-      open && Object.keys(stepsOf(inner)).length ? make("ul", { role: "group" }, ...this.#items(path, level + 1)) : null,
+    const bad = problems.some((each) => each.severity !== "warning")
+    const unseen = [...face.badges.map((badge) => badge.words), ...problems.map((problem) => problem.message)]
+    const row = make(
+      "div",
+      { class: "fo-row" },
+      open === null ? make("span", { class: "fo-twist" }) : icon("chevron-right", "fo-twist"),
+      icon(iconOf(step?.kind, kind), "fc-icon"),
+      make("span", { class: "fo-name" }, face.title),
+      " ",
+      make("span", { class: "fo-kind" }, face.line && face.line !== label ? `${label} · ${face.line}` : label),
+      problems.length ? make("span", { class: `fc-badge is-${bad ? "error" : "warning"}`, "aria-hidden": "true" }, icon(bad ? "problem" : "warning"), String(problems.length)) : null,
+      unseen.length ? make("span", { class: "visually-hidden" }, ` ${unseen.join(", ")}`) : null,
+      make("span", { class: "fo-leads" }, model.targets(path).map((edge) => lead(model, edge))),
     )
+    row.style.marginInlineStart = `${(level - 1) * 24}px`
+    const about = { "aria-level": level, "aria-posinset": place, "aria-setsize": of, "aria-expanded": open, "data-path": path, "data-group": groupOf(kind) }
+    return make("li", { role: "treeitem", tabindex: "-1", "data-testid": "outline-item", ...about }, row)
   }
 
   #item(path) {
@@ -171,9 +175,9 @@ export class FlowOutline extends HTMLElement {
       case "End":
         return to(items.at(-1))
       case "ArrowRight":
-        return here?.ariaExpanded === "false" ? () => this.#open(this.#current, true) : to(here?.querySelector("[role=treeitem]"))
+        return here?.ariaExpanded === "false" ? () => this.#open(this.#current, true) : to(items.find((item) => scopeOf(item.dataset.path) === this.#current))
       case "ArrowLeft":
-        return here?.ariaExpanded === "true" ? () => this.#open(this.#current, false) : to(here?.parentElement.closest("[role=treeitem]"))
+        return here?.ariaExpanded === "true" ? () => this.#open(this.#current, false) : to(this.#item(scopeOf(this.#current)))
     }
     return null
   }
@@ -243,6 +247,16 @@ export class FlowOutline extends HTMLElement {
     input.focus()
   }
 }
+
+const lead = (model, edge) =>
+  make(
+    "span",
+    {},
+    edge.port === "done" ? null : `${edge.port} `,
+    make("span", { "aria-hidden": "true" }, "→ "),
+    make("span", { class: "visually-hidden" }, "leads to "),
+    model.title(edge.to),
+  )
 
 /** Keys of a part's steps so that each stands behind what leads to it; what nothing leads to, and notes, last. */
 function inOrder(part) {

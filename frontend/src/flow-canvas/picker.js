@@ -20,6 +20,7 @@ export class Picker {
       this.list,
       this.none,
     )
+    this.element.addEventListener("mousedown", (event) => event.target !== this.input && event.preventDefault()) // the focus stays in the field
     this.input.addEventListener("input", () => this.#fill())
     this.element.addEventListener("keydown", (event) => this.#key(event))
     this.element.addEventListener("focusout", (event) => {

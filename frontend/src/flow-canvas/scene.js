@@ -109,11 +109,13 @@ export class Scene {
     element.dataset.group = groupOf(kind)
     if (state) element.dataset.state = state
     else delete element.dataset.state
-    const said = [face.title, node.start ? "" : (kind?.label ?? node.kind), text || face.line, ...face.badges.map((badge) => badge.words), state && STATES[state]]
+    const said = [node.start ? "" : (kind?.label ?? node.kind), ...face.badges.map((badge) => badge.words), state && STATES[state]]
+    const unseen = said.filter((word) => word && word !== face.line)
     shown.face = make(
       "button",
-      { type: "button", class: "fc-face", tabindex: "-1", "aria-pressed": String(Boolean(shown.selected)), "aria-label": [...new Set(said.filter(Boolean))].join(", ") },
-      node.kind === "note" ? make("span", { class: "fc-text", "aria-hidden": "true" }, text || "Empty note") : [icon(iconOf(node.kind, kind), "fc-icon"), wordsOf(face, state)],
+      { type: "button", class: "fc-face", tabindex: "-1", "aria-pressed": String(Boolean(shown.selected)) },
+      node.kind === "note" ? make("span", { class: "fc-text" }, text || "Empty note") : [icon(iconOf(node.kind, kind), "fc-icon"), wordsOf(face, state)],
+      unseen.length ? make("span", { class: "visually-hidden" }, unseen.join(", ")) : null,
     )
     shown.face.style.height = node.frame ? `${node.head}px` : ""
     const takes = node.start || node.kind === "note" ? null : make("span", { class: "fc-in", "aria-hidden": "true" })
@@ -172,10 +174,10 @@ export class Scene {
 function wordsOf(face, state) {
   return make(
     "span",
-    { class: "fc-words", "aria-hidden": "true" },
+    { class: "fc-words" },
     make("span", { class: "fc-name" }, make("span", { class: "fc-title" }, face.title.length > LONGEST ? `${face.title.slice(0, LONGEST)}…` : face.title), state ? icon(state, "fc-state") : null),
     face.line ? make("span", { class: "fc-line" }, face.line) : null,
-    face.badges.length ? make("span", { class: "fc-badges" }, face.badges.map(badge)) : null,
+    face.badges.length ? make("span", { class: "fc-badges", "aria-hidden": "true" }, face.badges.map(badge)) : null,
   )
 }
 
