@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from flows.engine.courses import Course, Outcome, next_course
 from flows.engine.graph import Flow
-from tests.simulation.flows import compiled, documents
+from flows.engine.plan import Child
+from tests.simulation.flows import families, family
 from tests.simulation.test_planner import CASES, many
 from tests.simulation.world import Ending, Journal, World
 
@@ -28,47 +30,52 @@ def outcomes(journal: Journal) -> tuple[list[Outcome], dict[int, Any]]:
     return rows, {number: entry for number, (_, entry) in enumerate(lines, start=1)}
 
 
-def again(flow: Flow, ending: Ending, from_path: str | None, seed: int) -> tuple[Course, list[Any], Ending]:
+def again(
+    flow: Flow, children: Mapping[str, Child], ending: Ending, from_path: str | None, seed: int
+) -> tuple[Course, list[Any], Ending]:
     """Another pass in which no step fails: what it keeps, the entries of that, and how it ends."""
     rows, entries = outcomes(ending.journal)
-    course = next_course(flow, rows, from_path)
-    world = World(flow, {}, seed=seed, fails=0.0, crashes=0.05)
+    begun = {each.path: each.checkpoint["version"] for each in entries.values() if "version" in (each.checkpoint or {})}
+    by_version = {child.version: child.flow.graph for child in children.values()}
+    course = next_course(flow, rows, from_path, {path: by_version[version] for path, version in begun.items()})
+    world = World(flow, {}, seed=seed, fails=0.0, crashes=0.05, children=children)
     for number in course.kept:
         entry = entries[number]
         if number in course.reopened:
-            entry = replace(entry, status="open", port="", output=None, state={}, error=None)
+            checkpoint = entry.checkpoint if entry.path in begun else None
+            entry = replace(entry, status="open", port="", output=None, state={}, error=None, checkpoint=checkpoint)
         world.journal.write(entry)
     return course, [entries[number] for number in course.kept], world.run()
 
 
 @some
-@given(documents(), st.integers(0, 2**32))
-def test_what_failed_is_done_again_and_nothing_else(document: dict[str, Any], seed: int) -> None:
-    flow = compiled(document)
-    first = World(flow, {}, seed=seed, fails=0.5).run()
+@given(families(), st.integers(0, 2**32))
+def test_what_failed_is_done_again_and_nothing_else(documents: list[dict[str, Any]], seed: int) -> None:
+    flow, children = family(documents)
+    first = World(flow, {}, seed=seed, fails=0.5, children=children).run()
     if first.end.status != "failed":
         return
 
-    _, kept, second = again(flow, first, None, seed)
+    _, kept, second = again(flow, children, first, None, seed)
 
     done = {entry.path for entry in kept if entry.status == "succeeded"}
     assert not done & set(second.begins), "what counts was done again"  # (the world itself fails where a success begins again)
     if not any(entry.status == "failed" for entry in kept):
-        never_failed = World(flow, {}, seed=seed, fails=0.0).run()
+        never_failed = World(flow, {}, seed=seed, fails=0.0, children=children).run()
         assert (second.end.status, second.end.output) == (never_failed.end.status, never_failed.end.output)
 
 
 @some
-@given(documents(), st.integers(0, 2**32))
-def test_a_pass_from_any_step_does_that_step_again(document: dict[str, Any], seed: int) -> None:
-    flow = compiled(document)
-    first = World(flow, {}, seed=seed, fails=0.1).run()
+@given(families(), st.integers(0, 2**32))
+def test_a_pass_from_any_step_does_that_step_again(documents: list[dict[str, Any]], seed: int) -> None:
+    flow, children = family(documents)
+    first = World(flow, {}, seed=seed, fails=0.1, children=children).run()
     ran = sorted(first.begins)
     if not ran:
         return
     chosen = random.Random(seed).choice(ran)
 
-    course, _, second = again(flow, first, chosen, seed)
+    course, _, second = again(flow, children, first, chosen, seed)
 
     assert chosen in course.again
     assert second.begins[chosen] >= 1 or second.end.status == "failed"
