@@ -11,14 +11,13 @@ from flows.access.actor import Actor
 from flows.access.audit import record_change
 from flows.access.refusals import Fault, Invalid, NotFound
 from flows.access.rights import Right, require_scope
-from flows.engine.courses import next_course
 from flows.engine.states import OPEN_REQUEST_STATES, TERMINAL_STATES
 from flows.execution.moves import announce, append_event, lock_run, signal
-from flows.execution.passes import begin_pass, outcomes_of
+from flows.execution.passes import begin_pass
 from flows.execution.requests import answer
 from flows.models import Request, Run
 from flows.runs.actions.cancel_run import RunEnded
-from flows.runs.documents import flow_of
+from flows.runs.courses import course_of
 from flows.runs.limits import limits_given, refuse_too_low, require_raise, set_limits, shown, wanted_of
 
 LONGEST_REASON = 1000  # characters
@@ -49,7 +48,7 @@ def raise_limits(actor: Actor, run: Run, limits: Mapping[str, Any], *, reason: s
         append_event(run, "run.limits_raised", data={"by": actor.name, "door": actor.door, **_flat(changed)})
         record_change(actor, "run.raise_limits", "run", run.public_id, {"limits": changed, "reason": reason})
         if run.status == "budget_stopped":
-            course = next_course(flow_of(run.version_id), outcomes_of(run))
+            course = course_of(run)
             begin_pass(run, actor, course, verb="limits")
         elif not _answered(actor, run, wanted):
             signal(run)
