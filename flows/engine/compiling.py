@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from typing import Any, get_args
@@ -31,6 +32,34 @@ def compile_flow(
     return _Compiler(document, kinds, catalogue, lenient).flow()
 
 
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One graph of a document, as far as it can be read: the names that its expressions have, and the steps whose settings are
+    valid."""
+
+    scope: Scope
+    kinds: Mapping[str, Kind]
+    settings: Mapping[str, Settings]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is known of a document that need not run. `levels` are its graphs by their place, the flow's own at `()`."""
+
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    levels: Mapping[Place, Level]
+
+
+def survey_flow(document: FlowDocument, kinds: Mapping[str, Kind], catalogue: Catalogue | None = None) -> Survey:
+    """Everything that `compile_flow` would find, with what is known all the same."""
+    compiler = _Compiler(document, kinds, catalogue, lenient=False)
+    compiler.compiled()
+    return Survey(
+        tuple(in_order(list(dict.fromkeys(compiler.problems)))), tuple(in_order(compiler.warnings)), compiler.surveyed
+    )
+
+
 class _Prepared:
     """A step whose settings are valid: what is known of it before its edges are."""
 
@@ -53,8 +82,17 @@ class _Compiler:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
         self.state_keys: set[str] = set(document.state)
+        self.surveyed: dict[Place, Level] = {}
 
     def flow(self) -> Flow:
+        graph, handling = self.compiled()
+        if self.problems:
+            unique = list(dict.fromkeys(self.problems))
+            raise DocumentError(in_order(unique))
+        return Flow(self.document, graph, version_hash(self.document), tuple(in_order(self.warnings)), handling)
+
+    def compiled(self) -> tuple[Graph, Graph | None]:
+        """The flow's graph and that of its handler of failures, as far as they are right; `problems` says what is not."""
         document = self.document
         if document.input is not None:
             for place, message in schema_problems(document.input):
@@ -69,10 +107,7 @@ class _Compiler:
         handling = None
         if handler is not None:
             handling, _ = self.graph(handler, ("on_error",), levels, {}, scope, behind_error=True)
-        if self.problems:
-            unique = list(dict.fromkeys(self.problems))
-            raise DocumentError(in_order(unique))
-        return Flow(document, graph, version_hash(document), tuple(in_order(self.warnings)), handling)
+        return graph, handling
 
     def problem(self, place: Place, message: str, mend: str = "") -> None:
         self.problems.append(problem_at(place, message, mend, self.document.places))
@@ -192,6 +227,9 @@ class _Compiler:
                 (outer is not None and container is not None)
                 and (outer.error_outside or container.key in outer.wiring.behind_error)
             ),
+        )
+        self.surveyed[place] = Level(
+            scope, {key: step.kind for key, step in steps.items()}, {key: step.settings for key, step in steps.items()}
         )
         nodes: dict[str, Node] = {}
         for key in keys:

@@ -29,7 +29,7 @@ def problem_at(place: Place, message: str, mend: str, places: Mapping[Place, tup
     while known and known not in places:
         known = known[:-1]
     line, column = places.get(known, (None, None))
-    return Problem(path_text(place), message, mend, line, column)
+    return Problem(path_text(place), message, mend, line, column, place)
 
 
 def in_order(problems: list[Problem]) -> list[Problem]:

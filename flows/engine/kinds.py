@@ -5,7 +5,7 @@ The kinds themselves live in `flows/steps`, one file each, and reach the engine 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -47,6 +47,14 @@ class Kind:
     Settings: ClassVar[type[Settings]]
     closing: ClassVar[frozenset[str]] = frozenset()
     """The bare expressions of a structure that are evaluated where its body has ended, with the body's names."""
+
+    # How the builder offers it.
+    group: ClassVar[str] = "Logic"
+    icon: ClassVar[str] = "code"  # of static/icons.svg
+    begins_with: ClassVar[Mapping[str, Any]] = {}  # the settings of a new step
+    ports_from: ClassVar[Sequence[str] | Mapping[str, Any]] = ("done",)
+    """The ports in their order: names; or where names stand, `{"from": "with.cases[].port", "plus": ["with.else"]}` or
+    `{"keys": "with.outcomes"}`."""
 
     def ports(self, settings: Any) -> frozenset[str]:
         """The ports a step with these settings has, `error` excepted."""

@@ -22,3 +22,17 @@ class Bare:
 TemplateText = Annotated[str, Templated()]
 TemplateValue = Annotated[Any, Templated()]
 ExpressionText = Annotated[str, Bare()]
+
+
+class Refers:
+    """The text names something: a `route`, a `tool`, a `person`, a `team`, or a `tool step` beside this one. Editors offer what there is."""
+
+    def __init__(self, to: str) -> None:
+        self.to = to
+
+
+class ArgumentsOf:
+    """The object holds the arguments of the tool that another field of the settings names."""
+
+    def __init__(self, field: str) -> None:
+        self.field = field

@@ -12,13 +12,15 @@ Place = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault: `path` reads like `steps.classify.with.prompt`; line and column count from 1 where the text is known."""
+    """One fault: `path` reads like `steps.classify.with.prompt`, `place` is the same in parts; line and column count from 1 where
+    the text is known."""
 
     path: str
     message: str
     mend: str = ""
     line: int | None = None
     column: int | None = None
+    place: Place = ()
 
     def __str__(self) -> str:
         where = [f"line {self.line}, column {self.column}"] if self.line is not None else []

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from flows.engine.durations import Duration
 from flows.engine.kinds import Done, Fault, Role, Settings, Surroundings
-from flows.engine.markers import TemplateText, TemplateValue
+from flows.engine.markers import Refers, TemplateText, TemplateValue
 from flows.engine.problems import did_you_mean, listed
 from flows.execution.context import Answer, Ask, StepContext, Waiting, WorkKind
 from flows.steps.services import StepServices
@@ -22,8 +22,8 @@ class Approvers(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    people: list[str] = Field(default_factory=list)
-    teams: list[str] = Field(default_factory=list)
+    people: list[Annotated[str, Refers("person")]] = Field(default_factory=list)
+    teams: list[Annotated[str, Refers("team")]] = Field(default_factory=list)
 
 
 def _two_outcomes() -> dict[str, Literal["approve", "reject", "changes"]]:
@@ -38,7 +38,7 @@ class ApprovalSettings(Settings):
 
     title: TemplateText = Field(min_length=1, max_length=500)
     show: TemplateValue = None
-    seals: str | None = None
+    seals: Annotated[str, Refers("tool step")] | None = None
     payload: TemplateValue = None
     editable: list[str] = Field(default_factory=list)
     outcomes: dict[str, Literal["approve", "reject", "changes"]] = Field(
@@ -54,6 +54,10 @@ class ApprovalSettings(Settings):
 class ApprovalKind(WorkKind):
     slug = "approval"
     label = "Ask for approval"
+    group = "People"
+    icon = "approvals"
+    begins_with = {"title": "", "outcomes": {"approve": "approve", "reject": "reject"}, "approvers": {}}
+    ports_from = {"keys": "with.outcomes"}
     role = Role.WAIT
     Settings = ApprovalSettings
 

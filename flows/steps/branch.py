@@ -32,6 +32,9 @@ class BranchSettings(Settings):
 class BranchKind(PureKind):
     slug = "branch"
     label = "Branch"
+    icon = "branch"
+    begins_with = {"cases": [{"port": "yes", "when": ""}], "else": "no"}
+    ports_from = {"from": "with.cases[].port", "plus": ["with.else"]}
     Settings = BranchSettings
 
     def ports(self, settings: BranchSettings) -> frozenset[str]:

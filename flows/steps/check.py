@@ -201,6 +201,9 @@ class CheckSettings(Settings):
 class CheckKind(PureKind):
     slug = "check"
     label = "Check"
+    icon = "check"
+    begins_with = {"value": "", "rules": [{"type": "length", "min": 1}]}
+    ports_from = ("pass", "fail", "ask")
     Settings = CheckSettings
 
     def ports(self, settings: CheckSettings) -> frozenset[str]:

@@ -27,6 +27,8 @@ class MapSettings(Settings):
 class MapKind(Kind):
     slug = "map"
     label = "For each"
+    icon = "copy"
+    begins_with = {"over": "", "body": {"steps": {}, "edges": [], "output": {}}}
     role = Role.STRUCTURE
     Settings = MapSettings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -13,7 +13,7 @@ from flows.costs.prices import cost_of, upper_bound
 from flows.costs.tokens import tokens_of_request
 from flows.engine.failures import BadRequest, Failure, TooDear
 from flows.engine.kinds import Done, Fault, Role, Settings, Surroundings
-from flows.engine.markers import TemplateText
+from flows.engine.markers import Refers, TemplateText
 from flows.engine.problems import did_you_mean
 from flows.engine.schemas import JSONSchema
 from flows.execution.context import Intent, OpenCall, Settlement, StepContext, WorkKind
@@ -41,7 +41,7 @@ class Message(BaseModel):
 class ModelSettings(Settings):
     """Either `prompt` or `messages`. With `output`, a JSON Schema, the answer is an object of that form, else text."""
 
-    route: str = Field(min_length=1, max_length=100)
+    route: Annotated[str, Refers("route")] = Field(min_length=1, max_length=100)
     system: TemplateText | None = None
     prompt: TemplateText | None = None
     messages: list[Message] | None = Field(default=None, min_length=1, max_length=200)
@@ -61,6 +61,9 @@ class ModelSettings(Settings):
 class ModelKind(WorkKind):
     slug = "model"
     label = "Ask a model"
+    group = "Models"
+    icon = "models"
+    begins_with = {"route": "", "prompt": ""}
     role = Role.EFFECT
     Settings = ModelSettings
 

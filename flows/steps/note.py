@@ -14,6 +14,10 @@ class NoteSettings(Settings):
 class NoteKind(Kind):
     slug = "note"
     label = "Note"
+    group = "Notes"
+    icon = "info"
+    begins_with = {"text": ""}
+    ports_from = ()
     role = Role.NOTE
     Settings = NoteSettings
 

@@ -21,6 +21,9 @@ class SetSettings(Settings):
 class SetKind(PureKind):
     slug = "set"
     label = "Set values"
+    group = "Data"
+    icon = "edit"
+    begins_with = {"values": {}}
     Settings = SetSettings
 
     def output_schema(self, settings: SetSettings) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -12,7 +12,7 @@ from flows.engine.canonical import sha256_of
 from flows.engine.failures import ArgumentsChanged, Failure, SealBroken, UnknownOutcome
 from flows.engine.graph import Graph, Node
 from flows.engine.kinds import Done, Fault, Role, Settings, Surroundings
-from flows.engine.markers import TemplateValue
+from flows.engine.markers import ArgumentsOf, Refers, TemplateValue
 from flows.engine.problems import did_you_mean
 from flows.execution.context import Intent, OpenCall, Settlement, StepContext, WorkKind
 from flows.execution.jsontext import dump
@@ -23,13 +23,16 @@ from flows.tools.base import ToolCall, ToolSpec
 class ToolSettings(Settings):
     """`arguments` are checked against the tool's own schema before each call."""
 
-    tool: str = Field(min_length=1, max_length=100)
-    arguments: dict[str, TemplateValue] = Field(default_factory=dict)
+    tool: Annotated[str, Refers("tool")] = Field(min_length=1, max_length=100)
+    arguments: Annotated[dict[str, TemplateValue], ArgumentsOf("tool")] = Field(default_factory=dict)
 
 
 class ToolKind(WorkKind):
     slug = "tool"
     label = "Call a tool"
+    group = "Tools"
+    icon = "tools"
+    begins_with = {"tool": "", "arguments": {}}
     role = Role.EFFECT
     Settings = ToolSettings
 

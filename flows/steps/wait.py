@@ -34,6 +34,9 @@ class WaitSettings(Settings):
 class WaitKind(WorkKind):
     slug = "wait"
     label = "Wait"
+    icon = "pending"
+    begins_with = {"for": "1h"}
+    ports_from = ("done", "timeout")
     role = Role.WAIT
     Settings = WaitSettings
 
