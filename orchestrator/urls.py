@@ -17,6 +17,7 @@ urlpatterns = [
     path("api/<path:rest>", unknown_address),
     path("", include("orchestrator.pages.urls")),
     path("", include("flows.builder.urls")),
+    path("", include("flows.builder.editing.urls")),
     path("", include("flows.runs.starting.urls")),
     path("", include("flows.runs.spending.urls")),
     path("", include("flows.runs.urls")),

@@ -55,9 +55,7 @@ def survey_flow(document: FlowDocument, kinds: Mapping[str, Kind], catalogue: Ca
     """Everything that `compile_flow` would find, with what is known all the same."""
     compiler = _Compiler(document, kinds, catalogue, lenient=False)
     compiler.compiled()
-    return Survey(
-        tuple(in_order(list(dict.fromkeys(compiler.problems)))), tuple(in_order(compiler.warnings)), compiler.surveyed
-    )
+    return Survey(tuple(in_order(list(dict.fromkeys(compiler.problems)))), tuple(in_order(compiler.warnings)), compiler.surveyed)
 
 
 class _Prepared:

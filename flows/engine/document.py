@@ -245,15 +245,15 @@ class FlowDocument(Part):
 def parse_document(source: str | bytes) -> FlowDocument:
     """The document of a YAML or JSON text. Raises DocumentError with every problem of its form."""
     parsed = parse_yaml(source)
-    return _validated(parsed.value, parsed.places)
+    return read_document(parsed.value, parsed.places)
 
 
 def load_document(value: Any) -> FlowDocument:
     """The document of JSON values, as an API hands them over. Raises DocumentError."""
-    problem = _unfit(value)
+    problem = unfit(value)
     if problem:
         raise DocumentError([problem])
-    return _validated(value, {})
+    return read_document(value, {})
 
 
 def dump_document(document: FlowDocument) -> str:
@@ -296,7 +296,8 @@ def document_schema(kinds: Mapping[str, Kind]) -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **top, "$defs": definitions}
 
 
-def _validated(value: Any, places: Mapping[Place, tuple[int, int]]) -> FlowDocument:
+def read_document(value: Any, places: Mapping[Place, tuple[int, int]]) -> FlowDocument:
+    """The document of a value that was parsed, with its places. Raises DocumentError."""
     if not isinstance(value, dict):
         raise DocumentError([problem_at((), "a flow is an object of keys and values", "Begin with `orchestrator: 1`.", places)])
     try:
@@ -307,7 +308,7 @@ def _validated(value: Any, places: Mapping[Place, tuple[int, int]]) -> FlowDocum
     return document
 
 
-def _unfit(value: Any) -> Problem | None:
+def unfit(value: Any) -> Problem | None:
     """What makes a Python value no document: size, depth, types; found without recursion."""
     stack: list[tuple[Any, Place]] = [(value, ())]
     nodes = size = 0

@@ -50,11 +50,11 @@ class Kind:
 
     # How the builder offers it.
     group: ClassVar[str] = "Logic"
-    icon: ClassVar[str] = "code"  # of static/icons.svg
+    icon: ClassVar[str] = "kind-unknown"  # of static/icons.svg
     begins_with: ClassVar[Mapping[str, Any]] = {}  # the settings of a new step
     ports_from: ClassVar[Sequence[str] | Mapping[str, Any]] = ("done",)
     """The ports in their order: names; or where names stand, `{"from": "with.cases[].port", "plus": ["with.else"]}` or
-    `{"keys": "with.outcomes"}`."""
+    `{"keys": "with.outcomes"}`, with `or` for where none stand."""
 
     def ports(self, settings: Any) -> frozenset[str]:
         """The ports a step with these settings has, `error` excepted."""

@@ -54,10 +54,10 @@ class ApprovalSettings(Settings):
 class ApprovalKind(WorkKind):
     slug = "approval"
     label = "Ask for approval"
-    group = "People"
+    group = "Human"
     icon = "approvals"
     begins_with = {"title": "", "outcomes": {"approve": "approve", "reject": "reject"}, "approvers": {}}
-    ports_from = {"keys": "with.outcomes"}
+    ports_from = {"keys": "with.outcomes", "or": ["approve", "reject"]}
     role = Role.WAIT
     Settings = ApprovalSettings
 

@@ -34,7 +34,7 @@ class BranchKind(PureKind):
     label = "Branch"
     icon = "branch"
     begins_with = {"cases": [{"port": "yes", "when": ""}], "else": "no"}
-    ports_from = {"from": "with.cases[].port", "plus": ["with.else"]}
+    ports_from = {"from": "with.cases[].port", "plus": ["with.else"], "or": ["else"]}
     Settings = BranchSettings
 
     def ports(self, settings: BranchSettings) -> frozenset[str]:

@@ -201,7 +201,7 @@ class CheckSettings(Settings):
 class CheckKind(PureKind):
     slug = "check"
     label = "Check"
-    icon = "check"
+    icon = "kind-check"
     begins_with = {"value": "", "rules": [{"type": "length", "min": 1}]}
     ports_from = ("pass", "fail", "ask")
     Settings = CheckSettings

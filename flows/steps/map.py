@@ -27,7 +27,7 @@ class MapSettings(Settings):
 class MapKind(Kind):
     slug = "map"
     label = "For each"
-    icon = "copy"
+    icon = "kind-map"
     begins_with = {"over": "", "body": {"steps": {}, "edges": [], "output": {}}}
     role = Role.STRUCTURE
     Settings = MapSettings

@@ -15,7 +15,7 @@ class NoteKind(Kind):
     slug = "note"
     label = "Note"
     group = "Notes"
-    icon = "info"
+    icon = "kind-note"
     begins_with = {"text": ""}
     ports_from = ()
     role = Role.NOTE

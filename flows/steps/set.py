@@ -22,7 +22,7 @@ class SetKind(PureKind):
     slug = "set"
     label = "Set values"
     group = "Data"
-    icon = "edit"
+    icon = "kind-set"
     begins_with = {"values": {}}
     Settings = SetSettings
 

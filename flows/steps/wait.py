@@ -34,7 +34,7 @@ class WaitSettings(Settings):
 class WaitKind(WorkKind):
     slug = "wait"
     label = "Wait"
-    icon = "pending"
+    icon = "waiting"
     begins_with = {"for": "1h"}
     ports_from = ("done", "timeout")
     role = Role.WAIT

@@ -56,6 +56,7 @@ class Door:
     outsider: str = ""
     query: str = ""
     body: Any = None
+    json: bool = False  # a page's script sends it
 
     @property
     def is_api(self) -> bool:
@@ -80,6 +81,11 @@ class Door:
         return "unseen" if self.hidden else "refused"
 
 
+EDITED = {
+    "document": {"orchestrator": 1, "name": SECRET, "steps": {"note": {"kind": "note"}}, "edges": []},
+    "revision": 1,
+    "place": [],
+}
 PAGES = [
     Door("GET", "healthz", open=True),
     Door("GET", "login", open=True),
@@ -134,6 +140,14 @@ PAGES = [
     Door("POST", "flows/<str:slug>/archive", may=BUILDS, right="flows.publish", thing=True),
     Door("GET", "flows/<str:slug>/run", may=CONTROLS, right="runs.start", thing=True),
     Door("POST", "flows/<str:slug>/run", may=CONTROLS, right="runs.start", thing=True, body={"act": "start", "name": "Ann"}),
+    Door("GET", "flows/<str:slug>/edit", may="builder owner", right="flows.edit", thing=True, outsider="unseen"),
+    Door("GET", "flows/<str:slug>/draft", thing=True),
+    Door("PUT", "flows/<str:slug>/draft", may="builder owner", right="flows.edit", thing=True, json=True, body=EDITED),
+    Door("POST", "flows/<str:slug>/copies", may="builder owner", right="flows.edit", thing=True, json=True, body=EDITED),
+    Door("POST", "flows/<str:slug>/draft/inspection", thing=True, json=True, body=EDITED),
+    Door("POST", "flows/<str:slug>/draft/conversion", thing=True, json=True, body=EDITED),
+    Door("POST", "flows/<str:slug>/draft/values", thing=True, json=True, body=EDITED),
+    Door("POST", "flows/<str:slug>/draft/previews", thing=True, json=True, body={**EDITED, "texts": {}}),
     Door("GET", "runs"),
     Door("GET", "runs/<str:run_id>", thing=True),
     Door("GET", "runs/<str:run_id>", thing=True, query="?tab=events"),
@@ -277,7 +291,7 @@ def knock(door: Door, who: str, world: World, method: str = "") -> Any:
     elif who != "nobody":
         client.force_login(world.people[who])
     address, method = door.address(world.names), method or door.method
-    if method == "POST" and not door.is_api:
+    if method == "POST" and not door.is_api and not door.json:
         return client.post(address, door.body or {}, headers=headers)
     body = door.body if isinstance(door.body, str) else "" if door.body is None else json.dumps(door.body)
     kind = "application/yaml" if isinstance(door.body, str) else "application/json"

@@ -11,10 +11,10 @@ from flows.access.audit import record_change
 from flows.access.refusals import Conflict, Fault, Forbidden, Invalid
 from flows.access.rights import Right, require, require_scope
 from flows.builder.checking import read_document, require_runnable
+from flows.builder.drafts import Draft, draft_of_text
 from flows.builder.publishing import locked
 from flows.builder.reads import visible_flow
 from flows.engine.canonical import sha256_of
-from flows.engine.document import FlowDocument, dump_document
 from flows.models import Flow, Team
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
@@ -49,8 +49,8 @@ def save_draft(
     actor edits everybody's flows, without one.
 
     `revision` is the one that was edited: a draft that has moved on is not overwritten (None overwrites). `runnable` False saves
-    a document that does not compile yet, as an editor does; its form must be right. An unchanged document changes nothing. Raises
-    `DocumentRefused` with every problem, `DraftChanged`, `SlugTaken`, `Forbidden`, `Invalid`, `FlowArchived`.
+    a document that cannot run yet, as long as it can be drawn. An unchanged document changes nothing. Raises `DocumentRefused` with
+    every problem or `NotAFlow`, `DraftChanged`, `SlugTaken`, `Forbidden`, `Invalid`, `FlowArchived`.
     """
     require_scope(actor, Right.EDIT_FLOWS)
     if not SLUG.fullmatch(slug) or slug in ADDRESSES:
@@ -61,52 +61,60 @@ def save_draft(
     if known is not None:
         require(actor, Right.EDIT_FLOWS, known)
     else:
-        team = _team_of_new_flow(actor, team)
-    document = read_document(text)
+        team = team_of_new_flow(actor, team)
     if runnable:
         belongs = known.team_id if known is not None else team.id if team is not None else None
-        require_runnable(document, slug, belongs)
+        require_runnable(read_document(text), slug, belongs)
+    draft = draft_of_text(text)
     if known is None:
-        return _create(actor, slug, document, team)
-    return _change(actor, known, document, revision)
+        return begin_flow(actor, slug, draft, team)
+    return change_draft(actor, known, draft, revision)
 
 
-def _create(actor: Actor, slug: str, document: FlowDocument, team: Team | None) -> Flow:
-    draft = dump_document(document)
+def begin_flow(actor: Actor, slug: str, draft: Draft, team: Team | None) -> Flow:
+    """A new flow with this draft. Raises `SlugTaken`."""
+    text = draft.text
     try:
         with transaction.atomic():
             flow = Flow.objects.create(
                 slug=slug,
-                name=document.name[:160],
-                description=document.description,
+                name=draft.name or slug,
+                description=draft.description,
                 team=team,
-                draft=draft,
+                draft=text,
                 created_by=actor.person,
             )
             record_change(
-                actor, "flow.create", "flow", slug, {"name": flow.name, "team": team and team.slug, "sha256": sha256_of(draft)}
+                actor, "flow.create", "flow", slug, {"name": flow.name, "team": team and team.slug, "sha256": sha256_of(text)}
             )
     except IntegrityError:
         raise SlugTaken from None
     return flow
 
 
-def _change(actor: Actor, known: Flow, document: FlowDocument, revision: int | None) -> Flow:
-    draft = dump_document(document)
+def free_slug(wanted: str) -> str:
+    """`wanted`, or with the lowest number that makes it a new one."""
+    taken = set(Flow.objects.filter(slug__startswith=wanted).values_list("slug", flat=True))
+    return next(slug for slug in (wanted, *(f"{wanted}-{n}" for n in range(2, len(taken) + 3))) if slug not in taken)
+
+
+def change_draft(actor: Actor, known: Flow, draft: Draft, revision: int | None) -> Flow:
+    """Makes `draft` the flow's. The same draft again changes nothing. Raises `DraftChanged`, `FlowArchived`."""
+    text = draft.text
     with transaction.atomic():
         flow = locked(known)
-        if flow.draft == draft:
+        if flow.draft == text:
             return flow
         if revision is not None and flow.revision != revision:
             raise DraftChanged(flow.revision)
-        flow.draft, flow.name, flow.description = draft, document.name[:160], document.description
+        flow.draft, flow.name, flow.description = text, draft.name or flow.name, draft.description
         flow.revision += 1
         flow.save(update_fields=["draft", "name", "description", "revision", "changed_at"])
-        record_change(actor, "flow.save", "flow", flow.slug, {"revision": flow.revision, "sha256": sha256_of(draft)})
+        record_change(actor, "flow.save", "flow", flow.slug, {"revision": flow.revision, "sha256": sha256_of(text)})
     return flow
 
 
-def _team_of_new_flow(actor: Actor, team: Team | None) -> Team | None:
+def team_of_new_flow(actor: Actor, team: Team | None) -> Team | None:
     """The team that a new flow belongs to: the one named, none for who edits everywhere, else the only one there can be."""
     if team is not None:
         require(actor, Right.EDIT_FLOWS, team)

@@ -1,0 +1,1 @@
+"""The page on which a flow is made: its forms, its saving, its problems."""

@@ -1,0 +1,98 @@
+"""What the fields of a flow can refer to, each with what one wants to know before choosing it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import OuterRef, Subquery
+
+from flows.engine.kinds import Catalogue
+from flows.models import ModelEntry, Person, Price, Route, Team, ToolEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One choice. `detail` says what it costs, does or is made of."""
+
+    value: str
+    label: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The choices by what a field refers to, and the tools' argument schemas."""
+
+    by_kind: Mapping[str, Sequence[Option]] = field(default_factory=dict)
+    tools: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    routes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    models: frozenset[str] = frozenset()
+
+    def of(self, kind: str) -> Sequence[Option]:
+        return self.by_kind.get(kind, ())
+
+    def arguments_of(self, tool: Any) -> Mapping[str, Any] | None:
+        """The JSON Schema of a tool's arguments; None for a tool that is not known."""
+        return self.tools.get(tool) if isinstance(tool, str) else None
+
+    def catalogue(self) -> Catalogue:
+        return Catalogue(frozenset(self.routes), self.models, dict(self.tools))
+
+    def beside(self, steps: Mapping[str, Any]) -> Options:
+        """The same, with the steps that stand beside the one that is edited."""
+        found = [
+            Option(key, str(step.get("label") or key), str((step.get("with") or {}).get("tool", "")))
+            for key, step in steps.items()
+            if isinstance(step, Mapping) and step.get("kind") == "tool"
+        ]
+        return Options({**self.by_kind, "tool step": found}, self.tools, self.routes, self.models)
+
+
+def current_options() -> Options:
+    """What this installation has now: five queries, however much that is."""
+    newest = Price.objects.filter(model=OuterRef("pk")).order_by("-valid_from")
+    models = list(
+        ModelEntry.objects.order_by("slug").annotate(
+            price_in=Subquery(newest.values("input")[:1]), price_out=Subquery(newest.values("output")[:1])
+        )
+    )
+    prices = {each.slug: _price(each.price_in, each.price_out, each.simulated) for each in models}
+    routes = {each.slug: [str(slug) for slug in each.candidates] for each in Route.objects.order_by("slug")}
+    tools = list(ToolEntry.objects.order_by("slug"))
+    of_routes = [
+        Option(slug, slug, f"{', then '.join(candidates)} · {prices.get(candidates[0], '') if candidates else ''}".rstrip(" ·"))
+        for slug, candidates in routes.items()
+    ]
+    of_models = [Option(each.slug, each.slug, f"one model · {prices[each.slug]}") for each in models]
+    return Options(
+        {
+            "route": [*of_routes, *of_models],
+            "tool": [Option(each.slug, each.slug, _effect(each)) for each in tools],
+            "person": [Option(each.username, str(each)) for each in Person.objects.filter(is_active=True).order_by("username")],
+            "team": [Option(each.slug, each.name) for each in Team.objects.order_by("slug")],
+        },
+        {each.slug: each.arguments for each in tools},
+        routes,
+        frozenset(each.slug for each in models),
+    )
+
+
+def _price(entering: Decimal | None, leaving: Decimal | None, simulated: bool) -> str:
+    sim = " sim" if simulated else ""
+    if entering is None or leaving is None:
+        return f"no price known{sim}"
+    return f"${_short(entering)} in, ${_short(leaving)} out per 1M tokens{sim}"
+
+
+def _short(amount: Decimal) -> str:
+    text = f"{amount:.6f}".rstrip("0")
+    return text + "0" * max(0, 2 - len(text.partition(".")[2]))
+
+
+def _effect(tool: ToolEntry) -> str:
+    if tool.effect == "read":
+        return "reads"
+    return "changes the world" + ("" if tool.reversible else " · not reversible")

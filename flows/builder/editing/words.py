@@ -1,0 +1,63 @@
+"""How the forms of the builder name things. A kind may say it itself, by the `description` of a field of its settings."""
+
+from __future__ import annotations
+
+LABELS = {
+    "at_deadline": "At the deadline",
+    "at_limit": "At a limit",
+    "as": "Name of an item",
+    "cases": "Cases, tried in order",
+    "else": "Otherwise leave by",
+    "ignore_case": "Ignore upper and lower case",
+    "max_output": "Longest answer (tokens)",
+    "on": "Only these errors",
+    "on_error": "When it fails for good",
+    "on_item_error": "When an item fails",
+    "over": "List to go over",
+    "seals": "What is approved",
+    "first": "First pause",
+    "max": "At most",
+    "min": "At least",
+    "attempts": "Attempts in all",
+    "input": "Input of a run",
+    "output": "Output",
+    "state": "State",
+    "quorum": "Votes needed",
+    "due": "Deadline",
+    "show": "What the approver sees",
+    "until": "Until a time",
+    "for": "For a while",
+    "event": "For an event",
+    "values": "Values",
+    "when": "When this is true",
+    "port": "Leave by",
+}
+
+HELP = {
+    "route": "A route tries one model after the other; a single model has no fallback.",
+    "max_output": "Empty: what the model's entry says.",
+    "cache": "An equal question gets the answer that was given before.",
+    "join": "How many of the steps that lead here must finish.",
+    "deadline": "All attempts together.",
+    "timeout": "One attempt.",
+    "cost": "Dollars.",
+    "attempts": "The first counts.",
+    "over": "An expression that gives a list.",
+    "as": "A name for the item beside `item`.",
+    "seals": "The tool step whose arguments the approver sees and seals. What is approved is what runs.",
+    "editable": "Names that the approver may change, one a line.",
+    "due": "Such as 4h or 2d.",
+    "quorum": "How many must agree.",
+    "policy": "Instead of naming people.",
+    "outcomes": "The names are the ports; say what each means.",
+    "when": "An expression without braces.",
+    "key": "How expressions name the step.",
+    "concurrency": "Bodies that run at once.",
+    "limits": "What this may use before a person is asked or it stops.",
+}
+
+
+def spoken(name: str) -> str:
+    """A name of the document as words."""
+    text = name.strip("_").replace("_", " ")
+    return text[:1].upper() + text[1:]
