@@ -13,6 +13,8 @@ export class Inspector {
   #preview = latest()
   #timer = 0
   #known = ""
+  #mine = false
+  #shown = Promise.resolve()
   #faults = new Map()
 
   constructor(root, { canvas, urls, readonly, sample }) {
@@ -33,9 +35,13 @@ export class Inspector {
   }
 
   /** Shows the form of another step; the same one again only where something else than the form has changed it. */
-  async show(path, { again = false } = {}) {
-    if (path === this.path && !again) return
+  show(path, { again = false } = {}) {
+    if (path === this.path && !again) return this.#shown
     this.path = path
+    return (this.#shown = this.#fetch(again))
+  }
+
+  async #fetch(again) {
     const focus = again ? this.root.querySelector(":focus")?.id : null
     const answer = await this.#load(this.urls.inspection, { document: this.canvas.value, place: this.place })
     if (!answer) return
@@ -76,6 +82,7 @@ export class Inspector {
 
   /** After any change of the document: the form is loaded anew only where it says something else. */
   follow() {
+    if (this.#mine) return
     if (this.#step === undefined) return this.show("")
     if (JSON.stringify(this.#form(this.#step)) !== this.#known) this.show(this.path, { again: true })
   }
@@ -88,7 +95,9 @@ export class Inspector {
       words = words.slice(0, -1) // a group without anything in it goes, too
     }
     if (JSON.stringify(valueAt(this.#step, words)) === JSON.stringify(value)) return
+    this.#mine = true
     this.canvas.set(this.path, words, value)
+    this.#mine = false
     this.#known = JSON.stringify(this.#form(this.#step))
   }
 

@@ -1,0 +1,371 @@
+"""The builder in a browser: each check by its identifier."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from playwright.sync_api import Locator, expect
+
+from flows.engine.document import parse_document
+from flows.models import Flow, Membership, ModelEntry, Person, Price, Route, ToolEntry
+from tests.makers import make_flow, make_person, make_run, make_team
+from tests.runs.journals import make_attempt
+
+REFUND = (Path(settings.BASE_DIR) / "orchestrator/demo_flows/refund_decision.yaml").read_text(encoding="utf-8")
+EMPTY = "orchestrator: 1\nname: Empty\nsteps: {}\nedges: []\n"
+
+
+@pytest.fixture(autouse=True)
+def catalogue(site: Any) -> None:
+    """What the demonstration's flows refer to."""
+    for slug in ("sim-small", "sim-large"):
+        model = ModelEntry.objects.create(slug=slug, model=f"sim/{slug[4:]}", simulated=True)
+        Price.objects.create(model=model, input="0.25", output="1")
+    Route.objects.create(slug="balanced", candidates=["sim-small", "sim-large"])
+    arguments = {
+        "type": "object",
+        "required": ["amount"],
+        "properties": {"amount": {"type": "number"}, "reason": {"type": "string"}},
+    }
+    for slug in ("refunds.create", "mail.send"):
+        ToolEntry.objects.create(slug=slug, kind="http", effect="write", repeat="keyed", arguments=arguments)
+    make_team("finance")
+
+
+def opened(visit: Any, person: Any, document: str = REFUND, query: str = "", who: str = "builder", **options: Any) -> Any:
+    if not Flow.objects.filter(slug="refund").exists():
+        make_flow("refund", document=document)
+    at = visit(as_=person(who), **options)
+    at.go(f"/flows/refund/edit{query}")
+    expect(at.page.locator("#builder[data-ready]")).to_be_attached()
+    return at
+
+
+def saved(at: Any) -> None:
+    expect(at.see("saved")).to_have_attribute("data-state", "saved", timeout=8000)
+
+
+def stored() -> Any:
+    return parse_document(Flow.objects.get(slug="refund").draft).as_json()
+
+
+def choose(at: Any, key: str) -> None:
+    """Selects a step, as a problem's "Go to" does."""
+    at.page.evaluate("path => document.getElementById('canvas').select([path])", key)
+    expect(at.page.locator("#inspector-form")).to_have_attribute("data-place", f"steps {key}")
+
+
+def field(at: Any, pointer: str) -> Locator:
+    found: Locator = at.page.locator(f'#inspector [data-at="{pointer}"]')
+    return found
+
+
+# --- saving
+
+
+def test_BLD_3_an_edit_is_saved_by_itself_and_survives_a_reload(visit: Any, person: Any) -> None:
+    at = opened(visit, person)
+    choose(at, "classify")
+    warned: list[Any] = []
+    at.page.on("dialog", lambda dialog: (warned.append(dialog), dialog.accept()))
+
+    field(at, "/label").fill("Sort it")
+    expect(at.see("saved")).to_contain_text("Saving…")
+    saved(at)
+    at.page.reload()
+
+    expect(at.see("saved")).to_contain_text("rev 2")
+    assert stored()["steps"]["classify"]["label"] == "Sort it"
+    assert warned == []
+    at.is_quiet()
+
+
+def test_BLD_4_a_stale_tab_overwrites_nothing(visit: Any, person: Any) -> None:
+    make_person("builder", username="builder-2")
+    first = opened(visit, person)
+    second = visit(as_=Person.objects.get(username="builder-2"))
+    second.go("/flows/refund/edit")
+    expect(second.page.locator("#builder[data-ready]")).to_be_attached()
+
+    field(second, "/description").fill("Theirs")
+    saved(second)
+    choose(first, "classify")
+    field(first, "/label").fill("Mine")
+
+    panel = first.see("conflict")
+    expect(panel).to_contain_text("builder-2 saved rev 2 while you edited.")
+    expect(panel).to_contain_text("kept")
+    assert stored()["description"] == "Theirs"
+    panel.get_by_role("button", name="Review").click()
+    expect(first.see("conflict-review")).to_contain_text("steps.classify.label")
+    first.expect_noise("409")
+    first.is_accessible()
+    first.page.get_by_role("button", name="Save mine on top").click()
+    saved(first)
+    assert stored()["steps"]["classify"]["label"] == "Mine"
+    first.is_quiet()
+
+
+def test_BLD_4_mine_becomes_a_copy_and_theirs_stays(visit: Any, person: Any) -> None:
+    at = opened(visit, person)
+    field(at, "/description").fill("Mine")
+    saved(at)
+    Flow.objects.filter(slug="refund").update(revision=7, draft=REFUND.replace("Decides on", "Theirs on"))
+    field(at, "/description").fill("Mine again")
+
+    at.see("conflict").get_by_role("button", name="Save mine as a copy").click()
+
+    at.page.wait_for_url("**/flows/refund-copy/edit")
+    assert parse_document(Flow.objects.get(slug="refund-copy").draft).description == "Mine again"
+    assert stored()["description"].startswith("Theirs")
+
+
+def test_BLD_4_mine_is_discarded_when_asked(visit: Any, person: Any) -> None:
+    at = opened(visit, person)
+    Flow.objects.filter(slug="refund").update(revision=7, draft=REFUND.replace("Decides on", "Theirs on"))
+    field(at, "/description").fill("Mine")
+
+    at.see("conflict").get_by_role("button", name="Discard mine").click()
+
+    expect(field(at, "/description")).to_have_value(re.compile("^Theirs"))
+    expect(at.see("saved")).to_contain_text("rev 7")
+
+
+def test_what_is_typed_offline_is_kept_and_saved_later(visit: Any, person: Any, site: Any) -> None:
+    at = opened(visit, person)
+    at.context.set_offline(True)
+    field(at, "/description").fill("Written in a tunnel")
+    expect(at.see("saved")).to_contain_text("Not saved – offline since")
+    expect(at.see("offline")).to_contain_text("kept in this browser")
+
+    at.context.set_offline(False)
+    saved(at)
+
+    assert stored()["description"] == "Written in a tunnel"
+    at.expect_noise("ERR_INTERNET_DISCONNECTED", "WebSocket")
+    at.is_quiet()
+
+
+def test_a_reload_in_the_middle_of_typing_loses_nothing(visit: Any, person: Any) -> None:
+    at = opened(visit, person)
+    at.context.set_offline(True)
+    field(at, "/description").press_sequentially(" and more")
+    typed = field(at, "/description").input_value()
+    at.context.set_offline(False)
+
+    at.page.reload()
+
+    expect(field(at, "/description")).to_have_value(typed)
+    saved(at)
+    assert stored()["description"] == typed
+
+
+def test_a_session_that_ends_loses_nothing(visit: Any, person: Any) -> None:
+    at = opened(visit, person)
+    cookies = at.context.cookies()
+    at.context.clear_cookies(name=settings.SESSION_COOKIE_NAME)
+    field(at, "/description").fill("Typed after the end")
+
+    expect(at.see("signed-out")).to_contain_text("Signed out – sign in in another tab, nothing is lost")
+    at.context.add_cookies(cookies)
+    saved(at)
+
+    assert stored()["description"] == "Typed after the end"
+    at.expect_noise("401")
+    at.is_quiet()
+
+
+# --- the inspector
+
+
+def test_BLD_6_the_picker_inserts_and_the_preview_names_its_source(visit: Any, person: Any) -> None:
+    flow = make_flow("refund", document=REFUND)
+    run = make_run(flow, status="succeeded", input=json.dumps({"amount": 420, "message": "Late"}))
+    make_attempt(run, "classify", kind="model", output={"topic": "refund"})
+    at = opened(visit, person)
+    choose(at, "approve")
+
+    field(at, "/with/title").fill("")
+    at.page.get_by_role("button", name="Insert data into Title").click()
+    picker = at.see("data-picker")
+    picker.get_by_role("combobox", name="Search the data").fill("input.am")
+    expect(picker.get_by_role("option", name="input.amount")).to_contain_text("number")
+    at.is_accessible()
+    at.page.keyboard.press("Enter")
+
+    preview = at.page.locator('[data-preview="/with/title"]')
+    expect(field(at, "/with/title")).to_have_value("{{ input.amount }}")
+    expect(preview).to_contain_text("420")
+    expect(preview).to_contain_text(f"run #{run.number}")
+    at.page.get_by_role("button", name="Insert data into Title").click()
+    picker.get_by_role("combobox", name="Sample values from").select_option("schema")
+    at.page.keyboard.press("Escape")
+    expect(preview).to_have_text("No sample yet – number by schema")
+    at.is_quiet()
+
+
+def test_typing_keeps_the_caret_while_answers_arrive(visit: Any, person: Any) -> None:
+    at = opened(visit, person)
+    choose(at, "classify")
+    field(at, "/label").fill("ac")
+    field(at, "/label").press("ArrowLeft")
+
+    for letter in "bbbb":
+        at.page.keyboard.type(letter)
+        at.page.wait_for_timeout(350)
+    saved(at)
+    at.page.keyboard.type("!")
+
+    expect(field(at, "/label")).to_have_value("abbbb!c")
+
+
+def test_undo_reaches_the_form(visit: Any, person: Any) -> None:
+    at = opened(visit, person)
+    choose(at, "classify")
+    field(at, "/label").fill("Sort it")
+
+    at.page.locator("[data-undo]").click()
+
+    expect(field(at, "/label")).to_have_value("Classify the request")
+
+
+# --- problems and code
+
+
+def test_BLD_8_a_removed_step_is_a_problem_that_keeps_one_from_publishing(visit: Any, person: Any) -> None:
+    at = opened(visit, person, document=REFUND.replace('{text: "{{ error.message }}"}', "{amount: 1}"))
+    expect(at.see("publish")).not_to_have_attribute("aria-disabled", "true")
+    at.page.evaluate("() => document.getElementById('canvas').remove(['refund'])")
+
+    at.page.get_by_role("tab", name="Problems").click()
+    problem = at.see("problem").filter(has_text="is no tool step beside this one").first
+    expect(problem).to_be_visible(timeout=8000)
+    expect(at.see("publish")).to_have_attribute("aria-disabled", "true")
+    expect(at.see("publish-why")).to_contain_text("to mend first")
+    problem.get_by_role("button", name="Go to").click()
+
+    expect(field(at, "/with/seals")).to_be_focused()
+    expect(at.page.locator('[data-says="/with/seals"]')).to_contain_text("is no tool step")
+    at.is_accessible()
+    at.is_quiet()
+
+
+def test_a_quick_fix_is_an_edit_that_can_be_undone(visit: Any, person: Any) -> None:
+    at = opened(visit, person, document=REFUND.replace("route: balanced", "route: balansed"), query="?panel=problems")
+
+    at.see("problem").get_by_role("button", name="Change to balanced").click()
+    saved(at)
+    assert stored()["steps"]["classify"]["with"]["route"] == "balanced"
+    at.page.locator("[data-undo]").click()
+    saved(at)
+
+    assert stored()["steps"]["classify"]["with"]["route"] == "balansed"
+
+
+def test_BLD_10_a_text_that_cannot_be_read_is_marked_and_the_canvas_stays(visit: Any, person: Any) -> None:
+    at = opened(visit, person, query="?panel=code")
+    code = at.page.locator("#dock-code .cm-content")
+    expect(code).to_contain_text("orchestrator: 1")
+    whole = at.see("code").input_value()
+    steps = "() => Object.keys(document.getElementById('canvas').value.steps).join()"
+    before = at.page.evaluate(steps)
+
+    code.click()
+    at.page.keyboard.press("Control+Home")
+    at.page.keyboard.type("[")
+    expect(at.page.locator("#code-status")).to_contain_text("The canvas keeps the last flow that could be read.")
+    expect(at.page.locator("#dock-code .cm-lintRange-error").first).to_be_visible()
+    assert at.page.evaluate(steps) == before
+    at.page.keyboard.press("Backspace")
+    expect(at.page.locator("#code-status")).to_be_empty()
+    assert at.see("code").input_value() == whole
+    at.page.keyboard.press("Control+a")
+    at.page.keyboard.insert_text(whole.replace("label: Classify the request", "label: Sort"))
+    expect(at.see("saved")).to_contain_text("rev 2", timeout=8000)
+    saved(at)
+
+    assert stored()["steps"]["classify"]["label"] == "Sort"
+    at.expect_noise("422")
+    at.is_quiet()
+
+
+# --- the page
+
+
+def test_the_page_is_accessible_and_fits(visit: Any, person: Any) -> None:
+    for phone in (False, True):
+        at = opened(visit, person, phone=phone, query="?node=classify&panel=problems")
+        at.is_accessible()
+        if phone:
+            at.fits()
+        at.is_quiet()
+
+
+def test_on_a_phone_the_outline_is_first_and_a_step_opens_as_a_sheet(visit: Any, person: Any) -> None:
+    at = opened(visit, person, phone=True)
+    expect(at.page.locator("flow-outline")).to_be_visible()
+    expect(at.page.locator("#inspector")).to_be_hidden()
+
+    at.page.locator("flow-outline [role=treeitem]").first.dblclick()
+
+    expect(at.page.locator("#inspector")).to_be_visible()
+    at.page.get_by_role("button", name="Close the inspector").click()
+    expect(at.page.locator("#inspector")).to_be_hidden()
+
+
+def test_an_empty_flow_shows_three_ways_to_begin(visit: Any, person: Any) -> None:
+    at = opened(visit, person, document=EMPTY)
+    starts = at.see("starts")
+    expect(starts.locator("li")).to_have_count(3)
+    at.is_accessible()
+
+    starts.get_by_role("button", name="Add the first step").click()
+    at.page.keyboard.type("model")
+    at.page.keyboard.press("Enter")
+
+    expect(starts).to_be_hidden()
+    expect(at.page.locator("#inspector")).to_contain_text("Ask a model")
+    saved(at)
+    assert stored()["edges"] == ["start -> model"]
+
+
+def test_who_builds_elsewhere_reads_and_may_make_a_copy(visit: Any, person: Any) -> None:
+    make_flow("refund", document=REFUND, team=make_team("ours"))
+    elsewhere = make_person("builder", username="elsewhere", team=make_team("theirs"))
+    Membership.objects.create(person=elsewhere, role="viewer", team=None)
+    at = visit(as_=elsewhere)
+    at.go("/flows/refund/edit")
+
+    expect(at.see("builder-palette")).to_be_hidden()
+    expect(field(at, "/name")).to_be_disabled()
+    at.is_accessible()
+    at.see("make-copy").click()
+
+    at.page.wait_for_url("**/flows/refund-copy/edit")
+    expect(field(at, "/name")).to_be_enabled()
+
+
+def test_look(visit: Any, person: Any) -> None:
+    for name, query, options in (
+        ("flow", "?panel=code", {}),
+        ("approve", "?node=approve", {"dark": True}),
+        ("decide", "?node=decide", {}),
+        ("refund", "?node=refund&panel=problems", {}),
+    ):
+        at = opened(visit, person, query=query, **options)
+        at.page.wait_for_timeout(800)
+        at.page.screenshot(path=f"/tmp/shots/edit-{name}.png")
+    at = opened(visit, person, phone=True, query="?node=classify")
+    at.page.evaluate("() => { document.getElementById('builder').dataset.sheet = 'open' }")
+    at.page.wait_for_timeout(300)
+    at.page.screenshot(path="/tmp/shots/edit-sheet.png")
+    make_flow("empty", document=EMPTY)
+    at = visit(as_=person("builder"))
+    at.go("/flows/empty/edit")
+    at.page.wait_for_timeout(800)
+    at.page.screenshot(path="/tmp/shots/edit-empty.png")
