@@ -18,8 +18,10 @@ const fonts = [
 const entries = {
   site: "src/site.js",
   canvas: "src/canvas.js",
+  builder: "src/builder.js",
   "site-style": "../static/css/site.css",
   "canvas-style": "../static/css/canvas.css",
+  "builder-style": "../static/css/builder.css",
 }
 
 const manifest = {

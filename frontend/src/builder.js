@@ -170,7 +170,8 @@ const asked = new URL(location.href).searchParams
 check(data.problems, data.facts)
 look(asked.get("view") ?? (phone.matches ? "outline" : "canvas"))
 if (["problems", "code"].includes(asked.get("panel"))) openDock(asked.get("panel"))
-if (asked.get("node")) canvas.select([asked.get("node")]), turn(asked.get("node"))
+const node = asked.get("node") ?? new URLSearchParams(location.hash.slice(1)).get("step")
+if (node) canvas.select([node]), turn(node)
 
 if (!data.readonly) {
   const kept = await keeping.open()

@@ -348,24 +348,3 @@ def test_who_builds_elsewhere_reads_and_may_make_a_copy(visit: Any, person: Any)
 
     at.page.wait_for_url("**/flows/refund-copy/edit")
     expect(field(at, "/name")).to_be_enabled()
-
-
-def test_look(visit: Any, person: Any) -> None:
-    for name, query, options in (
-        ("flow", "?panel=code", {}),
-        ("approve", "?node=approve", {"dark": True}),
-        ("decide", "?node=decide", {}),
-        ("refund", "?node=refund&panel=problems", {}),
-    ):
-        at = opened(visit, person, query=query, **options)
-        at.page.wait_for_timeout(800)
-        at.page.screenshot(path=f"/tmp/shots/edit-{name}.png")
-    at = opened(visit, person, phone=True, query="?node=classify")
-    at.page.evaluate("() => { document.getElementById('builder').dataset.sheet = 'open' }")
-    at.page.wait_for_timeout(300)
-    at.page.screenshot(path="/tmp/shots/edit-sheet.png")
-    make_flow("empty", document=EMPTY)
-    at = visit(as_=person("builder"))
-    at.go("/flows/empty/edit")
-    at.page.wait_for_timeout(800)
-    at.page.screenshot(path="/tmp/shots/edit-empty.png")

@@ -65,6 +65,11 @@ class Field:
         return "" if self.value is None else as_json(self.value)
 
     @property
+    def detail(self) -> str:
+        """What one wants to know of the option that is chosen."""
+        return next((option.detail for option in self.options if option.value == self.value), "")
+
+    @property
     def known(self) -> bool:
         """Whether the value is one of the options."""
         return any(option.value == self.value for option in self.options)
@@ -221,9 +226,7 @@ def _list(made: Field, item: Any, options: Options) -> Field:
     for at, each in enumerate(values):
         model = _model_of(each, models)
         here = f"{made.pointer}/{at}"
-        title = (
-            spoken(str(each.get("type"))) if isinstance(each, Mapping) and len(models) > 1 else f"{spoken(made.name)} {at + 1}"
-        )
+        title = f"{_title(model).capitalize()} {at + 1}"
         groups.append(Field(here, str(at), title, "item", each, True, inner=fields_of(model, each, options, here)))
     blanks = [(_title(model), as_json(_blank(model))) for model in models]
     return replace(made, how="items", inner=groups, blanks=blanks)

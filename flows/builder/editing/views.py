@@ -46,8 +46,9 @@ KEYS = (
 def edit_page(request: Any, slug: str) -> HttpResponse:
     """The page. Who may build, but not here, reads it and may make a copy."""
     actor, flow = request.actor, flow_named(request.actor, slug)
-    may_edit = actor.may(Right.EDIT_FLOWS, flow.team_id)
-    if not may_edit and not actor.holdings.teams(Right.EDIT_FLOWS):
+    builds_here = actor.may(Right.EDIT_FLOWS, flow.team_id)
+    may_edit = builds_here and flow.archived_at is None
+    if not builds_here and not actor.holdings.teams(Right.EDIT_FLOWS):
         raise Forbidden(Right.EDIT_FLOWS)
     options = current_options()
     draft = draft_of_text(flow.draft)
@@ -65,6 +66,9 @@ def edit_page(request: Any, slug: str) -> HttpResponse:
     context = {
         "flow": flow,
         "may_edit": may_edit,
+        "why_not": "This flow is archived. Restore it on its page, or make a copy."
+        if builds_here
+        else "You may read this flow, not edit it. A copy is yours to change.",
         "may_publish": actor.may(Right.PUBLISH_FLOWS, flow.team_id),
         "published": flow.published,
         "groups": groups,

@@ -52,7 +52,7 @@ export class Code {
       this.field.mark(data.problems.filter((each) => each.line && each.severity === "error").map(({ line, message }) => ({ line, message })))
       this.#say("")
       this.#mine = true
-      this.canvas.replace(data.document, "Edit the text")
+      if (JSON.stringify(data.document) !== JSON.stringify(this.canvas.value)) this.canvas.replace(data.document, "Edit the text")
       this.#mine = false
       this.checked(data)
     } else if (status === 422) {

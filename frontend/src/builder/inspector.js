@@ -114,6 +114,8 @@ export class Inspector {
     if (target.dataset.rename !== undefined) return this.#rename(target)
     const control = target.closest("[data-at]")
     if (!control) return
+    const detail = this.root.querySelector(`[data-detail-of="${CSS.escape(control.id)}"]`)
+    if (detail) detail.textContent = target.selectedOptions[0].dataset.detail ?? ""
     if (control.dataset.as === "choice") this.#set(control.dataset.at, target.value === "" ? (control.dataset.reshapes === undefined ? undefined : "") : target.value)
     else if (["box", "several", "pairs"].includes(control.dataset.as)) this.#take(control)
     if (control.dataset.reshapes !== undefined) this.show(this.path, { again: true })
