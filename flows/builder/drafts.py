@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from pydantic import BaseModel
 
 from flows.access.refusals import Invalid
 from flows.builder.catalogue import current_catalogue
 from flows.builder.checking import faults
+from flows.builder.subflows import circle
 from flows.engine.compiling import Survey, survey_flow
 from flows.engine.document import Body, FlowDocument, Step, dump_document, read_document, unfit
 from flows.engine.kinds import Catalogue
@@ -91,14 +93,17 @@ def _draft(value: Any, places: Mapping[Place, tuple[int, int]]) -> Draft:
     return Draft(document.as_json(), document)
 
 
-def check_draft(draft: Draft, catalogue: Catalogue | None = None) -> Checked:
-    """Everything that is wrong with a draft. While its form is wrong, that comes first; the rest is looked for once it is right."""
+def check_draft(draft: Draft, slug: str, team: UUID | None, catalogue: Catalogue | None = None) -> Checked:
+    """Everything that is wrong with a draft of the flow `slug` of this team (None: everybody's). While its form is wrong, that comes
+    first; the rest is looked for once it is right."""
     if draft.document is None:
         return Checked(draft.malformed, (), None)
-    survey = survey_flow(draft.document, known_kinds(), catalogue if catalogue is not None else current_catalogue())
+    catalogue = catalogue if catalogue is not None else current_catalogue(draft.document, team)
+    survey = survey_flow(draft.document, known_kinds(), catalogue)
     if draft.malformed:
         return Checked(draft.malformed, (), survey)
-    return Checked(survey.problems, survey.warnings, survey)
+    around = circle(slug, draft.document)
+    return Checked((*survey.problems, *([around] if around is not None else ())), survey.warnings, survey)
 
 
 def _require_flow(value: Any, places: Mapping[Place, tuple[int, int]]) -> None:

@@ -24,6 +24,9 @@ class LoopSettings(Settings):
 class LoopKind(Kind):
     slug = "loop"
     label = "Repeat"
+    icon = "kind-loop"
+    begins_with = {"max": 3, "body": {"steps": {}, "edges": [], "output": {}}}
+    ports_from = ("done", "limit")
     role = Role.STRUCTURE
     Settings = LoopSettings
     closing = frozenset({"until"})

@@ -29,6 +29,9 @@ class SubflowSettings(Settings):
 class SubflowKind(WorkKind):
     slug = "subflow"
     label = "Run a flow"
+    group = "Sub-flows"
+    icon = "flows"
+    begins_with = {"flow": ""}
     role = Role.STRUCTURE
     Settings = SubflowSettings
 

@@ -17,6 +17,11 @@ from tests.makers import make_flow, make_person, make_run, make_team
 from tests.runs.journals import make_attempt
 
 REFUND = (Path(settings.BASE_DIR) / "orchestrator/demo_flows/refund_decision.yaml").read_text(encoding="utf-8")
+PASTE = """(element, text) => {
+  const clipboardData = new DataTransfer()
+  clipboardData.setData("text/plain", text)
+  element.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true, composed: true}))
+}"""
 EMPTY = "orchestrator: 1\nname: Empty\nsteps: {}\nedges: []\n"
 
 
@@ -279,13 +284,14 @@ def test_BLD_10_a_text_that_cannot_be_read_is_marked_and_the_canvas_stays(visit:
     at.page.keyboard.press("Control+Home")
     at.page.keyboard.type("[")
     expect(at.page.locator("#code-status")).to_contain_text("The canvas keeps the last flow that could be read.")
-    expect(at.page.locator("#dock-code .cm-lintRange-error").first).to_be_visible()
+    expect(at.page.locator("#dock-code .cm-line.is-bad")).to_be_visible()
+    expect(at.page.locator("#dock-code .cm-fault")).not_to_be_empty()
     assert at.page.evaluate(steps) == before
     at.page.keyboard.press("Backspace")
     expect(at.page.locator("#code-status")).to_be_empty()
     assert at.see("code").input_value() == whole
     at.page.keyboard.press("Control+a")
-    at.page.keyboard.insert_text(whole.replace("label: Classify the request", "label: Sort"))
+    code.evaluate(PASTE, whole.replace("label: Classify the request", "label: Sort"))
     expect(at.see("saved")).to_contain_text("rev 2", timeout=8000)
     saved(at)
 

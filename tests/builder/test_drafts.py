@@ -33,7 +33,7 @@ def value(**changes: Any) -> dict[str, Any]:
 
 def test_what_validates_is_written_in_its_canonical_form() -> None:
     assert draft_of_value(value()).text == dump_document(parse_document(DOCUMENT))
-    assert check_draft(draft_of_value(value())).problems == ()
+    assert check_draft(draft_of_value(value()), "greet", None).problems == ()
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_broken_draft_is_kept_as_it_is_and_its_problem_said(builder: Actor, br
     flow, draft = keep_draft(builder, "greet", value(**broken), 1)
 
     assert flow.revision == 2
-    assert place in [problem.path for problem in check_draft(draft).problems]
+    assert place in [problem.path for problem in check_draft(draft, "greet", None).problems]
     assert draft_of_text(flow.draft).value == draft.value
     assert draft_of_text(flow.draft).text == flow.draft
     with pytest.raises(DocumentRefused):
@@ -66,7 +66,7 @@ def test_a_broken_draft_is_kept_as_it_is_and_its_problem_said(builder: Actor, br
 def test_the_rest_of_a_broken_draft_is_surveyed_all_the_same() -> None:
     broken = value(steps={"greet": {"kind": "set", "with": {"values": {"text": "x"}}, "timeout": "soon"}})
 
-    survey = check_draft(draft_of_value(broken)).survey
+    survey = check_draft(draft_of_value(broken), "greet", None).survey
 
     assert survey is not None
     assert list(survey.levels[()].settings) == ["greet"]

@@ -134,6 +134,32 @@ def test_every_kind_has_a_form_and_says_how_it_is_offered(flow: Flow) -> None:
     assert {kind["slug"] for kind in kinds_offered()} == set(known_kinds())
 
 
+@pytest.mark.parametrize("slug", sorted(known_kinds()))
+def test_the_ports_that_the_canvas_draws_are_those_of_the_kind(slug: str) -> None:
+    kind, settings = (
+        known_kinds()[slug],
+        {
+            "model": {"route": "r", "prompt": "p"},
+            "tool": {"tool": "t"},
+            "branch": {"cases": [{"port": "big", "when": "true"}], "else": "small"},
+            "map": {"over": "[]", "body": {}},
+            "loop": {"max": 1, "body": {}},
+            "approval": {"title": "t", "outcomes": {"yes": "approve", "no": "reject"}},
+            "check": {"value": 1, "rules": [{"type": "length"}]},
+            "wait": {"for": "1h"},
+            "subflow": {"flow": "other"},
+        }.get(slug, {}),
+    )
+    rule = kind.ports_from
+    drawn = list(rule) if not isinstance(rule, dict) else []
+    if isinstance(rule, dict):
+        drawn = (
+            list(settings["outcomes"]) if "keys" in rule else [case["port"] for case in settings["cases"]] + [settings["else"]]
+        )  # type: ignore[index, call-overload]
+
+    assert set(drawn) == kind.ports(kind.Settings.model_validate(settings))
+
+
 @pytest.mark.parametrize("place", [[], ["steps", "classify"], ["steps", "rate"], ["steps", "tell"], HALF])
 def test_a_form_costs_a_constant_number_of_queries(client: Client, flow: Flow, place: list[str]) -> None:
     with CaptureQueriesContext(
@@ -252,7 +278,7 @@ def test_runs_that_one_may_not_see_are_no_sample(flow: Flow) -> None:
 
 def mended(value: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     draft = draft_of_value(value)
-    problem = problems_shown(draft, check_draft(draft))[0]
+    problem = problems_shown(draft, check_draft(draft, "greet", None))[0]
     assert problem["fix"] is not None, problem
     return problem["fix"]["label"], problem["fix"]
 

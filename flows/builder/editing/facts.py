@@ -54,6 +54,8 @@ def faces_of(survey: Survey | None, options: Options) -> dict[str, dict[str, Any
     """What the canvas cannot know of each step, by its path: how many fallbacks its route has, the type of what it gives."""
     faces = {}
     for graph, level in (survey.levels if survey is not None else {}).items():
+        if graph[:1] == ("on_error",):  # not on the canvas
+            continue
         for key, settings in level.settings.items():
             candidates = options.routes.get(str(getattr(settings, "route", "")), ())
             badges = {"fallbacks": len(candidates) - 1} if len(candidates) > 1 else {}

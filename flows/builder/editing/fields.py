@@ -191,7 +191,7 @@ def _arguments(made: Field, schema: Mapping[str, Any] | None) -> Field:
 
 def _mapping(made: Field, item: Any, marks: list[Any]) -> Field:
     item_type, item_marks = unwrapped(item)
-    if any(isinstance(mark, AfterValidator) for mark in marks) or (made.name == "input"):
+    if any(isinstance(mark, AfterValidator) for mark in marks) or made.pointer == "/input":
         return replace(made, how="schema")
     if get_origin(item_type) is Literal:
         choices = [Option(each, spoken(str(each))) for each in get_args(item_type)]

@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.db.models import OuterRef, Subquery
 
+from flows.builder.subflows import known_flows, references
+from flows.engine.document import FlowDocument
 from flows.engine.kinds import Catalogue
 from flows.models import ModelEntry, Person, Price, Route, Team, ToolEntry
 
@@ -38,8 +41,11 @@ class Options:
         """The JSON Schema of a tool's arguments; None for a tool that is not known."""
         return self.tools.get(tool) if isinstance(tool, str) else None
 
-    def catalogue(self) -> Catalogue:
-        return Catalogue(frozenset(self.routes), self.models, dict(self.tools))
+    def catalogue(self, document: FlowDocument | None, team: UUID | None) -> Catalogue:
+        """The same as the checks of a document want it: no query, and two where it runs other flows."""
+        wanted = {each.slug for each in references(document)} if document is not None else set()
+        flows = known_flows(wanted, team) if wanted else {}
+        return Catalogue(frozenset(self.routes), self.models, dict(self.tools), flows)
 
     def beside(self, steps: Mapping[str, Any]) -> Options:
         """The same, with the steps that stand beside the one that is edited."""

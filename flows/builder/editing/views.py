@@ -52,7 +52,7 @@ def edit_page(request: Any, slug: str) -> HttpResponse:
         raise Forbidden(Right.EDIT_FLOWS)
     options = current_options()
     draft = draft_of_text(flow.draft)
-    checked = check_draft(draft, options.catalogue())
+    checked = _check(flow, draft, options)
     kinds = kinds_offered()
     groups = {group: [kind for kind in kinds if kind["group"] == group] for group in groups_of(kinds)}
     data = {
@@ -106,7 +106,11 @@ def draft(request: Any, slug: str) -> HttpResponse:
 
 def _checked_state(flow: Flow, found: Draft) -> dict[str, Any]:
     options = current_options()
-    return _state(flow, found, check_draft(found, options.catalogue()), options)
+    return _state(flow, found, _check(flow, found, options), options)
+
+
+def _check(flow: Flow, found: Draft, options: Options) -> Checked:
+    return check_draft(found, flow.slug, flow.team_id, options.catalogue(found.document, flow.team_id))
 
 
 def _state(flow: Flow, found: Draft, checked: Checked, options: Options) -> dict[str, Any]:
@@ -149,7 +153,7 @@ def inspection(request: Any, slug: str) -> HttpResponse:
 @require_POST
 def conversion(request: Any, slug: str) -> HttpResponse:
     """`{text}` to the document that it means, or `{document}` to the text that the export would give; nothing is saved."""
-    flow_named(request.actor, slug)
+    flow = flow_named(request.actor, slug)
     body = body_of(request)
     options = current_options()
     try:
@@ -158,7 +162,7 @@ def conversion(request: Any, slug: str) -> HttpResponse:
         cause = refusal.__cause__
         lines = [problem.line for problem in cause.problems] if isinstance(cause, DocumentError) else []
         return refused(refusal, lines=lines)
-    problems = problems_shown(found, check_draft(found, options.catalogue()))
+    problems = problems_shown(found, _check(flow, found, options))
     return JsonResponse({"document": found.value, "text": found.text, "problems": problems})
 
 
@@ -168,7 +172,7 @@ def values(request: Any, slug: str) -> HttpResponse:
     """What expressions of a step can name: `[{group, path, type, sample}]`, and where the samples come from."""
     flow, body = _edited(request, slug)
     sample = _sample(request, flow, body)
-    survey = check_draft(draft_of_value(body["document"]), current_options().catalogue()).survey
+    survey = _check(flow, draft_of_value(body["document"]), current_options()).survey
     found = [
         {"group": each.group, "path": each.path, "type": each.type, "sample": each.sample}
         for each in values_shown(survey, place_in(body), sample)
@@ -182,7 +186,7 @@ def previews(request: Any, slug: str) -> HttpResponse:
     """What texts of a step give for the sample: `texts` by pointer, each `{text, bare}`."""
     flow, body = _edited(request, slug)
     sample = _sample(request, flow, body)
-    survey = check_draft(draft_of_value(body["document"]), current_options().catalogue()).survey
+    survey = _check(flow, draft_of_value(body["document"]), current_options()).survey
     texts = body.get("texts")
     if not isinstance(texts, dict) or not all(isinstance(each, dict) for each in texts.values()):
         raise Invalid("The request cannot be read.", problems=[Fault("texts", "must be an object of texts by pointer")])

@@ -2,9 +2,8 @@
 import { autocompletion, startCompletion } from "@codemirror/autocomplete"
 import { yaml } from "@codemirror/lang-yaml"
 import { HighlightStyle, syntaxHighlighting } from "@codemirror/language"
-import { setDiagnostics } from "@codemirror/lint"
-import { EditorState, Transaction } from "@codemirror/state"
-import { Decoration, EditorView, MatchDecorator, ViewPlugin } from "@codemirror/view"
+import { EditorState, StateEffect, StateField, Transaction } from "@codemirror/state"
+import { Decoration, EditorView, MatchDecorator, ViewPlugin, WidgetType } from "@codemirror/view"
 import { tags } from "@lezer/highlight"
 import { basicSetup, minimalSetup } from "codemirror"
 
@@ -20,7 +19,8 @@ const look = EditorView.theme({
   ".cm-selectionBackground, &.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground": { backgroundColor: "var(--accent-tint)" },
   ".cm-cursor": { borderLeftColor: "var(--text)" },
   ".cm-expression": { backgroundColor: "var(--accent-tint)", color: "var(--accent-strong)", borderRadius: "3px" },
-  ".cm-lintRange-error": { backgroundImage: "none", textDecoration: "underline wavy var(--danger)", textUnderlineOffset: "3px" },
+  ".cm-line.is-bad": { backgroundColor: "var(--removed-tint)", boxShadow: "inset 3px 0 var(--danger)" },
+  ".cm-fault": { marginInlineStart: "16px", color: "var(--removed)", font: "var(--text-sm)" },
   ".cm-tooltip": { backgroundColor: "var(--raised)", color: "var(--text)", border: "1px solid var(--line)", borderRadius: "var(--radius)", boxShadow: "var(--shadow)" },
   ".cm-tooltip-autocomplete > ul": { font: "var(--text-code)" },
   ".cm-tooltip-autocomplete > ul > li[aria-selected]": { backgroundColor: "var(--accent-tint)", color: "var(--text)" },
@@ -31,6 +31,30 @@ const colours = HighlightStyle.define([
   { tag: [tags.comment, tags.meta], color: "var(--text-3)" },
   { tag: [tags.number, tags.bool, tags.null, tags.keyword], color: "var(--changed)" },
 ])
+
+class Message extends WidgetType {
+  constructor(text) {
+    super()
+    this.text = text
+  }
+  eq(other) {
+    return other.text === this.text
+  }
+  toDOM() {
+    return Object.assign(document.createElement("span"), { className: "cm-fault", textContent: this.text })
+  }
+}
+
+/** Lines with what is wrong in them, said at their end. */
+const setFaults = StateEffect.define()
+const faulty = StateField.define({
+  create: () => Decoration.none,
+  update(marks, transaction) {
+    for (const effect of transaction.effects) if (effect.is(setFaults)) return effect.value
+    return marks.map(transaction.changes)
+  },
+  provide: (field) => EditorView.decorations.from(field),
+})
 
 const expressions = ViewPlugin.fromClass(
   class {
@@ -69,6 +93,7 @@ export function edit(root, { text, language, label, readonly, complete, typed })
         isTemplate ? [expressions, EditorView.lineWrapping, autocompletion({ override: [naming(complete)], icons: false })] : language === "yaml" ? [yaml()] : [],
         syntaxHighlighting(colours),
         look,
+        faulty,
         EditorView.contentAttributes.of({ "aria-label": label, role: "textbox", "aria-multiline": "true" }),
         EditorState.readOnly.of(readonly),
         EditorView.updateListener.of((update) => {
@@ -90,12 +115,17 @@ export function edit(root, { text, language, label, readonly, complete, typed })
       view.focus()
     },
     mark(faults) {
-      const last = view.state.doc.lines
-      const found = faults.map(({ line, message }) => {
-        const at = view.state.doc.line(Math.min(Math.max(line ?? 1, 1), last))
-        return { from: at.from, to: at.to, severity: "error", message }
-      })
-      view.dispatch(setDiagnostics(view.state, found))
+      const { doc } = view.state
+      const byLine = new Map()
+      for (const { line, message } of faults) {
+        const at = doc.line(Math.min(Math.max(line ?? 1, 1), doc.lines))
+        byLine.set(at.from, { at, message: byLine.get(at.from)?.message ?? message })
+      }
+      const marks = [...byLine.values()].flatMap(({ at, message }) => [
+        Decoration.line({ class: "is-bad" }).range(at.from),
+        Decoration.widget({ widget: new Message(message), side: 1 }).range(at.to),
+      ])
+      view.dispatch({ effects: setFaults.of(Decoration.set(marks, true)) })
     },
   }
 }
