@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from flows.access.refusals import Invalid
-from flows.builder.catalogue import current_catalogue
+from flows.builder.catalogue import current
 from flows.builder.checking import faults
 from flows.builder.subflows import circle
 from flows.engine.compiling import Survey, survey_flow
@@ -98,7 +98,7 @@ def check_draft(draft: Draft, slug: str, team: UUID | None, catalogue: Catalogue
     first; the rest is looked for once it is right."""
     if draft.document is None:
         return Checked(draft.malformed, (), None)
-    catalogue = catalogue if catalogue is not None else current_catalogue(draft.document, team)
+    catalogue = catalogue if catalogue is not None else current(draft.document, team).catalogue
     survey = survey_flow(draft.document, known_kinds(), catalogue)
     if draft.malformed:
         return Checked(draft.malformed, (), survey)
