@@ -28,7 +28,7 @@ USUAL_OUTPUT = 200  # tokens, where a step does not bound its answer
 @dataclass(frozen=True, slots=True)
 class Template:
     """One template. `input` is one to try; `decisions` are the outcomes that its example is given, one after another (approve where
-    there is none). `fault` says why it cannot be used."""
+    there is none), `ran` the steps that the example came to, in order. `fault` says why it cannot be used."""
 
     slug: str
     text: str
@@ -37,6 +37,7 @@ class Template:
     shows: str
     input: Any
     decisions: tuple[str, ...]
+    ran: tuple[str, ...] = ()
     fault: str = ""
 
     @property
@@ -58,6 +59,11 @@ class Template:
     @property
     def people(self) -> int:
         return sum(step.kind == "approval" for _, step in self.steps())
+
+    @property
+    def asked(self) -> bool:
+        """Whether the example came to a person."""
+        return any(step.kind == "approval" for key, step in self.steps() if key in self.ran)
 
     @property
     def count(self) -> int:
@@ -93,7 +99,8 @@ def _template(slug: str, facts: Mapping[str, Any]) -> Template:
     except DocumentError as error:
         document, fault = None, str(error.problems[0])
     tags, decisions = tuple(facts["tags"]), tuple(facts.get("decisions", ()))
-    return Template(slug, text, document, tags, facts["shows"], facts["input"], decisions, fault)
+    ran = tuple(facts.get("ran", ()))
+    return Template(slug, text, document, tags, facts["shows"], facts["input"], decisions, ran, fault)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,10 @@ async def _done(**arguments: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def world(drive: Drive, add_tool: AddTool) -> None:
-    for slug in ("small", "large"):
+    for slug in ("sim-small", "sim-large"):
         make_model(slug)
-    make_route("balanced", "small", "large", timeout=20.0)
-    make_route("careful", "large", "small", timeout=60.0)
+    make_route("balanced", "sim-small", "sim-large", timeout=20.0)
+    make_route("careful", "sim-large", "sim-small", timeout=60.0)
     for slug in (*WRITES, "statistics.of"):
         add_tool(slug, _done, effect="write" if slug in WRITES else "read", repeat="keyed")
     drive()
@@ -55,6 +55,9 @@ def test_it_completes_on_simulated_models(template: Template, world: None) -> No
 
     assert votes >= 1 or template.slug == "translation"
     assert output is not None
+    done = Attempt.objects.filter(run_id=run.id, status="succeeded").order_by("seq").values_list("path", flat=True)
+    came = sorted(path for path in done if path.isidentifier())
+    assert came == sorted(template.ran), "say in gallery.yaml which steps the example runs"
     failed = Attempt.objects.filter(run_id=run.id, status="failed")
     assert not failed, [(each.path, each.error) for each in failed]
 

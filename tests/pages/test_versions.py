@@ -444,6 +444,14 @@ class TestTemplates:
         assert not Flow.objects.exists()
         assert shows(text_of(client.get("/templates?needs=none")), "template") == 0
 
+    def test_TPL_2_the_preview_shows_an_example_run_and_makes_nothing(self, client: Client) -> None:
+        page = text_of(client.get("/templates/refund_decision"))
+
+        assert page.count('data-ran="yes"') == 4
+        assert page.count('data-ran="no"') == 3
+        assert "came to 4 of 7 steps" in page
+        assert not Flow.objects.exists()
+
     def test_TPL_1_using_one_makes_a_draft(self, client: Client) -> None:
         ModelEntry.objects.create(slug="sim-small", model="sim/small", simulated=True)
 
