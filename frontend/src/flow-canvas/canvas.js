@@ -8,7 +8,7 @@ import { Minimap } from "./minimap.js"
 import { FlowModel, keyOf, nodeOf, scopeOf } from "./model.js"
 import { bounds } from "./model/geometry.js"
 import { Picker } from "./picker.js"
-import { Scene } from "./scene.js"
+import { MANY, Scene } from "./scene.js"
 import { toolbar } from "./toolbar.js"
 import { Viewport } from "./viewport.js"
 
@@ -377,6 +377,7 @@ export class FlowCanvas extends HTMLElement {
   }
   #seen() {
     if (!this.viewport) return
+    this.viewport.far = this.scene.places.size > MANY ? 0.55 : 0.35
     this.map.move()
     this.scene.cull(this.viewport.seen, this.viewport.now.zoom)
   }

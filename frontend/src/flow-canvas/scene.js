@@ -5,7 +5,7 @@ import { bounds } from "./model/geometry.js"
 import { route } from "./routes.js"
 
 const MARGIN = 400
-const MANY = 60 // nodes; of more than that, those far outside the window are not painted
+export const MANY = 60 // nodes; of more than that, those far outside the window are not painted
 const AROUND = 240 // pixels of the window that count as near
 const LONGEST = 60 // characters of a name that can be seen
 

@@ -7,7 +7,7 @@ import { PanOnScrollMode, XYPanZoom } from "@xyflow/system"
 const NEAREST = 2
 const FARTHEST = 0.1
 const GRID = 24
-const FAR = 0.55 // below this, only names are shown
+const DOTTED = 0.45 // below this the dots would be a grey
 const STRETCH = 1.6 // how far a drawing is stretched before it is made anew
 const REST = 140 // milliseconds
 
@@ -15,6 +15,7 @@ export class Viewport {
   constructor(ground, { view, scaled }, dots, { onchange, key }) {
     Object.assign(this, { ground, view, scaled, dots, onchange, key })
     this.measure()
+    this.far = 0.35 // below this zoom only names are shown
     this.drawn = 0 // the zoom at which everything was drawn
     this.held = false
     this.busy = false
@@ -66,8 +67,8 @@ export class Viewport {
     clearTimeout(this.rest)
     this.drawn = zoom
     this.scaled.style.transform = `scale(${zoom})`
-    this.view.classList.toggle("is-far", zoom < FAR)
-    this.dots.hidden = zoom < FAR
+    this.view.classList.toggle("is-far", zoom < this.far)
+    this.dots.hidden = zoom < DOTTED
     this.dots.style.backgroundSize = `${GRID * zoom}px ${GRID * zoom}px`
   }
   #place({ x, y, zoom }) {
