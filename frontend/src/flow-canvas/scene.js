@@ -115,7 +115,7 @@ export class Scene {
       "button",
       { type: "button", class: "fc-face", tabindex: "-1", "aria-pressed": String(Boolean(shown.selected)) },
       node.kind === "note" ? make("span", { class: "fc-text" }, text || "Empty note") : [icon(iconOf(node.kind, kind), "fc-icon"), wordsOf(face, state)],
-      unseen.length ? make("span", { class: "visually-hidden" }, unseen.join(", ")) : null,
+      unseen.length ? make("span", { class: "fc-unseen" }, unseen.join(", ")) : null,
     )
     shown.face.style.height = node.frame ? `${node.head}px` : ""
     const takes = node.start || node.kind === "note" ? null : make("span", { class: "fc-in", "aria-hidden": "true" })

@@ -8,7 +8,7 @@ const NEAREST = 2
 const FARTHEST = 0.1
 const GRID = 24
 const DOTTED = 0.45 // below this the dots would be a grey
-const STRETCH = 1.6 // how far a drawing is stretched before it is made anew
+const STRETCH = 2.2 // how far a drawing is stretched before it is made anew
 const REST = 140 // milliseconds
 
 export class Viewport {
