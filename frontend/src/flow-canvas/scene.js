@@ -175,11 +175,14 @@ function wordsOf(face, state) {
   return make(
     "span",
     { class: "fc-words" },
-    make("span", { class: "fc-name" }, make("span", { class: "fc-title" }, face.title.length > LONGEST ? `${face.title.slice(0, LONGEST)}…` : face.title), state ? icon(state, "fc-state") : null),
-    face.line ? make("span", { class: "fc-line" }, face.line) : null,
+    make("span", { class: "fc-name" }, make("span", { class: `fc-title${long(face.title, 20)}` }, face.title.length > LONGEST ? `${face.title.slice(0, LONGEST)}…` : face.title), state ? icon(state, "fc-state") : null),
+    face.line ? make("span", { class: `fc-line${long(face.line, 24)}` }, face.line) : null,
     face.badges.length ? make("span", { class: "fc-badges", "aria-hidden": "true" }, face.badges.map(badge)) : null,
   )
 }
+
+/** Only what may be too wide is cut off, for each clip costs time in every frame. */
+const long = (text, most) => (String(text).length > most ? " is-long" : "")
 
 const badge = ({ icon: glyph, text, words, tone }) =>
   make("span", { class: `fc-badge${tone ? ` is-${tone}` : ""}`, title: words, "data-badge": glyph ?? "limit" }, glyph ? icon(glyph) : null, text ?? null)
