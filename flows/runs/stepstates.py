@@ -12,7 +12,7 @@ from flows.access.refusals import Conflict, NotFound
 from flows.engine.nodes import Node
 from flows.engine.paths import Place, downstream
 from flows.engine.states import OPEN_REQUEST_STATES
-from flows.models import Attempt, Call, FlowVersion, Request, Run
+from flows.models import Attempt, Call, FlowVersion, Intervention, Request, Run
 from flows.runs.courses import place_in_run
 from flows.runs.documents import flow_of
 
@@ -41,6 +41,12 @@ class DecideInstead(Conflict):
     slug = "decide-instead"
 
 
+class StepChanged(Conflict):
+    """Somebody has decided something else about this step meanwhile, or the run began another pass. Look at it again."""
+
+    slug = "step-changed"
+
+
 def place_in(run: Run, path: str) -> Place:
     """Where the path leads in the run's flow. Raises `NotFound`."""
     place = place_in_run(run, path[:400])
@@ -62,6 +68,18 @@ def step_state(run: Run, path: str) -> str:
         return "idle"
     status, next_at = newest
     return "retrying" if status == "failed" and next_at is not None else str(status)
+
+
+def standing_at(run: Run, path: str) -> str:
+    """A token for what was decided about the step so far: another one as soon as somebody skips it, edits it, or begins a pass."""
+    here = Intervention.objects.filter(run=run, pass_number=run.pass_number, path=path)
+    return f"{run.pass_number}.{here.count()}"
+
+
+def refuse_if_changed(run: Run, path: str, seen: str | None) -> None:
+    """Passes where `seen`, if given, is the step's `standing_at` now. The run's row should be locked. Raises `StepChanged`."""
+    if seen is not None and seen != standing_at(run, path):
+        raise StepChanged
 
 
 def asks_people(node: Node, around: frozenset[UUID] = frozenset()) -> bool:

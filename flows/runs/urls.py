@@ -2,12 +2,17 @@
 
 from django.urls import path
 
-from flows.runs.pages import cancellation, listing, receipt, run
+from flows.runs.pages import control, listing, receipt, retrying, run, steering
 
 urlpatterns = [
     path("runs", listing.listing, name="runs"),
     path("runs/<str:run_id>", run.page, name="run"),
-    path("runs/<str:run_id>/cancellation", cancellation.cancellation, name="run-cancellation"),
+    path("runs/<str:run_id>/cancellation", control.confirmation, {"act": "cancel"}, name="run-cancellation"),
+    path("runs/<str:run_id>/pause", control.confirmation, {"act": "pause"}, name="run-pause"),
+    path("runs/<str:run_id>/resumption", control.confirmation, {"act": "resume"}, name="run-resumption"),
+    path("runs/<str:run_id>/retry", retrying.retry, name="run-retry"),
+    path("runs/<str:run_id>/skip", steering.skip, name="run-skip"),
+    path("runs/<str:run_id>/input", steering.step_input, name="run-input"),
     path("runs/<str:run_id>/regions/<slug:name>", run.region, name="run-region"),
     path("costs/calls/<str:call_id>", receipt.receipt, name="call"),
 ]

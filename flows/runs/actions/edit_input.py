@@ -22,23 +22,25 @@ from flows.engine.states import TERMINAL_STATES
 from flows.execution.moves import announce, append_event, lock_run, signal
 from flows.models import Intervention, ModelEntry, Route, Run, ToolEntry
 from flows.runs.actions.cancel_run import RunEnded
-from flows.runs.stepstates import DecideInstead, StepBusy, StepOver, place_in, sealed_by, step_state
+from flows.runs.stepstates import DecideInstead, StepBusy, StepOver, place_in, refuse_if_changed, sealed_by, step_state
 
 LARGEST = 256 * 1024  # characters of JSON
 
 
-def edit_input(actor: Actor, run: Run, path: str, fields: Mapping[str, Any]) -> Intervention:
+def edit_input(actor: Actor, run: Run, path: str, fields: Mapping[str, Any], *, seen: str | None = None) -> Intervention:
     """Sets fields of the step's `with` for this run, before the step at `path` begins or is tried again.
 
     Each field is given as a whole, as the value that the step is to see (nothing in it is evaluated); the others stay as the flow
-    says. What people are asked, or have approved, is not edited. Raises `NotFound`, `Forbidden`, `Invalid` naming each field,
-    `DecideInstead`, `StepBusy`, `StepOver`, `RunEnded`. Gives what was written down, with the fields as they stood `before`.
+    says. What people are asked, or have approved, is not edited. `seen` is the step's `standing_at` that the person looked at.
+    Raises `NotFound`, `Forbidden`, `Invalid` naming each field, `StepChanged`, `DecideInstead`, `StepBusy`, `StepOver`, `RunEnded`.
+    Gives what was written down, with the fields as they stood `before`.
     """
     require(actor, Right.CONTROL_RUNS, run)
     place = place_in(run, path)
     after = checked_fields(place, fields)
     with transaction.atomic():
         run = lock_run(run.id)
+        refuse_if_changed(run, path, seen)
         if run.status in TERMINAL_STATES:
             raise RunEnded(run, "Retry it with another input, version or route instead.")
         now = step_state(run, path)

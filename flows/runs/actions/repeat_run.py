@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -48,27 +49,29 @@ def repeat_run(
     version: int | str | None = None,
     from_step: str | None = None,
     route: str | None = None,
+    limits: Mapping[str, Any] | None = None,
+    tags: Sequence[str] | None = None,
+    key: str | None = None,
 ) -> Run:
     """Starts a new run that repeats `run` with another input, another version (a number, or "live") or another route for the step
     `from_step`; `origin` says what it repeats.
 
-    With `from_step`, a step of the flow itself, the results of the steps before it are taken over. Limits and tags are as they were;
-    of these and the version's own limits the lower hold. Raises `NotFound`, `Forbidden`, `RunGoesOn`, `NeverRan`, `BehindApproval`,
-    `Invalid`, and what `start_run` raises.
+    With `from_step`, a step of the flow itself, the results of the steps before it are taken over. Where `limits` or `tags` are None
+    they are as they were; of limits and the version's own the lower hold. The same `key` gives the same run. Raises `NotFound`,
+    `Forbidden`, `RunGoesOn`, `NeverRan`, `BehindApproval`, `Invalid`, and what `start_run` raises.
     """
     require(actor, Right.CONTROL_RUNS, run)
     target = version_for(run, version)
     if from_step is not None and run.status not in TERMINAL_STATES:
         raise RunGoesOn(run)
     edits = _route_edit(target, from_step, route)
-    limits = {"cost": run.cap_cost, "tokens": run.cap_tokens, "steps": run.cap_steps}
-    given: dict[str, Any] = {name: _limit(value) for name, value in limits.items() if value is not None}
     return start_run(
         actor,
         run.flow.slug,
         json.loads(run.input) if input is SAME else input,
-        limits=given | {"at_limit": run.at_limit},
-        tags=run.tags,
+        key=key,
+        limits=_limits_of(run) if limits is None else limits,
+        tags=run.tags if tags is None else tags,
         version=target.number,
         source="retry",
         repeats=Repeats(run, from_step or "", course_into(run, target, from_step), edits),
@@ -145,6 +148,13 @@ def _route_edit(target: FlowVersion, from_step: str | None, route: str | None) -
         fault = Fault("route", "holds for one step", "Name a step of this version in `from_step`.")
         raise Invalid("The run cannot be repeated so.", problems=[fault])
     return {from_step: checked_fields(place, {"route": route})}
+
+
+def _limits_of(run: Run) -> dict[str, Any]:
+    """The run's limits as a document writes them."""
+    caps = {"cost": run.cap_cost, "tokens": run.cap_tokens, "steps": run.cap_steps}
+    given: dict[str, Any] = {name: _limit(value) for name, value in caps.items() if value is not None}
+    return given | {"at_limit": run.at_limit}
 
 
 def _limit(value: Decimal | int) -> Any:

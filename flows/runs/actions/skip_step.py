@@ -27,6 +27,7 @@ from flows.runs.stepstates import (
     asks_people,
     avoided_approvals,
     place_in,
+    refuse_if_changed,
     step_state,
 )
 
@@ -34,18 +35,29 @@ LARGEST_OUTPUT = 256 * 1024  # characters of JSON
 LONGEST_COMMENT = 1000
 
 
-def skip_step(actor: Actor, run: Run, path: str, *, output: Any = None, port: str = "done", comment: str = "") -> Run:
+def skip_step(
+    actor: Actor,
+    run: Run,
+    path: str,
+    *,
+    output: Any = None,
+    port: str = "done",
+    comment: str = "",
+    seen: str | None = None,
+) -> Run:
     """Lets the run go on as if the step at `path` had given `output` and left by `port`.
 
     The step must wait, be between two attempts, not have begun in a paused run, or have failed the run: then this begins another
-    pass. Nobody goes past people: an approval, a request, or a port that would avoid an approval is refused. Raises `NotFound`,
-    `Forbidden`, `Invalid`, `DecideInstead`, `StepBusy`, `StepOver`, `NotBegun`, `RunEnded`. Gives the run as it is afterwards.
+    pass. Nobody goes past people: an approval, a request, or a port that would avoid an approval is refused. `seen` is the step's
+    `standing_at` that the person looked at. Raises `NotFound`, `Forbidden`, `Invalid`, `StepChanged`, `DecideInstead`, `StepBusy`,
+    `StepOver`, `NotBegun`, `RunEnded`. Gives the run as it is afterwards.
     """
     require(actor, Right.CONTROL_RUNS, run)
     place = place_in(run, path)
     text = _checked(place, output, port, comment)
     with transaction.atomic():
         run = lock_run(run.id)
+        refuse_if_changed(run, path, seen)
         if run.status in TERMINAL_STATES:
             _begin_past(run, actor, path)
         else:

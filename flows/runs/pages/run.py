@@ -27,6 +27,7 @@ from flows.runs.breakdown import Breakdown, CallPage, breakdown_of, dearest_call
 from flows.runs.documents import documents_of
 from flows.runs.events import TYPES, EventPage, events_before
 from flows.runs.inspection import Inspected, StepInfo, inspected, step_at, subflows_around
+from flows.runs.pages.acts import Act, StepActs, acts_at, acts_on
 from flows.runs.progress import StepLine, item_counts, progress_of, steps_below, top_level
 from flows.runs.queueing import standing_of
 from flows.runs.reads import run_named, value_of
@@ -122,8 +123,33 @@ class RunView:
         return self.actor.may(Right.SEE_COSTS, self.run.flow.team_id)
 
     @property
-    def may_cancel(self) -> bool:
-        return not self.ended and self.actor.may(Right.CONTROL_RUNS, self.run.flow.team_id)
+    def acts(self) -> list[Act]:
+        return acts_on(self.actor, self.run)
+
+    @property
+    def may_retry(self) -> bool:
+        return self.ended and self.actor.may(Right.CONTROL_RUNS, self.run.flow.team_id)
+
+    @property
+    def may_retry_failure(self) -> bool:
+        return self.may_retry and self.run.status in ("failed", "cancelled")
+
+    @property
+    def retry_from(self) -> str:
+        """The step that a retry from a step begins with."""
+        return self.info.path if self.info is not None and self.info.item is None else ""
+
+    @property
+    def may_edit(self) -> bool:
+        return self.run.flow.archived_at is None and self.actor.may(Right.EDIT_FLOWS, self.run.flow.team_id)
+
+    @property
+    def step_acts(self) -> StepActs:
+        """What is offered at the chosen step; nothing in a pass that is over."""
+        seen = self.inspected
+        if seen is None or seen.line is None or self.pass_number != self.run.pass_number:
+            return StepActs()
+        return acts_at(self.actor, self.run, seen.info.kind, seen.line.state)
 
     @property
     def may_start(self) -> bool:
