@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
@@ -19,6 +19,7 @@ from flows.engine.failures import RETRYABLE_SLUGS
 from flows.engine.problems import DocumentError, Place, Problem, did_you_mean, listed, path_text
 from flows.engine.schemas import schema_problems
 from flows.engine.yamltext import parse_yaml
+from flows.routing.definitions import Strategy
 from flows.tools.base import Effect, Repeat, ToolKind
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -82,8 +83,44 @@ class ModelPart(Part):
     price: PricePart | None = None
 
 
+class WhenPart(Part):
+    """What must hold of a request before this candidate is asked: tokens of input, dollars a call at most, a tag of the run."""
+
+    min_input: int | None = Field(default=None, ge=0, strict=True)
+    max_input: int | None = Field(default=None, gt=0, strict=True)
+    max_cost: Money | None = None
+    tag: str | None = Field(default=None, min_length=1, max_length=100)
+
+
+class CandidatePart(Part):
+    """One model of a route, with a condition, and its weight where the route draws lots."""
+
+    model: str
+    when: WhenPart = WhenPart()
+    weight: float = Field(default=1.0, ge=0, le=1_000_000)
+
+    def stored(self) -> str | dict[str, Any]:
+        """As it stands in the route's row: a plain name where nothing more is said."""
+        when = {name: _plain(value) for name, value in self.when.model_dump(mode="json", exclude_none=True).items()}
+        more: dict[str, Any] = {} if self.weight == 1 else {"weight": self.weight}
+        if when:
+            more["when"] = when
+        return {"model": self.model, **more} if more else self.model
+
+
+def _named(value: Any) -> Any:
+    return {"model": value} if isinstance(value, str) else value
+
+
+AnyCandidate = Annotated[CandidatePart, BeforeValidator(_named)]
+
+
 class RoutePart(Part):
-    candidates: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    """Candidates, how one is chosen, and the errors after which the next is tried. Each candidate has the capabilities of `needs`."""
+
+    candidates: Annotated[tuple[AnyCandidate, ...], Field(strict=False, min_length=1, max_length=50)]
+    strategy: Strategy = "ordered"
+    needs: Texts = ()
     fall_back_on: Annotated[tuple[ErrorClass, ...], Field(strict=False)] = ("rate_limit", "timeout", "unavailable")
     timeout: Duration | None = None
 
@@ -175,9 +212,10 @@ def _further(document: CatalogueDocument, kinds: Mapping[str, ToolKind]) -> Iter
                 yield (section, slug), f"`{slug[:40]}` is no name", "Use small letters, digits, dots, hyphens and underscores."
     for slug, model in document.models.items():
         yield from _model_faults(slug, model)
-    for slug in document.routes:
+    for slug, route in document.routes.items():
         if slug in document.models:
             yield ("routes", slug), f"`{slug}` is the name of a model too", "Give the route another name."
+        yield from _route_faults(slug, route)
     for slug, tool in document.tools.items():
         yield from _tool_faults(slug, tool, kinds)
 
@@ -196,6 +234,19 @@ def _model_faults(slug: str, model: ModelPart) -> Iterator[tuple[Place, str, str
         yield (*place, "api_base"), f"`{model.api_base[:60]}` is no http or https address", ""
     if model.price is not None and (model.price.input is None) != (model.price.output is None):
         yield (*place, "price"), "a price needs `input` and `output`, or neither", ""
+
+
+def _route_faults(slug: str, route: RoutePart) -> Iterator[tuple[Place, str, str]]:
+    place = ("routes", slug, "candidates")
+    seen: set[str] = set()
+    for number, each in enumerate(route.candidates):
+        if each.model in seen:
+            yield (*place, number), f"`{each.model}` stands here twice", "Remove one of them."
+        seen.add(each.model)
+        if None not in (each.when.min_input, each.when.max_input) and each.when.min_input > each.when.max_input:  # type: ignore[operator]
+            yield (*place, number, "when"), "`min_input` is more than `max_input`", "Exchange them."
+    if route.strategy == "weighted" and not any(each.weight for each in route.candidates):
+        yield place, "every weight is 0, so none could be drawn", "Give at least one candidate a weight above 0."
 
 
 def _tool_faults(slug: str, tool: ToolPart, kinds: Mapping[str, ToolKind]) -> Iterator[tuple[Place, str, str]]:
@@ -233,16 +284,16 @@ def _place(path: str) -> Place:
     return tuple(part for part in path.split(".") if part)
 
 
-def missing_references(document: CatalogueDocument, models: set[str]) -> list[Problem]:
-    """Candidates of routes that neither the document nor the catalogue (`models`) has."""
-    known = models | set(document.models)
-    return [
-        Problem(
-            path_text(("routes", slug, "candidates", number)),
-            f"there is no model `{name}`",
-            did_you_mean(name, known) or listed(known),
-        )
-        for slug, route in document.routes.items()
-        for number, name in enumerate(route.candidates)
-        if name not in known
-    ]
+def reference_faults(slug: str, route: RoutePart, models: Mapping[str, Collection[str]]) -> list[Problem]:
+    """Candidates that there are not, or that lack what the route needs. `models` are the capabilities by model."""
+    problems = []
+    for number, each in enumerate(route.candidates):
+        place = path_text(("routes", slug, "candidates", number))
+        if each.model not in models:
+            problems.append(
+                Problem(place, f"there is no model `{each.model}`", did_you_mean(each.model, models) or listed(models))
+            )
+        elif lacking := sorted(set(route.needs) - set(models[each.model])):
+            mend = f"Take {each.model} out, or take {', '.join(lacking)} out of `needs`."
+            problems.append(Problem(place, f"`{each.model}` lacks {', '.join(lacking)}, which the route needs", mend))
+    return problems

@@ -10,6 +10,7 @@ from flows.builder.subflows import known_flows, references
 from flows.engine.document import FlowDocument
 from flows.engine.kinds import Catalogue
 from flows.models import ModelEntry, Route, ToolEntry
+from flows.routing.definitions import slugs_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ def current(document: FlowDocument | None, team: UUID | None) -> Known:
             flows=known_flows(wanted, team) if wanted else {},
         ),
         Ground(
-            {slug: RouteFacts(tuple(candidates), tuple(on), timeout) for slug, candidates, on, timeout in routes},
+            {slug: RouteFacts(slugs_of(candidates), tuple(on), timeout) for slug, candidates, on, timeout in routes},
             models,
             {slug: ToolFacts(effect, repeat, reversible) for slug, _, effect, repeat, reversible in tools},
         ),

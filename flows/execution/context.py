@@ -31,6 +31,7 @@ class Intent:
     price: UUID | None = None
     simulated: bool = False
     request_hash: str = ""
+    routing: Mapping[str, Any] | None = None  # {route, version, strategy, candidates: [{model, verdict, why}]}
     spared: bool = False  # whether it is a cheaper candidate, taken because a limit has no room for the first
 
 

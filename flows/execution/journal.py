@@ -43,8 +43,8 @@ o AS MATERIALIZED (
         run uuid, i int, op text, event text, path text, attempt int, n int, data text, kind text,
         call uuid, status text, response text, cost numeric, paid boolean, tokens bigint, usage_source text, input_tokens int,
         cached_input_tokens int, output_tokens int, reasoning_tokens int, error_class text, error_message text, provider_id text,
-        target text, reason text, repeat text, key uuid, hash text, request text, reserve numeric, reserve_tokens int, price uuid,
-        simulated boolean, priced boolean,
+        target text, reason text, route text, route_version int, repeat text, key uuid, hash text, request text,
+        reserve numeric, reserve_tokens int, price uuid, simulated boolean, priced boolean,
         port text, output text, state text, error text, checkpoint text, delay float8, until timestamptz,
         next text, wake float8
     ) JOIN m ON m.id = x.run
@@ -112,11 +112,12 @@ result AS (
     WHERE flows_attempt.status IN ('open', 'waiting') OR flows_attempt.next_at IS NOT NULL AND excluded.status = 'skipped'
 ),
 begun AS (
-    INSERT INTO flows_call (id, run_id, pass, path, attempt, n, epoch, seq, status, kind, target, reason, repeat, idempotency_key,
-        request_hash, request, reserved, reserved_tokens, price_id, simulated, priced, usage_source, error_class, error_message,
-        provider_id, started_at)
-    SELECT call, run, pass, path, attempt, n, epoch, seq, 'started', kind, target, coalesce(reason, ''), repeat, key,
-        coalesce(hash, ''), request, reserve, reserve_tokens, price, simulated, priced, '', '', '', '', clock_timestamp()
+    INSERT INTO flows_call (id, run_id, pass, path, attempt, n, epoch, seq, status, kind, target, reason, route, route_version, repeat,
+        idempotency_key, request_hash, request, reserved, reserved_tokens, price_id, simulated, priced, usage_source, error_class,
+        error_message, provider_id, started_at)
+    SELECT call, run, pass, path, attempt, n, epoch, seq, 'started', kind, target, coalesce(reason, ''), coalesce(route, ''),
+        route_version, repeat, key, coalesce(hash, ''), request, reserve, reserve_tokens, price, simulated, priced, '', '',
+        '', '', clock_timestamp()
     FROM a WHERE op = 'begin' AND verdict IS NULL
 ),
 g AS MATERIALIZED (

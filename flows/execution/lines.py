@@ -28,11 +28,19 @@ def begin_op(context: StepContext, call: OpenCall) -> Op:
     """A call that is about to be made."""
     intent = call.intent
     first = call.n == context.past.calls + 1
-    data = {"call": shown("call", call.id), "kind": intent.kind, "target": intent.target, "attempt": context.attempt}
+    data: dict[str, Any] = {
+        "call": shown("call", call.id),
+        "kind": intent.kind,
+        "target": intent.target,
+        "attempt": context.attempt,
+    }
+    routing = intent.routing
+    if routing is not None:
+        data["routing"] = routing
     return _filled(
         op="begin",
         event="step.started" if first else "call.started",
-        data=orjson.dumps(data).decode(),
+        data=dump(data),
         path=context.path,
         attempt=context.attempt,
         n=call.n,
@@ -40,6 +48,8 @@ def begin_op(context: StepContext, call: OpenCall) -> Op:
         kind=intent.kind,
         target=intent.target,
         reason=plain(intent.reason, 200),
+        route=routing["route"] if routing else "",
+        route_version=(routing["version"] or None) if routing else None,
         repeat=intent.repeat,
         key=call.key,
         hash=intent.request_hash,

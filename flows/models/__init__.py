@@ -1,7 +1,7 @@
 """The tables, one file a subject."""
 
 from flows.models.access import ApiKey, AuditRow, Membership, Person, Role, Team
-from flows.models.catalogue import AllowedHost, ModelEntry, Price, Route, ToolEntry
+from flows.models.catalogue import AllowedHost, ModelEntry, Price, Route, RouteVersion, ToolEntry
 from flows.models.definitions import Flow, FlowVersion
 from flows.models.runs import Attempt, Call, Delivery, Event, Intervention, Request, Run, RunPass, ToolJob, Worker
 from flows.models.switch import KillSwitch
@@ -25,6 +25,7 @@ __all__ = [
     "Request",
     "Role",
     "Route",
+    "RouteVersion",
     "Run",
     "RunPass",
     "Team",

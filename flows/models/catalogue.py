@@ -46,12 +46,28 @@ class Price(models.Model):
 
 
 class Route(models.Model):
-    """A name that steps use instead of a model's: ordered candidates and when to go on to the next."""
+    """A name that steps use instead of a model's: candidates, how one is chosen, and when to go on to the next."""
 
     slug = models.CharField(primary_key=True, max_length=80)
-    candidates = models.JSONField(default=list)  # slugs of models, first choice first
+    candidates = models.JSONField(default=list)  # first choice first: slugs of models, or objects {model, when, weight}
     fall_back_on = models.JSONField(default=list)  # error classes
     timeout = models.FloatField(null=True)  # seconds that one call may take
+    strategy = models.CharField(max_length=10, default="ordered")  # ordered | cheapest | fastest | weighted
+    needs = models.JSONField(default=list)  # capabilities that each candidate must have
+    version = models.PositiveIntegerField(default=1)  # the number of its newest `RouteVersion`
+
+
+class RouteVersion(models.Model):
+    """What a route was from one moment on. Rows are added, never altered; a call names the version by which it was routed."""
+
+    route = models.ForeignKey(Route, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    definition = models.JSONField()  # the route's own fields
+    by = models.CharField(max_length=150, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["route", "number"], name="route_version_once")]
 
 
 class ToolEntry(models.Model):

@@ -201,6 +201,8 @@ class Call(models.Model):
     kind = models.CharField(max_length=8)  # model | tool
     target = models.CharField(max_length=160)  # the model's or the tool's slug
     reason = models.CharField(max_length=200, blank=True)  # why this target
+    route = models.CharField(max_length=80, blank=True, db_default="", default="")  # by which it was chosen, if by one
+    route_version = models.IntegerField(null=True)
     repeat = models.CharField(max_length=8)  # freely | keyed | lookup | never
     idempotency_key = models.UUIDField()
     request_hash = models.CharField(max_length=64, blank=True)
@@ -230,6 +232,7 @@ class Call(models.Model):
                 fields=["run", "pass_number", "path"], name="call_one_in_flight", condition=Q(status="started")
             ),
         ]
+        indexes = [models.Index(fields=["target", "-id"], name="call_of_model", condition=Q(kind="model"))]
 
 
 class Event(models.Model):

@@ -19,6 +19,7 @@ from psycopg.rows import tuple_row
 from flows.costs.prices import PriceRow
 from flows.engine.calllimits import CallLimits
 from flows.engine.failures import Failure
+from flows.routing.definitions import Candidate, ModelInfo, RouteInfo
 
 
 class Unknown(Failure):
@@ -28,44 +29,19 @@ class Unknown(Failure):
 
 
 @dataclass(frozen=True, slots=True)
-class ModelInfo:
-    """One model of the catalogue with the price that is valid now."""
-
-    slug: str
-    model: str  # LiteLLM's provider/name
-    api_base: str = ""
-    api_key_env: str = ""  # the environment variable that holds the key
-    context: int = 8192  # tokens that one request may hold
-    max_output: int = 1024  # tokens, where a step does not say
-    capabilities: frozenset[str] = frozenset()
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    simulated: bool = False
-    price: PriceRow | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RouteInfo:
-    """One route: ordered candidates, the error classes after which the next is tried, and the seconds that one call may take."""
-
-    slug: str
-    candidates: tuple[str, ...]
-    fall_back_on: frozenset[str] = frozenset()
-    timeout: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class RoutingTable:
     models: Mapping[str, ModelInfo] = field(default_factory=dict)
     routes: Mapping[str, RouteInfo] = field(default_factory=dict)
     allowed_hosts: frozenset[str] = frozenset()
     limits: Mapping[str, CallLimits] = field(default_factory=dict)  # by model; those without limits are left out
+    latencies: Mapping[str, float] = field(default_factory=dict)  # measured seconds of a call, by model; only where a route asks
 
     def candidates(self, name: str) -> tuple[ModelInfo, ...]:
         """The models behind a route, in order, or the one model of this slug. Raises `Unknown` naming what is missing."""
         route = self.routes.get(name)
         if route is None:
             return (self.model(name),)
-        found = tuple(self.model(slug) for slug in route.candidates)
+        found = tuple(self.model(slug) for slug in route.models)
         if not found:
             raise Unknown(f"The route {name!r} has no candidates; add models to it in the catalogue.")
         return found
@@ -73,7 +49,7 @@ class RoutingTable:
     def route(self, name: str) -> RouteInfo:
         """The route of this name; a model's slug is a route to that model alone. Raises `Unknown`."""
         route = self.routes.get(name)
-        return route if route is not None else RouteInfo(slug=name, candidates=(self.model(name).slug,))
+        return route if route is not None else RouteInfo(slug=name, candidates=(Candidate(self.model(name).slug),))
 
     def model(self, slug: str) -> ModelInfo:
         """The model of this slug. Raises `Unknown`."""
@@ -93,14 +69,27 @@ LEFT JOIN LATERAL (
 ) p ON true
 ORDER BY m.slug
 """
-ROUTES = "SELECT slug, candidates, fall_back_on, timeout FROM flows_route ORDER BY slug"
+ROUTES = "SELECT slug, candidates, fall_back_on, timeout, strategy, needs, version FROM flows_route ORDER BY slug"
 HOSTS = "SELECT host FROM flows_allowedhost"
+LATENCIES = """
+SELECT c.model, percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM l.ended_at - l.started_at))
+FROM (
+    SELECT DISTINCT coalesce(each ->> 'model', each #>> '{}') AS model
+    FROM flows_route r, jsonb_array_elements(r.candidates) each WHERE r.strategy = 'fastest'
+) c CROSS JOIN LATERAL (
+    SELECT started_at, ended_at FROM flows_call
+    WHERE kind = 'model' AND target = c.model AND status = 'succeeded'
+        AND started_at > statement_timestamp() - interval '1 day'
+    ORDER BY id DESC LIMIT 20
+) l GROUP BY c.model
+"""
+"""The median of a model's last twenty answers within a day, for the models of the routes that ask for the fastest."""
 
 
 async def load_table(connection: AsyncConnection[Any]) -> RoutingTable:
-    """The catalogue as it is now, read in three queries."""
+    """The catalogue as it is now, read in four queries."""
     found = []
-    for query in (MODELS, ROUTES, HOSTS):
+    for query in (MODELS, ROUTES, HOSTS, LATENCIES):
         async with connection.cursor(row_factory=tuple_row) as cursor:
             await cursor.execute(query.encode())
             found.append(await cursor.fetchall())
@@ -110,25 +99,31 @@ async def load_table(connection: AsyncConnection[Any]) -> RoutingTable:
 def current_table() -> RoutingTable:
     """The same through Django's connection, for pages and commands."""
     found = []
-    for query in (MODELS, ROUTES, HOSTS):
+    for query in (MODELS, ROUTES, HOSTS, LATENCIES):
         with django_connection.cursor() as cursor:
             cursor.execute(query)
             found.append(cursor.fetchall())
     return table_from_rows(*found)
 
 
-def table_from_rows(models: Iterable[Any], routes: Iterable[Any], hosts: Iterable[Any]) -> RoutingTable:
-    """The table from rows in the columns of `MODELS`, `ROUTES` and `HOSTS`."""
+def table_from_rows(
+    models: Iterable[Any], routes: Iterable[Any], hosts: Iterable[Any], latencies: Iterable[Any] = ()
+) -> RoutingTable:
+    """The table from rows in the columns of `MODELS`, `ROUTES`, `HOSTS` and `LATENCIES`."""
     models = list(models)
     stated = {row[0]: CallLimits.of("model", row[0], _json(row[13])) for row in models}
     return RoutingTable(
         limits=MappingProxyType({slug: limits for slug, limits in stated.items() if limits is not None}),
         models=MappingProxyType({row[0]: _model(row) for row in models}),
-        routes=MappingProxyType(
-            {row[0]: RouteInfo(row[0], tuple(_json(row[1])), frozenset(_json(row[2])), row[3]) for row in routes}
-        ),
+        routes=MappingProxyType({row[0]: _route(row) for row in routes}),
         allowed_hosts=frozenset(row[0] for row in hosts),
+        latencies=MappingProxyType({row[0]: float(row[1]) for row in latencies}),
     )
+
+
+def _route(row: Any) -> RouteInfo:
+    candidates = tuple(Candidate.of(each) for each in _json(row[1]))
+    return RouteInfo(row[0], candidates, frozenset(_json(row[2])), row[3], row[4], frozenset(_json(row[5])), row[6])
 
 
 def _model(row: Any) -> ModelInfo:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from flows.engine.document import FlowDocument
 from flows.engine.drawing import label_of
-from flows.models import Attempt, Call, Request, Run
+from flows.models import Attempt, Call, Event, Request, Run
 from flows.models.identifiers import shown
 from flows.runs.documents import documents_of
 from flows.runs.progress import StepLine, items_of, steps_below
@@ -117,6 +117,7 @@ class CallView:
     answer: Message | None = None
     value: Any = None
     streamed: str = ""
+    routing: Mapping[str, Any] | None = None  # the account of the choice: {route, version, strategy, candidates}
 
     @property
     def public_id(self) -> str:
@@ -191,7 +192,7 @@ class Inspected:
 
 
 def inspected(run: Run, pass_number: int, info: StepInfo, attempt: int | None, after: int = -1, state: str = "") -> Inspected:
-    """The step at a path in one pass; `attempt` is the one to show, by default the newest. At most six queries."""
+    """The step at a path in one pass; `attempt` is the one to show, by default the newest. At most seven queries."""
     view = Inspected(info)
     if info.item is not None:
         view.below = steps_below(run, pass_number, f"{info.path}.", info.inside)
@@ -209,10 +210,19 @@ def inspected(run: Run, pass_number: int, info: StepInfo, attempt: int | None, a
     if view.chosen is not None:
         calls = Call.objects.filter(run=run, pass_number=pass_number, path=info.path, attempt=view.chosen.n).order_by("n")
         view.calls = [call_view(call) for call in calls[:MOST_CALLS]]
+        _add_routing(run, view.calls)
     if info.kind == "approval":
         asked = Request.objects.filter(run=run, pass_number=pass_number, path=info.path)
         view.request = asked.select_related("decided_by").order_by("-round").first()
     return view
+
+
+def _add_routing(run: Run, calls: list[CallView]) -> None:
+    """Why each call of a route went where it went: it stands in the event of its begin."""
+    routed = {each.call.seq: each for each in calls if each.call.route}
+    if routed:
+        for seq, data in Event.objects.filter(run=run, seq__in=list(routed)).values_list("seq", "data"):
+            routed[seq].routing = (value_of(data) or {}).get("routing")
 
 
 def _attempts(run: Run, pass_number: int, path: str) -> dict[int, AttemptView]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from flows.costs.prices import cost_of, upper_bound
+from flows.costs.prices import cost_of
 from flows.costs.tokens import tokens_of_request
 from flows.engine.failures import BadRequest, Failure, TooDear
 from flows.engine.kinds import Done, Fault, Role, Settings, Surroundings
@@ -18,9 +18,10 @@ from flows.engine.problems import did_you_mean
 from flows.engine.schemas import JSONSchema
 from flows.execution.context import Intent, OpenCall, Settlement, StepContext, WorkKind
 from flows.execution.jsontext import dump
+from flows.routing.choosing import Walk, Wanted
+from flows.routing.definitions import ModelInfo
 from flows.routing.providers import complete
 from flows.routing.providers.base import ModelReply, ModelRequest, reply_of
-from flows.routing.table import ModelInfo, RouteInfo
 from flows.steps.services import StepServices
 
 DEFAULT_TIMEOUT = 120.0
@@ -77,76 +78,72 @@ class ModelKind(WorkKind):
 
     async def perform(self, context: StepContext) -> Done:
         """Walks the route; where a limit has no room for its first candidate and says so, only those that are cheaper."""
-        settings: ModelSettings = context.settings
-        services: StepServices = context.services
-        candidates = services.table.candidates(settings.route)
-        question = _Question(context, _messages(context.rendered), services.table.route(settings.route))
-        if not context.saving:
-            try:
-                return await question.put(candidates)
-            except TooDear as refusal:
-                return await question.put(question.cheaper(candidates, refusal), spared=True)
-        return await question.put(question.cheaper(candidates, TooDear(SAVING)), spared=True)
+        question = _Question(context, _messages(context.rendered))
+        if context.saving:
+            question.walk.spare(TooDear(SAVING))
+            return await question.put()
+        try:
+            return await question.put()
+        except TooDear as refusal:
+            question.walk.spare(refusal)
+            return await question.put()
 
 
 class _Question:
     """What is asked of the models of one route."""
 
-    def __init__(self, context: StepContext, messages: list[dict[str, Any]], route: RouteInfo) -> None:
+    def __init__(self, context: StepContext, messages: list[dict[str, Any]]) -> None:
         self.context = context
         self.settings: ModelSettings = context.settings
+        self.services: StepServices = context.services
         self.messages = messages
-        self.route = route
         self.input_tokens = tokens_of_request(messages, self.settings.output)
+        table = self.services.table
+        wanted = Wanted(
+            input_tokens=self.input_tokens,
+            max_output=self.settings.max_output,
+            tags=frozenset(context.names["run"]["tags"]),
+            lot=f"{context.names['run']['id']}/{context.path}/{context.attempt}",
+        )
+        models = {model.slug: model for model in table.candidates(self.settings.route)}
+        self.walk = Walk(table.route(self.settings.route), wanted, models, table.latencies)
 
-    def cheaper(self, candidates: Sequence[ModelInfo], refusal: TooDear) -> list[ModelInfo]:
-        """The candidates that cost less than the first for this request at most, the cheapest in front. Raises `TooDear` where
-        there is none."""
-        bounds = {model.slug: self._bound(model) for model in candidates}
-        first = bounds[candidates[0].slug]
-        less = [
-            (bound, model)
-            for model in candidates
-            if (bound := bounds[model.slug]) is not None and (first is None or bound < first)
-        ]
-        if not less:
-            message = f"{refusal.message} No candidate of {self.settings.route} is cheaper than its first."
-            raise TooDear(message, limit=refusal.limit)
-        return [model for _, model in sorted(less, key=lambda pair: pair[0])]
-
-    def _bound(self, model: ModelInfo) -> Decimal | None:
-        return upper_bound(model.price, self.input_tokens, self.settings.max_output or model.max_output)
-
-    async def put(self, candidates: Sequence[ModelInfo], *, spared: bool = False) -> Done:
-        """Asks each in turn, until one answers or a failure is none of those that the route falls back on."""
-        settings, context = self.settings, self.context
-        services: StepServices = context.services
-        for position, model in enumerate(candidates):
-            reason = _reason(settings.route, position, len(candidates), spared)
-            intent = _intent(context, model, self.messages, self.input_tokens, reason)
-            intent.spared = spared
-            call = await context.begin(intent)
-            request = ModelRequest(
-                model=model,
-                messages=self.messages,
-                output_schema=settings.output,
-                max_output=settings.max_output or model.max_output,
-                temperature=settings.temperature,
-                seed=settings.seed,
-                timeout=context.time_left(self.route.timeout or DEFAULT_TIMEOUT),
-                idempotency_key=str(call.id),  # each candidate and attempt asks anew
-            )
+    async def put(self) -> Done:
+        """Asks each candidate in turn, until one answers or a failure is none of those that the route falls back on."""
+        walk = self.walk
+        for position, model in enumerate(walk.order):
             try:
-                reply = await complete(request, context.on_text(call), egress=services.egress)
+                reply = await self._ask(model, last=position == len(walk.order) - 1)
             except Failure as failure:
-                final = position == len(candidates) - 1 or failure.slug not in self.route.fall_back_on
-                context.settle(call, _failed(call, model, failure), last=final)
-                if final:
+                walk.fail(model, failure)
+                if position == len(walk.order) - 1 or not walk.goes_on_after(failure):
                     raise
             else:
-                context.settle(call, _settled("succeeded", model, reply))
-                return Done(reply.text if settings.output is None else reply.output)
-        raise BadRequest(f"The route {settings.route!r} has no candidates.")
+                return Done(reply.text if self.settings.output is None else reply.output)
+        raise walk.nobody()
+
+    async def _ask(self, model: ModelInfo, *, last: bool) -> ModelReply:
+        """One call, from its intent to what became of it."""
+        settings, context, route = self.settings, self.context, self.walk.route
+        intent = _intent(context, model, self.messages, self.walk)
+        call = await context.begin(intent)
+        request = ModelRequest(
+            model=model,
+            messages=self.messages,
+            output_schema=settings.output,
+            max_output=settings.max_output or model.max_output,
+            temperature=settings.temperature,
+            seed=settings.seed,
+            timeout=context.time_left(route.timeout or DEFAULT_TIMEOUT),
+            idempotency_key=str(call.id),  # each candidate and attempt asks anew
+        )
+        try:
+            reply = await complete(request, context.on_text(call), egress=self.services.egress)
+        except Failure as failure:
+            context.settle(call, _failed(call, model, failure), last=last or not self.walk.goes_on_after(failure))
+            raise
+        context.settle(call, _settled("succeeded", model, reply))
+        return reply
 
 
 def _messages(rendered: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -156,20 +153,10 @@ def _messages(rendered: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [*system, {"role": "user", "content": rendered["prompt"]}]
 
 
-def _reason(route: str, position: int, count: int, spared: bool) -> str:
-    if spared:
-        return f"cheaper candidate of {route}: a limit has no room for the first" + (", after one failed" if position else "")
-    if count == 1:
-        return f"the only candidate of {route}"
-    return (
-        f"first candidate of {route}" if position == 0 else f"candidate {position + 1} of {route}, after the one before it failed"
-    )
-
-
-def _intent(context: StepContext, model: ModelInfo, messages: list[dict[str, Any]], input_tokens: int, reason: str) -> Intent:
+def _intent(context: StepContext, model: ModelInfo, messages: list[dict[str, Any]], walk: Walk) -> Intent:
     settings: ModelSettings = context.settings
     max_output = settings.max_output or model.max_output
-    reserve = upper_bound(model.price, input_tokens, max_output)
+    reserve = walk.wanted.bound(model)
     if reserve is None and context.has_cost_cap:
         raise BadRequest(
             f"The price of {model.slug} is not known and a limit in dollars applies; add a price for it to the catalogue, or "
@@ -186,11 +173,13 @@ def _intent(context: StepContext, model: ModelInfo, messages: list[dict[str, Any
     return Intent(
         kind="model",
         target=model.slug,
-        reason=reason,
+        reason=walk.why(model),
+        routing=walk.stored(model),
+        spared=walk.spared,
         request=dump({key: value for key, value in request.items() if value is not None}),
         reserve=reserve or Decimal(0),
         priced=reserve is not None,
-        reserve_tokens=input_tokens + max_output,
+        reserve_tokens=walk.wanted.input_tokens + max_output,
         price=model.price.id if model.price is not None else None,
         simulated=model.simulated,
     )

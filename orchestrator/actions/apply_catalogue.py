@@ -12,8 +12,16 @@ from flows.access.actor import Actor
 from flows.access.audit import record_change
 from flows.access.rights import Right, require
 from flows.engine.problems import DocumentError, Problem
-from flows.models import AllowedHost, Membership, ModelEntry, Person, Price, Role, Route, Team, ToolEntry
-from orchestrator.catalogue_document import CatalogueDocument, ModelPart, PricePart, TeamPart, missing_references, tool_settings
+from flows.models import AllowedHost, Membership, ModelEntry, Person, Price, Role, Route, RouteVersion, Team, ToolEntry
+from orchestrator.catalogue_document import (
+    CatalogueDocument,
+    ModelPart,
+    PricePart,
+    RoutePart,
+    TeamPart,
+    reference_faults,
+    tool_settings,
+)
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -42,8 +50,7 @@ def apply_catalogue(actor: Actor, document: CatalogueDocument) -> Applied:
         for slug, model in document.models.items():
             _apply_model(actor, slug, model, applied)
         for slug, route in document.routes.items():
-            values = {"candidates": list(route.candidates), "fall_back_on": list(route.fall_back_on), "timeout": route.timeout}
-            _put(actor, Route, "route", slug, values, applied)
+            _apply_route(actor, slug, route, applied)
         for slug, tool in document.tools.items():
             settings: dict[str, Any] = {
                 "kind": tool.kind,
@@ -72,8 +79,10 @@ def apply_catalogue(actor: Actor, document: CatalogueDocument) -> Applied:
 
 
 def _refuse_what_is_missing(document: CatalogueDocument) -> None:
-    known = set(ModelEntry.objects.values_list("slug", flat=True))
-    problems = missing_references(document, known)
+    stored: dict[str, Any] = dict(ModelEntry.objects.values_list("slug", "capabilities"))
+    known = set(stored)
+    models = {**stored, **{slug: model.capabilities for slug, model in document.models.items()}}
+    problems = [problem for slug, route in document.routes.items() for problem in reference_faults(slug, route, models)]
     taken = set(Route.objects.filter(slug__in=document.models).values_list("slug", flat=True))
     problems += [
         Problem(f"models.{slug}", f"`{slug}` is the name of a route", "Give the model another name.") for slug in sorted(taken)
@@ -104,6 +113,24 @@ def _apply_model(actor: Actor, slug: str, model: ModelPart, applied: Applied) ->
             applied.warnings.append(f"model {slug} has no price: where a limit in dollars applies it will be refused.")
         return
     _apply_price(actor, entry, model.price, applied)
+
+
+def _apply_route(actor: Actor, slug: str, part: RoutePart, applied: Applied) -> None:
+    """A changed route is a new version of it; runs that go on are routed by it from their next call."""
+    values = {
+        "candidates": [each.stored() for each in part.candidates],
+        "fall_back_on": list(part.fall_back_on),
+        "timeout": part.timeout,
+        "strategy": part.strategy,
+        "needs": sorted(set(part.needs)),
+    }
+    before = len(applied.changes)
+    route = _put(actor, Route, "route", slug, values, applied)
+    if len(applied.changes) > before:
+        newest = route.versions.order_by("-number").values_list("number", flat=True).first()
+        route.version = (newest or 0) + 1
+        route.save(update_fields=["version"])
+        RouteVersion.objects.create(route=route, number=route.version, definition=values, by=actor.name)
 
 
 def _apply_price(actor: Actor, entry: ModelEntry, price: PricePart, applied: Applied) -> None:

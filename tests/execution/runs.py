@@ -97,7 +97,10 @@ def make_model(slug: str = "sim-a", *, price: tuple[str, str] | None = ("1", "10
 
 
 def make_route(
-    slug: str, *models: str, fall_back_on: tuple[str, ...] = ("unavailable", "rate_limit", "timeout"), **fields: Any
+    slug: str,
+    *models: str | dict[str, Any],
+    fall_back_on: tuple[str, ...] = ("unavailable", "rate_limit", "timeout"),
+    **fields: Any,
 ) -> Route:
     return Route.objects.create(slug=slug, candidates=list(models), fall_back_on=list(fall_back_on), **fields)
 

@@ -78,6 +78,47 @@ def test_a_changed_price_is_a_new_row() -> None:
     assert ModelEntry.objects.get().model == "openai/a2"
 
 
+ROUTED = "models: {a: {model: openai/a, capabilities: [json]}, b: {model: openai/b}}\nroutes: {r: {candidates: %s}}"
+
+
+@pytest.mark.django_db
+def test_a_changed_route_is_a_new_version() -> None:
+    apply(ROUTED % "[a]")
+    apply(ROUTED % "[a]")
+    apply(ROUTED % "[b, {model: a, when: {max_cost: 0.05, tag: gold}, weight: 2}], strategy: weighted")
+
+    route = Route.objects.get()
+    first, second = route.versions.order_by("number")
+    assert (route.version, first.number, second.number) == (2, 1, 2)
+    assert first.definition["candidates"] == ["a"]
+    assert second.definition["candidates"] == ["b", {"model": "a", "weight": 2.0, "when": {"max_cost": "0.05", "tag": "gold"}}]
+    found = current_table().route("r")
+    assert (found.version, found.strategy, found.models) == (2, "weighted", ["b", "a"])
+    assert (found.candidates[1].when.max_cost, found.candidates[1].weight) == (Decimal("0.05"), 2)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("route", "said"),
+    [
+        ("[]", "routes.r.candidates"),
+        ("[a, a]", "`a` stands here twice"),
+        ("[a], strategy: best", "`best` is not one of the choices"),
+        ("[{model: a, weight: 0}], strategy: weighted", "every weight is 0"),
+        ("[{model: a, when: {min_input: 9, max_input: 5}}]", "`min_input` is more than `max_input`"),
+        ("[{model: a, when: {colour: red}}]", "unknown key `colour`"),
+        ("[a, gone]", "there is no model `gone`"),
+        ("[a, b], needs: [json]", "`b` lacks json, which the route needs"),
+    ],
+)
+def test_a_route_that_could_not_work_is_refused(route: str, said: str) -> None:
+    with pytest.raises(DocumentError) as refused:
+        apply(ROUTED % route)
+
+    assert said in str(refused.value)
+    assert not Route.objects.exists()
+
+
 @pytest.mark.django_db
 def test_each_change_is_audited_in_its_transaction() -> None:
     apply("models: {a: {model: openai/a}}\nallowed_hosts: ['10.0.0.1:80']")

@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from flows.models import Request, Run
+from flows.models import Event, Request, Run
 from tests.makers import add_events, make_flow, make_person, make_request, make_run, make_team
 from tests.runs.journals import DOCUMENT, make_attempt, make_call
 
@@ -360,3 +360,27 @@ def test_the_number_of_queries_does_not_grow_with_the_run(query: str) -> None:
 
     assert queries() == few
     assert few <= 17  # one reads the kill switch for every page, one the slots that a running run waits for
+
+
+def test_the_view_of_a_call_says_why_it_went_where_it_went() -> None:
+    run = review("succeeded")
+    candidates = [
+        {"model": "small-1", "verdict": "failed", "why": f"rate_limit: slow down {XSS}"},
+        {"model": "large-1", "verdict": "taken", "why": "candidate 2 of balanced, after the one before it failed"},
+        {"model": "spare-1", "verdict": "waiting", "why": ""},
+    ]
+    add_events(run, 2)
+    event = Event.objects.filter(run=run).order_by("seq").last()
+    assert event is not None
+    Event.objects.filter(run=run, seq=event.seq).update(
+        data=json.dumps({"routing": {"route": "balanced", "version": 7, "strategy": "ordered", "candidates": candidates}})
+    )
+    make_attempt(run, "judge")
+    make_call(run, "judge", target="large-1", seq=event.seq, route="balanced", route_version=7)
+
+    page = text_of(signed_in("operator"), at(run, "?step=judge"))
+
+    assert "Route balanced v7, ordered." in page
+    assert re.findall(r'data-testid="candidate" data-verdict="(\w+)"', page) == ["failed", "taken", "waiting"]
+    assert "rate_limit: slow down &lt;img" in page
+    assert XSS not in page

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from flows.engine.failures import Failure
-from flows.routing.table import ModelInfo
+from flows.routing.definitions import ModelInfo
 
 UsageSource = Literal["provider", "estimated", "none"]
 OnText = Callable[[str], Awaitable[None] | None]

@@ -25,9 +25,9 @@ from flows.engine.failures import (
     TimedOut,
     Unavailable,
 )
+from flows.routing.definitions import ModelInfo
 from flows.routing.providers import complete
 from flows.routing.providers.base import ModelReply, ModelRequest, ToolDeclaration, reply_of
-from flows.routing.table import ModelInfo
 from tests.servers.loopback import running
 from tests.servers.model_server import ModelServer
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from flows.access.egress import Egress
 from flows.engine.failures import BadKey, ContextTooLong, Failure, InvalidOutput, RateLimited, Refused, TimedOut, Unavailable
 from flows.engine.schemas import value_problems
+from flows.routing.definitions import ModelInfo
 from flows.routing.providers import complete
 from flows.routing.providers.base import ModelReply, ModelRequest, ToolDeclaration
 from flows.routing.providers.instances import instance_of
-from flows.routing.table import ModelInfo
 
 
 async def ask(

@@ -1,0 +1,186 @@
+"""Routes against a service that is scripted to fail: who answers, what the ledger holds, what it says of why."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from flows.access.egress import Egress
+from flows.models import AllowedHost, Call, Event, ModelEntry, Run
+from flows.routing.definitions import ModelInfo
+from flows.routing.providers import complete
+from flows.routing.providers.base import ModelRequest
+from tests.execution.conftest import Drive
+from tests.execution.runs import calls_of, error_of, finish, make_model, make_route, model, output_of, start, until
+from tests.servers.loopback import running
+from tests.servers.model_server import ModelServer
+
+CHAIN = ("rate_limit", "timeout", "unavailable", "invalid_output")
+TOPIC = {"type": "object", "required": ["topic"], "properties": {"topic": {"enum": ["refund", "other"]}}}
+
+
+@pytest.fixture(scope="module")
+def servers(models_loaded: None) -> Iterator[tuple[ModelServer, ModelServer]]:
+    with running(ModelServer()) as first, running(ModelServer()) as second:
+        asyncio.run(_warm(first))
+        yield first, second  # type: ignore[misc]
+
+
+async def _warm(server: ModelServer) -> None:
+    """The first call of a process imports a client for seconds, which no test's time limit is about."""
+    request = ModelRequest(ModelInfo("warm", "openai/warm", f"{server.base}/v1"), [{"role": "user", "content": "x"}])
+    await complete(request, egress=Egress(lambda: frozenset({server.host})))
+
+
+@pytest.fixture
+def pair(transactional_db: None, servers: tuple[ModelServer, ModelServer]) -> tuple[ModelServer, ModelServer]:
+    """Two real services, `primary` and `backup`, behind the route `pair`; a call may take a second."""
+    for name, server in zip(("primary", "backup"), servers, strict=True):
+        server.asked.clear()
+        server.program.clear()
+        AllowedHost.objects.create(host=server.host)
+        make_model(name, model=f"openai/{name}", api_base=f"{server.base}/v1", capabilities=["json", "tools", "streaming"])
+    make_route("pair", "primary", "backup", fall_back_on=CHAIN, timeout=1.0)
+    return servers
+
+
+def ask(**more: Any) -> Run:
+    return start({"a": model("Which topic?", "pair", **more)}, ["start -> a"], output="{{ steps.a.output }}")
+
+
+def routing_of(call: Call) -> dict[str, Any]:
+    data = Event.objects.get(run_id=call.run_id, seq=call.seq).data
+    return dict(json.loads(data or "{}")["routing"])
+
+
+@pytest.mark.parametrize(
+    ("behave", "said", "charged"),
+    [
+        ({"behave": "429", "retry_after": "2"}, "rate_limit", False),
+        ({"behave": "500"}, "unavailable", False),
+        ({"behave": "hang"}, "timeout", True),
+        ({"behave": "cut"}, "unavailable", True),
+        ({"behave": "bad_json"}, "invalid_output", True),
+        ({"behave": "html"}, "unavailable", True),
+    ],
+)
+def test_the_next_candidate_answers_and_the_ledger_holds_every_call(
+    drive: Drive, pair: tuple[ModelServer, ModelServer], behave: dict[str, str], said: str, charged: bool
+) -> None:
+    pair[0].program.append(behave)
+    drive()
+
+    run = finish(ask(with_={"output": TOPIC}))
+
+    assert set(output_of(run)) == {"topic"}
+    first, second = calls_of(run)
+    assert (first.target, first.status[:6], first.error_class) == ("primary", "failed", said)
+    assert bool(first.settled) is charged
+    assert (second.target, second.status) == ("backup", "succeeded")
+    assert (second.route, second.route_version) == ("pair", 1)
+    account = routing_of(second)
+    assert (account["route"], account["version"], account["strategy"]) == ("pair", 1, "ordered")
+    assert [(each["model"], each["verdict"]) for each in account["candidates"]] == [("primary", "failed"), ("backup", "taken")]
+    assert account["candidates"][0]["why"].startswith(f"{said}: ")
+    assert [(each["model"], each["verdict"]) for each in routing_of(first)["candidates"]] == [
+        ("primary", "taken"),
+        ("backup", "waiting"),
+    ]
+
+
+@pytest.mark.parametrize("behave", ["no_usage", "zero_usage"])
+def test_an_answer_without_a_true_usage_is_charged_by_our_own_count(
+    drive: Drive, pair: tuple[ModelServer, ModelServer], behave: str
+) -> None:
+    pair[0].program.append({"behave": behave})
+    drive()
+
+    (call,) = calls_of(finish(ask()))
+
+    assert (call.target, call.status, call.usage_source) == ("primary", "succeeded", "estimated")
+    assert call.settled
+
+
+@pytest.mark.parametrize(("behave", "said"), [("400", "bad_request"), ("401", "bad_key")])
+def test_a_bad_request_or_a_bad_key_never_walks_the_chain(
+    drive: Drive, pair: tuple[ModelServer, ModelServer], behave: str, said: str
+) -> None:
+    pair[0].program.append({"behave": behave})
+    drive()
+
+    run = finish(ask())
+
+    assert (run.status, run.reason) == ("failed", said)
+    assert [call.target for call in calls_of(run)] == ["primary"]
+    assert pair[1].asked == []
+
+
+def test_one_deadline_holds_over_the_whole_chain(drive: Drive, pair: tuple[ModelServer, ModelServer]) -> None:
+    for server in pair:
+        server.program.append({"behave": "hang"})
+    drive()
+    began = time.monotonic()
+
+    run = finish(ask(timeout="1500ms"), within=8)
+
+    assert time.monotonic() - began < 4, "two calls of a second each would not have been within the step's limit"
+    assert (run.status, run.reason, error_of(run)["class"]) == ("failed", "timeout", "timeout")
+    assert [call.target for call in calls_of(run)] == ["primary", "backup"]
+    assert run.spent == sum(call.reserved for call in calls_of(run))
+
+
+def test_the_same_flow_goes_to_another_model_after_one_edit_of_the_catalogue(
+    drive: Drive, pair: tuple[ModelServer, ModelServer]
+) -> None:
+    drive()
+    first = finish(ask())
+    ModelEntry.objects.filter(slug="primary").update(api_base=f"{pair[1].base}/v1", model="openai/repointed")
+
+    until(lambda: [asked for _ in [finish(ask())] for asked in pair[1].asked])
+
+    assert [call.target for call in calls_of(first)] == ["primary"]
+    assert pair[1].asked[0]["body"]["model"] == "repointed"
+
+
+def test_a_tag_of_the_run_chooses(drive: Drive) -> None:
+    make_model("plain")
+    make_model("golden")
+    make_route("tiers", {"model": "golden", "when": {"tag": "gold"}}, "plain")
+    drive()
+
+    (call,) = calls_of(finish(start({"a": model("x", "tiers")}, ["start -> a"])))
+
+    assert call.target == "plain"
+    assert call.reason == "candidate 2 of tiers; skipped: golden (the run has no tag gold)"
+    assert routing_of(call)["candidates"][0] == {"model": "golden", "verdict": "skipped", "why": "the run has no tag gold"}
+
+
+def test_where_no_candidate_may_be_asked_nothing_is_sent_and_the_error_says_why(drive: Drive) -> None:
+    make_model("golden")
+    make_route("tiers", {"model": "golden", "when": {"tag": "gold"}})
+    drive()
+
+    run = finish(start({"a": model("x", "tiers")}, ["start -> a"]))
+
+    assert calls_of(run) == []
+    assert error_of(run)["message"] == ("No candidate of the route tiers takes this request: golden: the run has no tag gold.")
+
+
+def test_the_fastest_by_measurement_is_asked(drive: Drive) -> None:
+    make_model("slow", settings={"delay": 0.3})
+    make_model("quick")
+    make_route("swift", "slow", "quick", strategy="fastest")
+    drive()
+
+    def chosen() -> str:
+        return calls_of(finish(start({"a": model("x", "swift")}, ["start -> a"])))[0].target
+
+    first = {chosen(), until(lambda: chosen() == "quick" and "quick")}
+
+    assert first == {"slow", "quick"}
+    until(lambda: chosen() == "quick")
