@@ -73,9 +73,13 @@ class EventPage:
     older: int | None
 
 
-def events_before(run: Run, before: int | None, types: Iterable[str], problems: bool) -> EventPage:
+def events_before(
+    run: Run, before: int | None, types: Iterable[str], problems: bool, pass_number: int | None = None
+) -> EventPage:
     """The newest events in front of number `before`, the newest first: one query."""
     events = Event.objects.filter(run=run)
+    if pass_number is not None:
+        events = events.filter(pass_number=pass_number)
     if before is not None:
         events = events.filter(seq__lt=before)
     chosen = set(types) | (set(PROBLEMS) if problems else set())

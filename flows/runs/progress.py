@@ -50,6 +50,7 @@ class StepLine:
     next_at: datetime | None = None
     counts: dict[str, int] = field(default_factory=dict)
     depth: int = 0
+    reused_from: int | None = None  # the pass whose result it has, 0: the run that this one repeats
 
     @property
     def seconds(self) -> float | None:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from flows.runs.pages import control, listing, receipt, retrying, run, steering
+from flows.runs.pages import control, limits, listing, receipt, retrying, run, steering
 
 urlpatterns = [
     path("runs", listing.listing, name="runs"),
@@ -11,6 +11,7 @@ urlpatterns = [
     path("runs/<str:run_id>/pause", control.confirmation, {"act": "pause"}, name="run-pause"),
     path("runs/<str:run_id>/resumption", control.confirmation, {"act": "resume"}, name="run-resumption"),
     path("runs/<str:run_id>/retry", retrying.retry, name="run-retry"),
+    path("runs/<str:run_id>/limits", limits.limits, name="run-limits"),
     path("runs/<str:run_id>/skip", steering.skip, name="run-skip"),
     path("runs/<str:run_id>/input", steering.step_input, name="run-input"),
     path("runs/<str:run_id>/regions/<slug:name>", run.region, name="run-region"),

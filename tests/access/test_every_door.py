@@ -162,6 +162,8 @@ PAGES = [
     Door("POST", "runs/<str:run_id>/resumption", may=CONTROLS, right="runs.control", thing=True),
     Door("GET", "runs/<str:run_id>/retry", may=CONTROLS, right="runs.control", thing=True),
     Door("POST", "runs/<str:run_id>/retry", may=CONTROLS, right="runs.control", thing=True),
+    Door("GET", "runs/<str:run_id>/limits", may=CONTROLS, right="runs.limits", thing=True),
+    Door("POST", "runs/<str:run_id>/limits", may=CONTROLS, right="runs.limits", thing=True),
     Door("GET", "runs/<str:run_id>/skip", may=CONTROLS, right="runs.control", thing=True, query="?step=greet"),
     Door("POST", "runs/<str:run_id>/skip", may=CONTROLS, right="runs.control", thing=True, query="?step=greet"),
     Door("GET", "runs/<str:run_id>/input", may=CONTROLS, right="runs.control", thing=True, query="?step=greet"),

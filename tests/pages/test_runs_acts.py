@@ -16,7 +16,7 @@ from tests.makers import make_flow, make_person, make_run
 from tests.runs.journals import DOCUMENT as HANDLED
 from tests.runs.journals import make_attempt, make_call
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 DOCUMENT = HANDLED.replace(", judge.error -> tell", "")  # where a failure of `judge` is the run's
 
 

@@ -22,15 +22,16 @@ from flows.access.rights import Right, require
 from flows.engine.document import FlowDocument
 from flows.engine.drawing import Box, Drawing, drawn
 from flows.engine.states import OPEN_REQUEST_STATES, ROLL_UP, TERMINAL_STATES
-from flows.models import Attempt, Call, Event, Request, Run
+from flows.models import Attempt, Call, Request, Run
 from flows.runs.breakdown import Breakdown, CallPage, breakdown_of, dearest_calls
 from flows.runs.documents import documents_of
 from flows.runs.events import TYPES, EventPage, events_before
 from flows.runs.inspection import Inspected, StepInfo, inspected, step_at, subflows_around
+from flows.runs.lineage import Lineage, PassLine, lineage_of, pass_lines, taken_over
 from flows.runs.pages.acts import Act, StepActs, acts_at, acts_on
 from flows.runs.progress import StepLine, item_counts, progress_of, steps_below, top_level
-from flows.runs.queueing import standing_of
 from flows.runs.reads import run_named, value_of
+from flows.runs.reasons import Reason, reason_of
 
 TABS = (("overview", "Overview"), ("events", "Events"), ("io", "Input & output"), ("cost", "Cost"), ("approvals", "Approvals"))
 REGIONS = ("head", "progress", "inspector", "events", "cost", "approvals", "io")
@@ -93,8 +94,18 @@ class RunView:
         return number if number is not None and 1 <= number <= self.run.pass_number else self.run.pass_number
 
     @cached_property
-    def passes(self) -> list[int]:
-        return list(range(1, self.run.pass_number + 1))
+    def passes(self) -> list[PassLine]:
+        return pass_lines(self.run)
+
+    @property
+    def pass_words(self) -> str:
+        return f"Pass {self.pass_number} of {self.run.pass_number}"
+
+    @cached_property
+    def reused(self) -> dict[str, int]:
+        """The steps shown whose results were taken over into this pass, with the pass that made them."""
+        shown = [*self.lines, *self.inspected_below]
+        return taken_over(self.run, self.pass_number, [line.path for line in shown])
 
     def address(self, **changes: Any) -> str:
         """The page with other choices; None takes one away."""
@@ -133,6 +144,23 @@ class RunView:
     @property
     def may_retry_failure(self) -> bool:
         return self.may_retry and self.run.status in ("failed", "cancelled")
+
+    @property
+    def has_limits(self) -> bool:
+        return any(cap is not None for cap in (self.run.cap_cost, self.run.cap_tokens, self.run.cap_steps))
+
+    @property
+    def may_raise(self) -> bool:
+        """Whether a higher limit is of use, and this person may give one, up to what the flow allows at least."""
+        team = self.run.flow.team_id
+        of_use = self.has_limits and (not self.ended or self.run.status == "budget_stopped")
+        return of_use and (self.actor.may(Right.CONTROL_RUNS, team) or self.actor.may(Right.RAISE_LIMITS, team))
+
+    @property
+    def must_raise(self) -> bool:
+        """Whether the run stands still for a limit."""
+        stuck = self.run.status == "budget_stopped" or (self.run.status == "waiting_approval" and self.run.reason == "budget")
+        return self.may_raise and stuck
 
     @property
     def retry_from(self) -> str:
@@ -177,24 +205,13 @@ class RunView:
         return self.run.started_at if self.run.ended_at is None else None
 
     @cached_property
-    def reason(self) -> str:
+    def reason(self) -> Reason:
         """What follows the label of the state: who cancelled, for what it waits."""
-        run = self.run
-        if run.status == "cancelled":
-            data = Event.objects.filter(run=run, type__in=["run.ended", "run.cancel_requested"]).order_by("-seq")
-            said = [value_of(text) or {} for text in data.values_list("data", flat=True)[:4]]
-            by = next((each["by"] for each in said if each.get("by")), "")
-            return f"by {by}" if by else ""
-        if run.cancel_requested and not self.ended:
-            return "being cancelled"
-        if run.status in ("queued", "running"):
-            return standing_of(run).words
-        if run.reason == "kill_switch" and run.status == "waiting":
-            return "stopped by the kill switch"
-        if run.status in ("waiting", "retrying", "waiting_approval"):
-            held = next((line for line in self.lines if line.state == run.status), None)
-            return f"at {held.name}" if held is not None else ""
-        return {"timed_out": "timed out", "limited": "limited"}.get(run.reason, "")
+        return reason_of(self.run, self.lines)
+
+    @cached_property
+    def lineage(self) -> Lineage:
+        return lineage_of(self.actor, self.run)
 
     @cached_property
     def totals(self) -> dict[str, int]:
@@ -262,6 +279,8 @@ class RunView:
             chosen = self.info.path if self.info is not None else ""
             if chosen.startswith((f"{line.path}[", f"{line.path}/")) or (chosen == line.path and line.kind == "subflow"):
                 lines += self._opened()
+        for each in lines:
+            each.reused_from = self.reused.get(each.path)
         return lines
 
     def _opened(self) -> list[StepLine]:
@@ -360,7 +379,8 @@ class RunView:
         before = self.query.get("before")
         if before is not None and _number(before) is None:
             raise Invalid("The cursor cannot be used.", problems=[Fault("before", "is no event's number")])
-        return events_before(self.run, _number(before), types, self.query.get("only") == "problems")
+        in_pass = self.pass_number if self.query.get("pass") else None
+        return events_before(self.run, _number(before), types, self.query.get("only") == "problems", in_pass)
 
     @property
     def kept_names(self) -> tuple[str, ...]:
@@ -417,10 +437,6 @@ class RunView:
     @property
     def cap(self) -> Decimal | None:
         return self.run.cap_cost
-
-    @property
-    def wake_at(self) -> datetime | None:
-        return self.run.wake_at
 
 
 def _number(text: str | None) -> int | None:
