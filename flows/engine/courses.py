@@ -31,7 +31,7 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class Course:
     """The next course. `kept` are the rows that count on, in the order in which they are to be read; those of `reopened` are open
-    again. `redone` are paths that had succeeded, `again` all that had begun and runs again."""
+    again. `redone` are paths that had succeeded, `again` all that had begun and runs again, error handlers apart."""
 
     kept: tuple[int, ...] = ()
     reopened: frozenset[int] = frozenset()
@@ -83,7 +83,7 @@ def next_course(
         tuple(kept),
         frozenset(row.id for row in counting if row.path in cut.reopened and row.id in chosen),
         _outermost(row.path for row in again if row.status == "succeeded" and row.path not in cut.reopened),
-        tuple(row.path for row in again),
+        tuple(row.path for row in again if not _in_handler(row.path)),  # a handler runs again only where the flow fails again
     )
 
 

@@ -149,7 +149,7 @@ class Site:
         applied = time.monotonic()
         for user in ("owner", "approver-3"):
             scopes = "flows:read,flows:write,runs:read,runs:write,approvals:read,approvals:write"
-            self._api[user] = self._client(self.manage("apikey", "create", "--user", user, "--scopes", scopes).strip())
+            self._api[user] = self.client(self.manage("apikey", "create", "--user", user, "--scopes", scopes))
         documents = {
             "clauses": CLAUSES,
             "parking": PARKING,
@@ -224,9 +224,10 @@ class Site:
         assert answer.returncode == 0, answer.stdout + answer.stderr
         return answer.stdout
 
-    def _client(self, key: str) -> httpx.Client:
+    def client(self, key: str) -> httpx.Client:
+        """The API for whoever holds this key."""
         base = f"http://127.0.0.1:{self.port}/api/v1"
-        return httpx.Client(base_url=base, headers={"Authorization": f"Bearer {key}"}, timeout=20, trust_env=False)
+        return httpx.Client(base_url=base, headers={"Authorization": f"Bearer {key.strip()}"}, timeout=20, trust_env=False)
 
     def api(self, user: str = "owner") -> httpx.Client:
         return self._api[user]

@@ -144,29 +144,32 @@ def _models(connection: psycopg.Connection[Any], lines: Lines) -> Iterator[str]:
 
 def _effects(connection: psycopg.Connection[Any], lines: Lines) -> Iterator[str]:
     """Every request to the effect server has a call that was recorded before; a key is one step's; a tool that may not be repeated
-    was asked once."""
-    query = """SELECT run_id, path, idempotency_key::text, repeat, extract(epoch FROM min(started_at))::float8, count(*)
-               FROM flows_call WHERE kind = 'tool' GROUP BY run_id, path, idempotency_key, repeat"""
-    calls = {(row[0], row[1]): row for row in connection.execute(query)}
+    was asked once, and once more where people said so or had a step that succeeded done again."""
+    query = """SELECT c.run_id, c.path, array_agg(DISTINCT c.idempotency_key::text), min(c.repeat),
+                   extract(epoch FROM min(c.started_at))::float8, count(*),
+                   (SELECT count(*) FROM flows_request q WHERE q.run_id = c.run_id AND q.path = c.path AND q.outcome = 'repeat')
+               FROM flows_call c WHERE c.kind = 'tool' GROUP BY c.run_id, c.path"""
+    calls = {(row[0], row[1]): row[2:] for row in connection.execute(query)}
     asked: Counter[tuple[UUID, str]] = Counter()
-    keys: dict[str, tuple[UUID, str]] = {}
+    users: dict[str, tuple[UUID, str]] = {}
     for line in lines:
         if line["method"] == "GET":
             continue  # only asks what became of a key
         step = (parsed("run", line["body"]["run"]), line["body"]["step"])
         asked[step] += 1
-        call = calls.get(step)
-        if call is None or call[4] > line["at"]:
+        if step not in calls or calls[step][2] > line["at"]:
             yield f"I3: {step}: an effect without an earlier call"
             continue
-        if line["key"] not in (None, call[2]) or (call[3] == "keyed" and line["key"] is None):
-            yield f"I3: {step}: sent with key {line['key']}, recorded with {call[2]}"
-        if line["key"] is not None and keys.setdefault(line["key"], step) != step:
-            yield f"I3: key {line['key']} is used by {keys[line['key']]} and {step}"
+        keys, repeat = calls[step][:2]
+        if (line["key"] is not None and line["key"] not in keys) or (repeat == "keyed" and line["key"] is None):
+            yield f"I3: {step}: sent with key {line['key']}, recorded with {' and '.join(keys)}"
+        if line["key"] is not None and users.setdefault(line["key"], step) != step:
+            yield f"I3: key {line['key']} is used by {users[line['key']]} and {step}"
     for step, count in asked.items():
-        call = calls.get(step)
-        if call is not None and count > (1 if call[3] == "never" else call[5]):
-            yield f"I3: {step} ({call[3]}): asked {count} times for {call[5]} call(s)"
+        if step in calls:
+            keys, repeat, _, made, repeated = calls[step]
+            if count > (len(keys) + repeated if repeat == "never" else made):
+                yield f"I3: {step} ({repeat}): asked {count} times for {made} call(s)"
 
 
 def settled_of(connection: psycopg.Connection[Any], run: UUID) -> Decimal:

@@ -53,7 +53,7 @@ def asked_of_model(number: int, content: str = "Hello there") -> dict[str, Any]:
 
 
 def effect_of(run: Run, step: str, key: str | None) -> dict[str, Any]:
-    return {"key": key, "at": time.time() + 1, "body": {"run": run.public_id, "step": step}}
+    return {"method": "POST", "key": key, "at": time.time() + 1, "body": {"run": run.public_id, "step": step}}
 
 
 def overspent() -> None:

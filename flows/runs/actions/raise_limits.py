@@ -45,12 +45,12 @@ def raise_limits(actor: Actor, run: Run, limits: Mapping[str, Any], *, reason: s
         _refuse_unless_it_helps(run, wanted)
         refuse_too_low(run, wanted)
         changed = set_limits(run, wanted)
+        stopped = run.status == "budget_stopped"
+        if stopped:  # before the event, which belongs to the new pass: nothing comes after a pass's end
+            begin_pass(run, actor, course_of(run), verb="limits")
         append_event(run, "run.limits_raised", data={"by": actor.name, "door": actor.door, **_flat(changed)})
         record_change(actor, "run.raise_limits", "run", run.public_id, {"limits": changed, "reason": reason})
-        if run.status == "budget_stopped":
-            course = course_of(run)
-            begin_pass(run, actor, course, verb="limits")
-        elif not _answered(actor, run, wanted):
+        if not stopped and not _answered(actor, run, wanted):
             signal(run)
             announce(run)
     return run

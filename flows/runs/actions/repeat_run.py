@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 from flows.access.actor import Actor
@@ -21,6 +20,7 @@ from flows.runs.actions.edit_input import checked_fields
 from flows.runs.actions.retry_run import NeverRan, has_run
 from flows.runs.actions.start_run import NotPublished, Repeats, start_run
 from flows.runs.documents import flow_of
+from flows.runs.limits import shown
 from flows.runs.stepstates import asks_people
 
 LIVE = "live"
@@ -153,9 +153,5 @@ def _route_edit(target: FlowVersion, from_step: str | None, route: str | None) -
 def _limits_of(run: Run) -> dict[str, Any]:
     """The run's limits as a document writes them."""
     caps = {"cost": run.cap_cost, "tokens": run.cap_tokens, "steps": run.cap_steps}
-    given: dict[str, Any] = {name: _limit(value) for name, value in caps.items() if value is not None}
+    given: dict[str, Any] = {name: shown(value) for name, value in caps.items() if value is not None}
     return given | {"at_limit": run.at_limit}
-
-
-def _limit(value: Decimal | int) -> Any:
-    return format(value, "f") if isinstance(value, Decimal) else value
