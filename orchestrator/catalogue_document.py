@@ -71,6 +71,14 @@ class LimitsPart(Part):
     tokens: int | None = Field(default=None, gt=0, strict=True)
 
 
+class BreakerPart(Part):
+    """When a model is left alone: after so many failures in a row, each within so long of the one before, and for how long."""
+
+    failures: int | None = Field(default=None, gt=0, le=1000, strict=True)
+    within: Duration | None = None
+    rest: Duration | None = None
+
+
 class ModelPart(Part):
     model: str = Field(min_length=1, max_length=160)
     api_base: str = ""
@@ -80,6 +88,7 @@ class ModelPart(Part):
     capabilities: Texts = ()
     settings: JSONObject = Field(default_factory=dict)
     limits: LimitsPart = LimitsPart()
+    breaker: BreakerPart = BreakerPart()
     price: PricePart | None = None
 
 

@@ -34,7 +34,7 @@ def make_engine() -> Engine:
         dsn=dsn(),
         redis_address=settings.REDIS_ADDRESS,
         compile_document=compile_document,
-        services=StepServices(tool_kinds()),
+        services=StepServices(tool_kinds(), settings.REDIS_ADDRESS),
         lease=settings.LEASE,
         scan_period=settings.SCAN_PERIOD,
         capacity=settings.ENGINE_CAPACITY,

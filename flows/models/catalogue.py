@@ -20,6 +20,7 @@ class ModelEntry(models.Model):
     settings = models.JSONField(default=dict)  # what a provider needs beside these
     simulated = models.BooleanField(default=False)
     limits = models.JSONField(default=dict)  # in_flight, and requests and tokens a minute: of all workers together
+    breaker = models.JSONField(default=dict)  # failures in a row, within seconds, after which it rests for seconds
 
 
 class Price(models.Model):

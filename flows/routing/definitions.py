@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Final, Literal, get_args
 
 from flows.costs.prices import PriceRow
+from flows.routing.breaker import USUAL, Breaker
 
 Strategy = Literal["ordered", "cheapest", "fastest", "weighted"]
 STRATEGIES: Final[tuple[Strategy, ...]] = get_args(Strategy)
@@ -27,6 +28,7 @@ class ModelInfo:
     settings: Mapping[str, Any] = field(default_factory=dict)
     simulated: bool = False
     price: PriceRow | None = None
+    breaker: Breaker = USUAL
 
 
 @dataclass(frozen=True, slots=True)

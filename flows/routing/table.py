@@ -19,6 +19,7 @@ from psycopg.rows import tuple_row
 from flows.costs.prices import PriceRow
 from flows.engine.calllimits import CallLimits
 from flows.engine.failures import Failure
+from flows.routing.breaker import breaker_of
 from flows.routing.definitions import Candidate, ModelInfo, RouteInfo
 
 
@@ -61,7 +62,7 @@ class RoutingTable:
 
 MODELS = """
 SELECT m.slug, m.model, m.api_base, m.api_key_env, m.context, m.max_output, m.capabilities, m.settings, m.simulated,
-       p.id, p.input, p.cached_input, p.output, m.limits
+       p.id, p.input, p.cached_input, p.output, m.limits, m.breaker
 FROM flows_modelentry m
 LEFT JOIN LATERAL (
     SELECT id, input, cached_input, output FROM flows_price
@@ -139,6 +140,7 @@ def _model(row: Any) -> ModelInfo:
         settings=MappingProxyType(_json(row[7])),
         simulated=row[8],
         price=price,
+        breaker=breaker_of(_json(row[14])),
     )
 
 

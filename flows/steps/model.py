@@ -111,22 +111,31 @@ class _Question:
     async def put(self) -> Done:
         """Asks each candidate in turn, until one answers or a failure is none of those that the route falls back on."""
         walk = self.walk
+        failed: Failure | None = None
         for position, model in enumerate(walk.order):
+            resting = await self.services.health.refusal(model)
+            if resting is not None:
+                walk.skip(model, resting)
+                continue
+            call = await self.context.begin(_intent(self.context, model, self.messages, walk))
             try:
-                reply = await self._ask(model, last=position == len(walk.order) - 1)
+                reply = await self._answer(call, model)
             except Failure as failure:
                 walk.fail(model, failure)
-                if position == len(walk.order) - 1 or not walk.goes_on_after(failure):
+                goes_on = position < len(walk.order) - 1 and walk.goes_on_after(failure)
+                self.context.settle(call, _failed(call, model, failure), last=not goes_on)
+                await self.services.health.heard(model, failure)
+                if not goes_on:
                     raise
+                failed = failure
             else:
+                self.context.settle(call, _settled("succeeded", model, reply))
+                await self.services.health.heard(model, None)
                 return Done(reply.text if self.settings.output is None else reply.output)
-        raise walk.nobody()
+        raise failed or walk.nobody()
 
-    async def _ask(self, model: ModelInfo, *, last: bool) -> ModelReply:
-        """One call, from its intent to what became of it."""
-        settings, context, route = self.settings, self.context, self.walk.route
-        intent = _intent(context, model, self.messages, self.walk)
-        call = await context.begin(intent)
+    async def _answer(self, call: OpenCall, model: ModelInfo) -> ModelReply:
+        settings, context = self.settings, self.context
         request = ModelRequest(
             model=model,
             messages=self.messages,
@@ -134,16 +143,10 @@ class _Question:
             max_output=settings.max_output or model.max_output,
             temperature=settings.temperature,
             seed=settings.seed,
-            timeout=context.time_left(route.timeout or DEFAULT_TIMEOUT),
+            timeout=context.time_left(self.walk.route.timeout or DEFAULT_TIMEOUT),
             idempotency_key=str(call.id),  # each candidate and attempt asks anew
         )
-        try:
-            reply = await complete(request, context.on_text(call), egress=self.services.egress)
-        except Failure as failure:
-            context.settle(call, _failed(call, model, failure), last=last or not self.walk.goes_on_after(failure))
-            raise
-        context.settle(call, _settled("succeeded", model, reply))
-        return reply
+        return await complete(request, context.on_text(call), egress=self.services.egress)
 
 
 def _messages(rendered: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What steps use: models, tools and the way out, as one snapshot of the catalogue that the engine renews while it runs."""
+"""What steps use: models and how they stand, tools, the way out. What the catalogue says is one snapshot, renewed while it runs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from flows.access.egress import Egress
 from flows.engine.calllimits import CallLimits
+from flows.routing.health import Health
 from flows.routing.table import RoutingTable, load_table
 from flows.tools.base import ToolContext, ToolKind
 from flows.tools.registry import ToolBox, load_tools
@@ -18,17 +19,20 @@ from flows.tools.registry import ToolBox, load_tools
 class StepServices:
     """One an engine process. `table` and `tools` are replaced whole, so a step that has begun keeps what it was given."""
 
-    def __init__(self, tool_kinds: Sequence[ToolKind]) -> None:
+    def __init__(self, tool_kinds: Sequence[ToolKind], redis_address: str) -> None:
         self.table = RoutingTable()
         self.tools = ToolBox()
         self.egress = Egress(lambda: self.table.allowed_hosts)
         self.tool_context = ToolContext(self.egress)
         self._tool_kinds = tool_kinds
+        self._redis_address = redis_address
         self._connections: AsyncConnectionPool[AsyncConnection[Any]] | None = None
+        self.health: Health
 
     async def start(self, connections: AsyncConnectionPool[AsyncConnection[Any]]) -> None:
         """Reads the catalogue for the first time."""
         self._connections = connections
+        self.health = Health(self._redis_address, lambda: self._connections)
         self.tool_context = ToolContext(self.egress, connections)
         await self.renew()
 
@@ -45,5 +49,6 @@ class StepServices:
         return self.table.limits.get(target) if kind == "model" else self.tools.limits.get(target)
 
     async def stop(self) -> None:
-        """Closes the connections to the world."""
+        """Closes the connections to the world and to Redis."""
+        await self.health.aclose()
         await self.egress.aclose()

@@ -105,6 +105,7 @@ def _apply_model(actor: Actor, slug: str, model: ModelPart, applied: Applied) ->
         "capabilities": sorted(set(model.capabilities)),
         "settings": dict(model.settings),
         "limits": model.limits.model_dump(exclude_none=True),
+        "breaker": model.breaker.model_dump(exclude_none=True),
         "simulated": model.model.startswith("sim/"),
     }
     entry = _put(actor, ModelEntry, "model", slug, values, applied)

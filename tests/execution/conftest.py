@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import redis
 from django.conf import settings
 
 from flows.execution import driver, reconciler, worker
@@ -38,6 +39,7 @@ def drive(transactional_db: None, models_loaded: None, monkeypatch: pytest.Monke
     monkeypatch.setattr(reconciler, "PERIOD", 0.05)
     monkeypatch.setattr(reconciler, "random", SimpleNamespace(random=lambda: 0.0))
     monkeypatch.setattr(driver, "SHORT_WAIT", 0.4)
+    _forget_standings()
     started: list[Engine] = []
 
     def start_engine(*, lease: float = 6.0, capacity: int = 100, hooks: Any = ()) -> Engine:
@@ -45,7 +47,7 @@ def drive(transactional_db: None, models_loaded: None, monkeypatch: pytest.Monke
             dsn=dsn(),
             redis_address=settings.REDIS_ADDRESS,
             compile_document=compile_document,
-            services=StepServices(tool_kinds()),
+            services=StepServices(tool_kinds(), settings.REDIS_ADDRESS),
             lease=lease,
             scan_period=0.05,
             capacity=capacity,
@@ -62,6 +64,13 @@ def drive(transactional_db: None, models_loaded: None, monkeypatch: pytest.Monke
             engine.stop(5.0)
         assert not engine._thread.is_alive(), _what_hangs(engine)
     worker._running = None
+
+
+def _forget_standings() -> None:
+    """Models that failed in other tests have the same names."""
+    with redis.Redis.from_url(settings.REDIS_ADDRESS) as store:
+        for key in store.scan_iter("health:*"):
+            store.delete(key)
 
 
 def _what_hangs(engine: Engine) -> str:

@@ -68,7 +68,7 @@ def test_the_second_copy_of_a_ring_is_passed_over() -> None:
         dsn=dsn(),
         redis_address=settings.REDIS_ADDRESS,
         compile_document=compile_document,
-        services=StepServices([]),
+        services=StepServices([], settings.REDIS_ADDRESS),
         lease=6.0,
         scan_period=1.0,
         capacity=1,

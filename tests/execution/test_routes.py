@@ -184,3 +184,42 @@ def test_the_fastest_by_measurement_is_asked(drive: Drive) -> None:
 
     assert first == {"slow", "quick"}
     until(lambda: chosen() == "quick")
+
+
+def test_a_model_that_fails_again_and_again_is_skipped_and_a_broken_backup_stops_nobody(
+    drive: Drive, pair: tuple[ModelServer, ModelServer]
+) -> None:
+    ModelEntry.objects.filter(slug="primary").update(breaker={"failures": 2, "rest": 60})
+    for _ in range(9):
+        pair[0].program.append({"behave": "500"})
+    drive()
+
+    runs = [finish(ask()) for _ in range(4)]
+
+    assert [[call.target for call in calls_of(run)] for run in runs] == [["primary", "backup"]] * 2 + [["backup"]] * 2
+    (last,) = calls_of(runs[-1])
+    assert routing_of(last)["candidates"][0]["verdict"] == "skipped"
+    assert "rests after 2 failures in a row" in last.reason
+
+
+def test_a_broken_backup_never_stops_a_healthy_primary(drive: Drive, pair: tuple[ModelServer, ModelServer]) -> None:
+    ModelEntry.objects.filter(slug="backup").update(breaker={"failures": 1, "rest": 60})
+    pair[0].program.append({"behave": "500"})
+    pair[1].program.append({"behave": "500"})
+    drive()
+
+    runs = [finish(ask()) for _ in range(3)]
+
+    assert [run.status for run in runs] == ["failed", "succeeded", "succeeded"]
+    assert [call.target for call in calls_of(runs[-1])] == ["primary"]
+
+
+def test_where_the_only_candidate_rests_nothing_is_sent(drive: Drive) -> None:
+    make_model("lone", settings={"fail": "unavailable"}, breaker={"failures": 1, "rest": 60})
+    drive()
+    finish(start({"a": model("x", "lone")}, ["start -> a"]))
+
+    run = finish(start({"a": model("x", "lone")}, ["start -> a"]))
+
+    assert (run.reason, calls_of(run)) == ("unavailable", [])
+    assert "lone: it rests after one failure" in error_of(run)["message"]
