@@ -32,9 +32,17 @@ from flows.runs.pages.acts import Act, StepActs, acts_at, acts_on
 from flows.runs.progress import StepLine, item_counts, progress_of, steps_below, top_level
 from flows.runs.reads import run_named, value_of
 from flows.runs.reasons import Reason, reason_of
+from flows.runs.timeline import Timeline, timeline_of
 
-TABS = (("overview", "Overview"), ("events", "Events"), ("io", "Input & output"), ("cost", "Cost"), ("approvals", "Approvals"))
-REGIONS = ("head", "progress", "inspector", "events", "cost", "approvals", "io")
+TABS = (
+    ("overview", "Overview"),
+    ("timeline", "Timeline"),
+    ("events", "Events"),
+    ("io", "Input & output"),
+    ("cost", "Cost"),
+    ("approvals", "Approvals"),
+)
+REGIONS = ("head", "progress", "inspector", "timeline", "events", "cost", "approvals", "io")
 BAD = ("failed", "budget_stopped")
 OPENED_FIRST = ("failed", "budget_stopped", "waiting_approval", "retrying", "running", "waiting")
 
@@ -372,6 +380,21 @@ class RunView:
         return view
 
     # --- the other tabs
+
+    @property
+    def true_scale(self) -> bool:
+        return self.query.get("scale") == "true"
+
+    @property
+    def by_cost(self) -> bool:
+        return self.may_see_costs and self.query.get("colour") == "cost"
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        for line in self.counted_lines:
+            line.reused_from = self.reused.get(line.path)
+        scale = {"true_scale": self.true_scale, "by_cost": self.by_cost}
+        return timeline_of(self.run, self.pass_number, self.counted_lines, self.step_at, **scale)
 
     @cached_property
     def events(self) -> EventPage:
