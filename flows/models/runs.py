@@ -64,7 +64,9 @@ class Run(models.Model):
     cap_tokens = models.BigIntegerField(null=True)
     cap_steps = models.IntegerField(null=True)
     at_limit = models.CharField(max_length=8, default="stop")
-    saving = models.BooleanField(default=False)  # only candidates that are cheaper than a route's first are called
+    saving = models.BooleanField(
+        db_default=False, default=False
+    )  # only candidates that are cheaper than a route's first are called
     reserved = Dollars(default=0)
     reserved_tokens = models.BigIntegerField(default=0)
     spent = Dollars(default=0)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from flows.engine.expressions import ExpressionError, parse_expression
 from flows.engine.failures import ExpressionFailed
 from flows.engine.values import measure
+from tests.work import calls_made
 
 NAMES: dict[str, Any] = {
     "input": {"message": "Hello", "amount": 120, "note": None, "items": [3, 1, 2], "größe": 7, "class": "gold", "_id": 5},
@@ -202,12 +202,9 @@ def test_it_says_what_went_wrong(source, said):
 def test_it_stops_what_would_run_for_ever_or_grow_without_end(source):
     many = list(range(300))
     names = {"list": many, "text": "ab" * 50_000, "nested": [many] * 30, "other": [list(many)] * 30}
-    began = time.perf_counter()
 
-    with pytest.raises(ExpressionError):
+    with pytest.raises(ExpressionError):  # without its bounds it would not come back
         evaluate(source, names)
-
-    assert time.perf_counter() - began < 0.5  # some 50 ms on an idle machine
 
 
 def test_it_refuses_a_result_that_is_large_only_because_its_parts_are_shared():
@@ -242,11 +239,8 @@ def test_deep_or_long_sources_are_refused_and_break_nothing(source):
         assert error.reason
 
 
-def test_a_pattern_that_stalls_other_engines_takes_no_time():
-    began = time.perf_counter()
-
+def test_a_pattern_that_stalls_other_engines_comes_back():
     assert evaluate("matches(text, '^(a+)+$')", {"text": "a" * 100_000 + "b"}) is False
-    assert time.perf_counter() - began < 0.2
 
 
 def test_it_tells_which_names_it_uses():
@@ -274,13 +268,11 @@ def test_it_never_gives_the_inner_mapping_of_the_planner():
     assert "not a JSON value" in refusal("steps", {"steps": Lazy()})
 
 
-def test_a_simple_expression_takes_a_few_microseconds():
+def test_a_simple_expression_is_little_work():
     expression = parse_expression("steps.a.output.x > 3")
-    began = time.perf_counter()
-    for _ in range(10_000):
-        expression.evaluate(NAMES)
+    expression.evaluate(NAMES)
 
-    assert (time.perf_counter() - began) / 10_000 < 30e-6  # under 1 µs on an idle machine
+    assert calls_made(lambda: expression.evaluate(NAMES)) <= 12
 
 
 ATOMS = st.sampled_from(

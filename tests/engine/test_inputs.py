@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -49,11 +48,8 @@ def test_it_accepts_what_matches():
 
 
 def test_a_pattern_never_stalls_it():
-    began = time.perf_counter()
-
     assert input_problems({"x": "a" * 100_000 + "!"}, {"properties": {"x": {"pattern": "^(a+)+$"}}})
     assert input_problems({"a" * 10_000 + "!": 1}, {"patternProperties": {"^(a+)+$": False}, "additionalProperties": False})
-    assert time.perf_counter() - began < 0.5
 
 
 @pytest.mark.parametrize(
@@ -67,10 +63,7 @@ def test_a_pattern_never_stalls_it():
     ],
 )
 def test_a_schema_that_turns_in_circles_or_explodes_is_stopped(schema):
-    began = time.perf_counter()
-
     assert input_problems("x", schema)
-    assert time.perf_counter() - began < 1.5
 
 
 def test_nothing_is_fetched_for_a_schema_that_was_never_checked():

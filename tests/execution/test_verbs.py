@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from approvals.actions.decide import decide
 from flows.engine.failures import Unavailable
 from flows.models import Attempt, Call, Event, Intervention, Run, ToolEntry
 from flows.runs.actions.cancel_run import RunEnded, cancel_run
@@ -300,11 +301,14 @@ def test_a_call_that_may_not_be_repeated_is_not_repeated_by_a_retry(drive: Drive
     add_tool("test.lose", lose, effect="write", repeat="never")
     run = start({"a": tool("test.lose")}, ["start -> a"])
     drive()
+    reach(run, "waiting_approval")
+    request = request_of(run)
+    decide(make_actor("operator"), request.id, "fail", request.revision)
     run = reach(run, "failed")
     assert error_of(run)["class"] == "unknown_outcome"
 
     retry_run(make_actor("operator"), run)
-    until(lambda: Run.objects.get(id=run.id).status not in {"queued", "running"})
+    reach(run, "waiting_approval")
 
     assert asked == [1]
 
