@@ -12,6 +12,7 @@ from flows.api.control import router as control
 from flows.api.costs import router as costs
 from flows.api.flows import router as flows
 from flows.api.killswitch import router as killswitch
+from flows.api.prices import router as prices
 from flows.api.problems import answer_with_problems, refused
 from flows.api.runs import router as runs
 
@@ -25,7 +26,15 @@ api = NinjaAPI(
     auth=DOORS,
 )
 answer_with_problems(api)
-for router in (flows, control, runs, approvals, costs, killswitch):  # `control` has an address that `runs` would take for a run's
+for router in (
+    flows,
+    control,
+    runs,
+    approvals,
+    costs,
+    prices,
+    killswitch,
+):  # `control` has an address that `runs` would take for a run's
     api.add_router("", router)
 
 

@@ -60,7 +60,9 @@ class PricePart(Part):
 
     input: Money | None = None
     cached_input: Money | None = None
+    cache_write: Money | None = None
     output: Money | None = None
+    reasoning: Money | None = None
 
 
 class LimitsPart(Part):
@@ -90,6 +92,7 @@ class ModelPart(Part):
     limits: LimitsPart = LimitsPart()
     breaker: BreakerPart = BreakerPart()
     price: PricePart | None = None
+    unpriced: Literal["refuse", "allow"] = "refuse"
 
 
 class WhenPart(Part):

@@ -27,6 +27,8 @@ SCOPE_OF: Mapping[Right, str] = {
     Right.SEE_AUDIT: "admin",
     Right.MANAGE_CATALOGUE: "admin",
     Right.MANAGE_PEOPLE: "admin",
+    Right.MANAGE_PRICES: "costs:write",
+    Right.MANAGE_BUDGETS: "costs:write",
     Right.MANAGE_KEYS: "admin",
     Right.THROW_SWITCH: "admin",
 }

@@ -35,6 +35,8 @@ class Right(StrEnum):
     MANAGE_CATALOGUE = "catalogue.manage"
     MANAGE_PEOPLE = "people.manage"
     THROW_SWITCH = "killswitch.throw"  # and release it
+    MANAGE_PRICES = "prices.manage"
+    MANAGE_BUDGETS = "budgets.manage"
     MANAGE_KEYS = "keys.manage"  # other people's; one's own need no right
 
 
@@ -52,7 +54,17 @@ INCLUDES: Mapping[str, frozenset[Right]] = {
 }
 """The rights that each role bundles."""
 
-INSTALLATION = frozenset({Right.SEE_AUDIT, Right.MANAGE_CATALOGUE, Right.MANAGE_PEOPLE, Right.MANAGE_KEYS, Right.THROW_SWITCH})
+INSTALLATION = frozenset(
+    {
+        Right.SEE_AUDIT,
+        Right.MANAGE_CATALOGUE,
+        Right.MANAGE_PEOPLE,
+        Right.MANAGE_KEYS,
+        Right.MANAGE_PRICES,
+        Right.MANAGE_BUDGETS,
+        Right.THROW_SWITCH,
+    }
+)
 """Rights that belong to no flow: only a role that is held everywhere gives them."""
 
 

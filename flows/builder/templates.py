@@ -9,6 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from django.db.models.functions import Now
+
 from flows.builder.findings import Ground
 from flows.costs.prices import PriceRow, upper_bound
 from flows.costs.tokens import tokens_of_text
@@ -186,7 +188,7 @@ class Prices:
 
 def current_prices() -> Prices:
     """Two queries."""
-    newest = Price.objects.order_by("model_id", "-valid_from").distinct("model_id")
+    newest = Price.objects.filter(above=0, valid_from__lte=Now()).order_by("model_id", "-valid_from").distinct("model_id")
     rows = {each.model_id: PriceRow(each.id, each.input, each.cached_input, each.output) for each in newest}
     return Prices(rows, frozenset(ModelEntry.objects.filter(simulated=True).values_list("slug", flat=True)))
 

@@ -19,7 +19,7 @@ from flows.access.actor import Actor
 from flows.access.querysets import belonging
 from flows.access.rights import Right
 from flows.costs.prices import MILLION
-from flows.models import Call, Price, Run
+from flows.models import Adjustment, Call, Price, Run
 
 GROUPS: dict[str, Any] = {
     "flow": F("run__flow__slug"),
@@ -44,6 +44,13 @@ PURPOSES = {"real": Q(simulated=False), "simulated": Q(simulated=True), "all": Q
 
 ZERO = Decimal(0)
 MOST_ROWS = 1000
+UNPRICED = (
+    ~Q(status="started")
+    & Q(kind="model", settled__isnull=True)
+    & (Q(status__in=["succeeded", "unknown"]) | Q(usage_source__in=["provider", "estimated"]))
+)
+"""Calls that cost something nobody knows: not those in flight, nor those that failed before anything was used."""
+
 FAILED = ("failed_retryable", "failed_final", "unknown")
 
 
@@ -113,7 +120,7 @@ def calls_within(actor: Actor, scope: Scope) -> QuerySet[Call]:
     if scope.run is not None:
         calls = calls.filter(run_id=scope.run)
     if scope.unpriced:
-        calls = calls.filter(_unpriced())
+        calls = calls.filter(UNPRICED)
     for tag in scope.tags:
         calls = calls.filter(run__tags__contains=[tag])
     return calls
@@ -152,6 +159,24 @@ def saved_by_caches(calls: QuerySet[Call]) -> Decimal:
 
 
 @dataclass(frozen=True, slots=True)
+class Adjusted:
+    """What re-ratings say of some calls: so many dollars more (or less), for so many of them, and how many had no cost before."""
+
+    amount: Decimal
+    calls: int
+    fresh: int
+
+
+def adjusted(calls: QuerySet[Call]) -> Adjusted | None:
+    """The adjustments of these calls; None where there are none. They stand beside what was charged, never in it."""
+    if not Adjustment.objects.exists():
+        return None
+    rows = Adjustment.objects.filter(call_id__in=calls.order_by().values("id"))
+    found = rows.aggregate(amount=Sum("amount"), calls=Count("call_id", distinct=True), fresh=Count("id", filter=Q(priced=False)))
+    return Adjusted(found["amount"], found["calls"], found["fresh"]) if found["calls"] else None
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
     """A run whose spend is not the sum of its settled calls."""
 
@@ -179,9 +204,7 @@ def differing_runs(limit: int = 100) -> list[Difference]:
 def ledger_sums() -> LedgerSums:
     """Totals over all runs and all calls."""
     runs = Run.objects.aggregate(count=Count("id"), total=Coalesce(Sum("spent"), ZERO))
-    calls = Call.objects.aggregate(
-        count=Count("id"), total=Coalesce(Sum("settled"), ZERO), unknown=Count("id", filter=_unpriced())
-    )
+    calls = Call.objects.aggregate(count=Count("id"), total=Coalesce(Sum("settled"), ZERO), unknown=Count("id", filter=UNPRICED))
     return LedgerSums(runs["count"], calls["count"], runs["total"], calls["total"], calls["unknown"])
 
 
@@ -195,19 +218,13 @@ def _between(calls: QuerySet[Call], since: datetime | None, until: datetime | No
     return calls.filter(started_at__lt=until) if until is not None else calls
 
 
-def _unpriced() -> Q:
-    """Calls that cost something nobody knows: not those in flight, nor those that failed before anything was used."""
-    used = Q(status__in=["succeeded", "unknown"]) | Q(usage_source__in=["provider", "estimated"])
-    return used & Q(kind="model", settled__isnull=True)
-
-
 def _sums() -> dict[str, Any]:
     return {
         "cost": Coalesce(Sum("settled", filter=Q(simulated=False)), ZERO),
         "simulated": Coalesce(Sum("settled", filter=Q(simulated=True)), ZERO),
         "wasted": Coalesce(Sum("settled", filter=Q(status__in=FAILED)), ZERO),
         "calls": Count("id"),
-        "unpriced": Count("id", filter=_unpriced()),
+        "unpriced": Count("id", filter=UNPRICED),
         "estimated": Count("id", filter=Q(usage_source="estimated")),
         "in_flight": Count("id", filter=Q(status="started")),
         "input_tokens": Coalesce(Sum("input_tokens"), 0),

@@ -48,6 +48,9 @@ class Settlement:
     cached_input_tokens: int | None = None
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    price: UUID | None = None  # the price row for the length that it had, where that is another than its intent named
+    reported: Decimal | None = None  # what the provider says that it cost
     error_class: str = ""
     error_message: str = ""
     provider_id: str = ""

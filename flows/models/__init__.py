@@ -1,12 +1,13 @@
 """The tables, one file a subject."""
 
 from flows.models.access import ApiKey, AuditRow, Membership, Person, Role, Team
-from flows.models.catalogue import AllowedHost, ModelEntry, Price, Route, RouteVersion, ToolEntry
+from flows.models.catalogue import Adjustment, AllowedHost, ModelEntry, Price, Route, RouteVersion, ToolEntry
 from flows.models.definitions import Flow, FlowVersion
 from flows.models.runs import Attempt, Call, Delivery, Event, Intervention, Request, Run, RunPass, ToolJob, Worker
 from flows.models.switch import KillSwitch
 
 __all__ = [
+    "Adjustment",
     "AllowedHost",
     "ApiKey",
     "Attempt",

@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from flows.models.access import Person
 from flows.models.identifiers import new_id
 
 
@@ -19,22 +20,33 @@ class ModelEntry(models.Model):
     capabilities = models.JSONField(default=list)  # tools, json, streaming, …
     settings = models.JSONField(default=dict)  # what a provider needs beside these
     simulated = models.BooleanField(default=False)
+    unpriced = models.CharField(
+        max_length=8, default="refuse", db_default="refuse"
+    )  # without a price, under a limit: refuse | allow
     limits = models.JSONField(default=dict)  # in_flight, and requests and tokens a minute: of all workers together
     breaker = models.JSONField(default=dict)  # failures in a row, within seconds, after which it rests for seconds
 
 
 class Price(models.Model):
-    """What a model costs from one moment on, in dollars per million tokens. Rows are added, never altered.
+    """What a model costs from one moment on, in dollars per million tokens. Rows are added, never altered (a trigger refuses it).
 
-    An empty figure is an unknown price, which is not zero.
+    An empty figure is an unknown price, which is not zero. A row holds for requests of more than `above` input tokens, from
+    `valid_from` until `valid_to`, or until the next row of the same model and `above` begins.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     model = models.ForeignKey(ModelEntry, on_delete=models.PROTECT, related_name="prices")
+    above = models.PositiveIntegerField(default=0, db_default=0)
     valid_from = models.DateTimeField(db_default=Now())
+    valid_to = models.DateTimeField(null=True)
     input = models.DecimalField(max_digits=18, decimal_places=9, null=True)
     cached_input = models.DecimalField(max_digits=18, decimal_places=9, null=True)
+    cache_write = models.DecimalField(max_digits=18, decimal_places=9, null=True)
     output = models.DecimalField(max_digits=18, decimal_places=9, null=True)
+    reasoning = models.DecimalField(max_digits=18, decimal_places=9, null=True)
+    source = models.CharField(max_length=200, blank=True, default="", db_default="")
+    entered_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
+    entered_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         indexes = [models.Index(F("model"), F("valid_from").desc(), name="price_newest")]
@@ -42,8 +54,34 @@ class Price(models.Model):
             models.CheckConstraint(
                 condition=Q(input__isnull=True) | Q(input__gte=0) & Q(output__gte=0),
                 name="price_not_negative",
-            )
+            ),
+            models.CheckConstraint(
+                condition=(Q(cached_input__isnull=True) | Q(cached_input__gte=0))
+                & (Q(cache_write__isnull=True) | Q(cache_write__gte=0))
+                & (Q(reasoning__isnull=True) | Q(reasoning__gte=0)),
+                name="price_parts_not_negative",
+            ),
+            models.CheckConstraint(condition=Q(valid_to__isnull=True) | Q(valid_to__gt=F("valid_from")), name="price_ends_later"),
+            models.UniqueConstraint(fields=["model", "above", "valid_from"], name="price_begins_once"),
         ]
+
+
+class Adjustment(models.Model):
+    """A correction of what a call was charged: a new row, beside a past that stays as it was. Added, never altered."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    call_id = models.UUIDField()
+    run_id = models.UUIDField()
+    price = models.ForeignKey(Price, on_delete=models.PROTECT, related_name="+")
+    amount = models.DecimalField(max_digits=24, decimal_places=12)  # dollars that the call costs more, or, negative, less
+    priced = models.BooleanField()  # whether the call had a cost before; else this is all of it
+    reason = models.CharField(max_length=300)
+    by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["call_id", "price"], name="adjustment_once_a_price")]
+        indexes = [models.Index(fields=["run_id"], name="adjustment_by_run")]
 
 
 class Route(models.Model):

@@ -216,9 +216,11 @@ class Call(models.Model):
     usage_source = models.CharField(max_length=10, blank=True)  # provider | estimated | none
     input_tokens = models.IntegerField(null=True)  # all of the prompt, the cached part included
     cached_input_tokens = models.IntegerField(null=True)
+    cache_write_tokens = models.IntegerField(null=True)  # the part of the prompt that was written to the provider's cache
     output_tokens = models.IntegerField(null=True)  # reasoning included
     reasoning_tokens = models.IntegerField(null=True)
-    price_id = models.UUIDField(null=True)  # the price row that was valid when the call began
+    price_id = models.UUIDField(null=True)  # the price row that was valid when the call began, for the length that it had
+    reported = Dollars(null=True)  # what the provider itself says that it cost
     simulated = models.BooleanField(default=False)
     priced = models.BooleanField(default=True)  # whether what it may cost was known when it began
     error_class = models.CharField(max_length=32, blank=True)
@@ -234,7 +236,14 @@ class Call(models.Model):
                 fields=["run", "pass_number", "path"], name="call_one_in_flight", condition=Q(status="started")
             ),
         ]
-        indexes = [models.Index(fields=["target", "-id"], name="call_of_model", condition=Q(kind="model"))]
+        indexes = [
+            models.Index(fields=["target", "-id"], name="call_of_model", condition=Q(kind="model")),
+            models.Index(
+                fields=["target", "started_at"],
+                name="call_unpriced",
+                condition=~Q(status="started") & Q(kind="model", settled__isnull=True),
+            ),
+        ]
 
 
 class Event(models.Model):

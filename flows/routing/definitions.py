@@ -29,6 +29,7 @@ class ModelInfo:
     simulated: bool = False
     price: PriceRow | None = None
     breaker: Breaker = USUAL
+    unpriced: str = "refuse"  # where a limit in dollars applies and there is no price: refuse | allow
 
 
 @dataclass(frozen=True, slots=True)

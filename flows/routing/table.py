@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
+from uuid import UUID
 
 from django.db import connection as django_connection
 from psycopg import AsyncConnection
@@ -62,12 +63,13 @@ class RoutingTable:
 
 MODELS = """
 SELECT m.slug, m.model, m.api_base, m.api_key_env, m.context, m.max_output, m.capabilities, m.settings, m.simulated,
-       p.id, p.input, p.cached_input, p.output, m.limits, m.breaker
+       (SELECT json_agg(json_build_array(p.id, p.input::text, p.cached_input::text, p.output::text, p.cache_write::text,
+            p.reasoning::text, p.above) ORDER BY p.above) FROM (
+           SELECT DISTINCT ON (above) * FROM flows_price WHERE model_id = m.slug AND valid_from <= statement_timestamp()
+           ORDER BY above, valid_from DESC, id DESC
+       ) p WHERE p.valid_to IS NULL OR p.valid_to > statement_timestamp()),
+       m.limits, m.breaker, m.unpriced
 FROM flows_modelentry m
-LEFT JOIN LATERAL (
-    SELECT id, input, cached_input, output FROM flows_price
-    WHERE model_id = m.slug AND valid_from <= statement_timestamp() ORDER BY valid_from DESC, id DESC LIMIT 1
-) p ON true
 ORDER BY m.slug
 """
 ROUTES = "SELECT slug, candidates, fall_back_on, timeout, strategy, needs, version FROM flows_route ORDER BY slug"
@@ -112,7 +114,7 @@ def table_from_rows(
 ) -> RoutingTable:
     """The table from rows in the columns of `MODELS`, `ROUTES`, `HOSTS` and `LATENCIES`."""
     models = list(models)
-    stated = {row[0]: CallLimits.of("model", row[0], _json(row[13])) for row in models}
+    stated = {row[0]: CallLimits.of("model", row[0], _json(row[10])) for row in models}
     return RoutingTable(
         limits=MappingProxyType({slug: limits for slug, limits in stated.items() if limits is not None}),
         models=MappingProxyType({row[0]: _model(row) for row in models}),
@@ -128,7 +130,6 @@ def _route(row: Any) -> RouteInfo:
 
 
 def _model(row: Any) -> ModelInfo:
-    price = PriceRow(row[9], _decimal(row[10]), _decimal(row[11]), _decimal(row[12])) if row[9] is not None else None
     return ModelInfo(
         slug=row[0],
         model=row[1],
@@ -139,9 +140,20 @@ def _model(row: Any) -> ModelInfo:
         capabilities=frozenset(_json(row[6])),
         settings=MappingProxyType(_json(row[7])),
         simulated=row[8],
-        price=price,
-        breaker=breaker_of(_json(row[14])),
+        price=price_of_rows(_json(row[9]) or ()),
+        breaker=breaker_of(_json(row[11])),
+        unpriced=row[12],
     )
+
+
+def price_of_rows(rows: Iterable[Any]) -> PriceRow | None:
+    """The price from rows of (id, input, cached input, output, cache write, reasoning, above), by rising `above`; None where none
+    holds for short requests."""
+    tiers = []
+    for id_, *figures, above in rows:
+        given, cached, output, written, reasoning = (_decimal(each) for each in figures)
+        tiers.append(PriceRow(UUID(str(id_)), given, cached, output, written, reasoning, above))
+    return replace(tiers[0], beyond=tuple(tiers[1:])) if tiers and tiers[0].above == 0 else None
 
 
 def _json(value: Any) -> Any:

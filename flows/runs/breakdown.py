@@ -9,10 +9,10 @@ from uuid import UUID
 from django.db.models import CharField, Count, F, Func, Max, Min, Q, QuerySet, Sum, Value
 
 from flows.access.refusals import Fault, Invalid
+from flows.costs.reports import UNPRICED
 from flows.engine.document import FlowDocument
 from flows.models import Call, Run
 from flows.runs.inspection import CallView, step_at
-from flows.runs.reads import UNPRICED
 
 CALLS = 50  # on one page
 BIG = ("request", "response")

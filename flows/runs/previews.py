@@ -11,12 +11,12 @@ from django.db.models import Count, Q, Sum
 
 from flows.access.actor import Actor
 from flows.access.rights import Right, require
+from flows.costs.reports import UNPRICED
 from flows.engine.courses import Course
 from flows.engine.paths import enclosing
 from flows.models import Attempt, Call, Run, ToolEntry
 from flows.runs.actions.repeat_run import course_into, version_for
 from flows.runs.actions.retry_run import course_from
-from flows.runs.reads import UNPRICED
 
 MOST_SHOWN = 200  # paths that a preview names
 

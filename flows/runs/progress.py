@@ -17,12 +17,13 @@ from django.db import connection
 from django.db.models import CharField, Count, F, Func, Max, Min, Q, Sum, Value
 from django.utils import timezone
 
+from flows.costs.reports import UNPRICED
 from flows.engine.document import FlowDocument
 from flows.engine.drawing import in_order, label_of
 from flows.engine.states import OPEN_REQUEST_STATES, ROLL_UP, TERMINAL_STATES
 from flows.models import Attempt, Call, Request, Run
 from flows.runs.documents import documents_of
-from flows.runs.reads import UNPRICED, value_of
+from flows.runs.reads import value_of
 
 MOST_ROWS = 20_000  # attempts of top-level steps that are read at once
 

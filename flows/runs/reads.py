@@ -197,12 +197,6 @@ def _step(path: str, attempts: list[Attempt], calls: list[Call], asked: bool, en
     )
 
 
-UNPRICED = (Q(status__in=["succeeded", "unknown"]) | Q(usage_source__in=["provider", "estimated"])) & Q(
-    kind="model", settled__isnull=True
-)
-"""The calls of which `is_unpriced` is true, for the database."""
-
-
 def is_unpriced(call: Call) -> bool:
     """Whether a call has cost something that nobody knows."""
     used = call.status in ("succeeded", "unknown") or call.usage_source in ("provider", "estimated")

@@ -9,8 +9,9 @@ from flows.access.actor import Actor
 from flows.access.querysets import runs_for
 from flows.access.refusals import NotFound
 from flows.access.rights import Right, require
-from flows.costs.prices import CENT_OF_A_MICRODOLLAR, MILLION
-from flows.models import Call, Price
+from flows.costs.pricebook import row_of, tier_of
+from flows.costs.prices import CENT_OF_A_MICRODOLLAR, MILLION, Part, parts_of
+from flows.models import Adjustment, Call, Price
 from flows.models.identifiers import UnknownIdentifier, parsed
 from flows.runs.reads import is_unpriced
 
@@ -57,6 +58,8 @@ class Receipt:
     charged: Decimal | None
     unpriced: bool
     why: str = ""
+    tier: str = ""
+    adjustments: tuple[Adjustment, ...] = ()
 
     @property
     def total_text(self) -> str:
@@ -65,6 +68,28 @@ class Receipt:
     @property
     def charged_text(self) -> str:
         return exact_text(self.charged)
+
+    @property
+    def reported_text(self) -> str:
+        return exact_text(self.call.reported)
+
+    @property
+    def difference(self) -> Decimal | None:
+        """What the provider says beyond what was computed; None where it says nothing, or nothing was computed."""
+        return None if self.call.reported is None or self.total is None else self.call.reported - self.total
+
+    @property
+    def difference_text(self) -> str:
+        return exact_text(self.difference)
+
+    @property
+    def now(self) -> Decimal | None:
+        """What the call costs with its adjustments."""
+        return (self.charged or Decimal(0)) + sum(each.amount for each in self.adjustments) if self.adjustments else self.charged
+
+    @property
+    def now_text(self) -> str:
+        return exact_text(self.now)
 
     @property
     def estimated(self) -> bool:
@@ -101,43 +126,38 @@ _BIG = ("run__flow__draft", "run__version__document")
 
 
 def receipt_of(call: Call) -> Receipt:
-    """The account of a call: one query for its price row, one for a newer one."""
-    price = Price.objects.filter(id=call.price_id).first() if call.price_id is not None else None
-    newer = (
-        Price.objects.filter(model_id=price.model_id, valid_from__gt=price.valid_from).order_by("valid_from").first()
-        if price
-        else None
-    )
+    """The account of a call: one query for the rows of its model's price, one for its adjustments."""
+    rows = list(Price.objects.filter(model__prices=call.price_id)) if call.price_id is not None else []
+    price = next((row for row in rows if row.id == call.price_id), None)
+    newer = None
+    if price is not None:
+        later = [row for row in rows if row.above == price.above and row.valid_from > price.valid_from]
+        newer = min(later, key=lambda row: row.valid_from, default=None)
     lines = _lines(call, price)
     total: Decimal | None = None
     if lines and all(line.amount is not None for line in lines):
         with localcontext(prec=DIGITS):
             total = sum((line.amount for line in lines if line.amount is not None), Decimal(0))
-    return Receipt(call, price, newer, lines, total, call.settled, is_unpriced(call), _why(call, lines))
+    adjustments = tuple(Adjustment.objects.filter(call_id=call.id).select_related("by").order_by("at"))
+    tier = tier_of(price, any(row.above for row in rows)) if price is not None else ""
+    unpriced = is_unpriced(call) and not adjustments
+    return Receipt(call, price, newer, lines, total, call.settled, unpriced, _why(call, lines), tier, adjustments)
 
 
 def _lines(call: Call, price: Price | None) -> tuple[ReceiptLine, ...]:
     if call.kind != "model" or call.input_tokens is None:
         return ()
-    cached = min(call.cached_input_tokens or 0, call.input_tokens)
-    input_price = price.input if price is not None else None
-    cached_price = price.cached_input if price is not None else None
-    output_price = price.output if price is not None else None
-    reasoning = f"{call.reasoning_tokens:,} of them reasoning" if call.reasoning_tokens else ""
-    lines = [_line("Input", call.input_tokens - cached, input_price)]
-    if cached:
-        same = price is not None and cached_price is None
-        lines.append(
-            _line("Cached input", cached, input_price if same else cached_price, "at the price of input" if same else "")
-        )
-    lines.append(_line("Output", call.output_tokens or 0, output_price, reasoning))
-    return tuple(lines)
+    row = row_of(price) if price is not None else None
+    return tuple(_line(call, part) for part in parts_of(call, row))  # type: ignore[arg-type]
 
 
-def _line(label: str, tokens: int, price: Decimal | None, note: str = "") -> ReceiptLine:
+def _line(call: Call, part: Part) -> ReceiptLine:
+    note = f"at the price of {part.borrowed}" if part.borrowed else ""
+    if part.label == "Output" and call.reasoning_tokens and part.tokens == call.output_tokens:
+        note = f"{call.reasoning_tokens:,} of them reasoning"
     with localcontext(prec=DIGITS):
-        amount = Decimal(0) if not tokens else None if price is None else price * tokens / MILLION
-    return ReceiptLine(label, tokens, price, amount, note)
+        amount = Decimal(0) if not part.tokens else None if part.figure is None else part.figure * part.tokens / MILLION
+    return ReceiptLine(part.label, part.tokens, part.figure, amount, note)
 
 
 def _why(call: Call, lines: tuple[ReceiptLine, ...]) -> str:

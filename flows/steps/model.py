@@ -160,10 +160,10 @@ def _intent(context: StepContext, model: ModelInfo, messages: list[dict[str, Any
     settings: ModelSettings = context.settings
     max_output = settings.max_output or model.max_output
     reserve = walk.wanted.bound(model)
-    if reserve is None and context.has_cost_cap:
+    if reserve is None and context.has_cost_cap and model.unpriced != "allow":
         raise BadRequest(
-            f"The price of {model.slug} is not known and a limit in dollars applies; add a price for it to the catalogue, or "
-            "remove the limit."
+            f"The price of {model.slug} is not known and a limit in dollars applies; add a price for it to the price book, remove the "
+            "limit, or let the model be called all the same (`unpriced: allow` in the catalogue)."
         )
     request = {
         "model": model.slug,
@@ -200,6 +200,9 @@ def _settled(status: str, model: ModelInfo, reply: ModelReply, failure: Failure 
         cached_input_tokens=usage.cached_input_tokens,
         output_tokens=usage.output_tokens,
         reasoning_tokens=usage.reasoning_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        price=model.price.row_for(usage.input_tokens).id if model.price is not None and model.price.beyond else None,
+        reported=usage.reported,
         error_class=failure.slug if failure else "",
         error_message=failure.message if failure else "",
         provider_id=reply.provider_id,

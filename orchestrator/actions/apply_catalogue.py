@@ -11,12 +11,14 @@ from django.db import models, transaction
 from flows.access.actor import Actor
 from flows.access.audit import record_change
 from flows.access.rights import Right, require
+from flows.costs.actions.add_price import Wanted, in_words, put_price
+from flows.costs.pricebook import FIGURES
 from flows.engine.problems import DocumentError, Problem
-from flows.models import AllowedHost, Membership, ModelEntry, Person, Price, Role, Route, RouteVersion, Team, ToolEntry
+from flows.models import AllowedHost, Membership, ModelEntry, Person, Role, Route, RouteVersion, Team, ToolEntry
+from flows.routing.providers.listed import Figures, listed_prices, source
 from orchestrator.catalogue_document import (
     CatalogueDocument,
     ModelPart,
-    PricePart,
     RoutePart,
     TeamPart,
     reference_faults,
@@ -107,13 +109,16 @@ def _apply_model(actor: Actor, slug: str, model: ModelPart, applied: Applied) ->
         "limits": model.limits.model_dump(exclude_none=True),
         "breaker": model.breaker.model_dump(exclude_none=True),
         "simulated": model.model.startswith("sim/"),
+        "unpriced": model.unpriced,
     }
     entry = _put(actor, ModelEntry, "model", slug, values, applied)
-    if model.price is None:
-        if not entry.prices.exists():
-            applied.warnings.append(f"model {slug} has no price: where a limit in dollars applies it will be refused.")
-        return
-    _apply_price(actor, entry, model.price, applied)
+    if model.price is not None and model.price.input is not None:
+        stated = {name: getattr(model.price, name) for name in FIGURES}
+        _apply_price(actor, entry, {0: stated}, "catalogue", applied)
+    elif not entry.prices.exists() and (listed := listed_prices(model.model)):
+        _apply_price(actor, entry, listed, source(), applied)
+    elif not entry.prices.exists():
+        applied.warnings.append(f"model {slug} has no price: where a limit in dollars applies it will be refused.")
 
 
 def _apply_route(actor: Actor, slug: str, part: RoutePart, applied: Applied) -> None:
@@ -134,15 +139,13 @@ def _apply_route(actor: Actor, slug: str, part: RoutePart, applied: Applied) -> 
         RouteVersion.objects.create(route=route, number=route.version, definition=values, by=actor.name)
 
 
-def _apply_price(actor: Actor, entry: ModelEntry, price: PricePart, applied: Applied) -> None:
-    newest = entry.prices.order_by("-valid_from", "-id").first()
-    figures = {"input": price.input, "cached_input": price.cached_input, "output": price.output}
-    if newest is not None and all(getattr(newest, name) == figure for name, figure in figures.items()):
-        return
-    Price.objects.create(model=entry, **figures)
-    shown = {name: None if figure is None else format(figure, "f") for name, figure in figures.items()}
-    said = ", ".join(f"{name} {figure if figure is not None else 'unknown'}" for name, figure in shown.items())
-    _note(actor, applied, "price.add", "model", entry.slug, shown, f"price of {entry.slug} from now on: {said}")
+def _apply_price(actor: Actor, entry: ModelEntry, tiers: Mapping[int, Figures], source: str, applied: Applied) -> None:
+    for above, figures in tiers.items():
+        newest = entry.prices.filter(above=above).order_by("-valid_from", "-id").first()
+        if newest is not None and all(getattr(newest, name) == figures.get(name) for name in FIGURES):
+            continue
+        row = put_price(actor, Wanted(entry.slug, figures, above=above, source=source))
+        applied.changes.append(f"price of {in_words(row)}, from now on ({source})")
 
 
 def _apply_team(actor: Actor, slug: str, part: TeamPart, applied: Applied) -> None:

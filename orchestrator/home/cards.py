@@ -18,11 +18,11 @@ from approvals.reads import by_due, requests_in
 from flows.access.actor import Actor
 from flows.access.querysets import flows_for, runs_for
 from flows.costs.forecast import WEEKS, Forecast, month_end
-from flows.costs.reports import Scope, calls_within, summed
+from flows.costs.reports import UNPRICED, Scope, calls_within, summed
 from flows.engine.states import TERMINAL_STATES
 from flows.models import Request, Run
 from flows.runs.listing import RunLine, lines_of
-from flows.runs.reads import UNPRICED, runs_listed
+from flows.runs.reads import runs_listed
 
 REQUESTS_SHOWN, RUNS_SHOWN, ERRORS_SHOWN = 5, 8, 5
 RECENT = timedelta(hours=24)

@@ -56,6 +56,16 @@ def money_call(value: Any) -> str:
 
 
 @register.filter
+def price(value: Any) -> str:
+    """Dollars per million tokens: every figure that there is, and at least two places."""
+    amount = exact(value)
+    if amount is None:
+        return UNKNOWN
+    whole, _, places = f"{amount.normalize():f}".partition(".")
+    return f"{int(whole):,}.{places.ljust(2, '0')}"
+
+
+@register.filter
 def money_run(value: Any) -> str:
     """What a run cost: four places."""
     return dollars(value, 4)

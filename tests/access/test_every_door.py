@@ -173,6 +173,24 @@ PAGES = [
     Door("GET", "costs", may=COSTS, right="costs.see", query="?by=call"),
     Door("GET", "costs/export.csv", may=COSTS, right="costs.see"),
     Door("GET", "costs/export.jsonl", may=COSTS, right="costs.see"),
+    Door("GET", "prices", may=COSTS, right="costs.see"),
+    Door("GET", "prices", may=COSTS, right="costs.see", query="?tab=unpriced"),
+    Door("GET", "prices/export.csv", may=COSTS, right="costs.see"),
+    Door("GET", "prices/new", may="owner", right="prices.manage", outsider="refused"),
+    Door(
+        "POST",
+        "prices/new",
+        may="owner",
+        right="prices.manage",
+        outsider="refused",
+        body={"model": "small-1", "input": "nonsense"},
+    ),
+    Door("GET", "prices/import", may="owner", right="prices.manage", outsider="refused"),
+    Door("POST", "prices/import", may="owner", right="prices.manage", outsider="refused", body={"text": "model,input,output"}),
+    Door("GET", "prices/rerating", may="owner", right="prices.manage", outsider="refused"),
+    Door(
+        "POST", "prices/rerating", may="owner", right="prices.manage", outsider="refused", body={"model": "none", "reason": "x"}
+    ),
     Door("GET", "costs/calls/<str:call_id>", may=COSTS, right="costs.see", thing=True),
     Door("GET", "approvals"),
     Door("GET", "approvals/news"),
@@ -242,6 +260,26 @@ API = [
         body=DECISION,
     ),
     Door("GET", "api/v1/costs", may=COSTS, right="costs.see"),
+    Door("GET", "api/v1/prices", may=COSTS, right="costs.see"),
+    Door(
+        "POST",
+        "api/v1/prices",
+        may="owner",
+        right="prices.manage",
+        outsider="refused",
+        body={"model": "none", "input": "1", "output": "1"},
+    ),
+    Door(
+        "POST", "api/v1/prices/import", may="owner", right="prices.manage", outsider="refused", body={"csv": "model,input,output"}
+    ),
+    Door(
+        "POST",
+        "api/v1/prices/reratings",
+        may="owner",
+        right="prices.manage",
+        outsider="refused",
+        body={"model": "none", "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z", "reason": "x"},
+    ),
     Door("GET", "api/v1/killswitch"),
     Door(
         "POST",

@@ -25,6 +25,9 @@ BODIES = {
     "/runs/bulk": {"verb": "cancel", "runs": []},
     "/approvals/{request_id}/decisions": {"outcome": "approve", "revision": 1},
     "/flows/{slug}/settings": {"tags": []},
+    "/prices": {"model": "none", "input": "1", "output": "1"},
+    "/prices/import": {"csv": "model,input,output"},
+    "/prices/reratings": {"model": "none", "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z", "reason": "A test"},
     "/killswitch": {"on": True, "reason": "A test"},
 }
 CLOSEST = {
@@ -32,6 +35,8 @@ CLOSEST = {
     "runs": "flows:read",
     "approvals": "runs:write",
     "costs": "approvals:write",
+    "prices": "approvals:write",
+    "budgets": "approvals:write",
     "killswitch": "approvals:write",
 }
 
@@ -110,6 +115,8 @@ def test_a_viewer_gets_403_that_names_the_right(method: str, path: str, names: d
         "runs.control",
         "requests.decide",
         "killswitch.throw",
+        "prices.manage",
+        "budgets.manage",
         "runs.limits",
     }
     assert unchanged()

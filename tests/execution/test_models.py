@@ -161,7 +161,7 @@ def test_an_unknown_price_is_refused_where_a_cost_limit_applies_with_the_words_t
     for run in (by_run, by_step):
         assert run.reason == "bad_request"
         assert "The price of sim-a is not known" in error_of(run)["message"]
-        assert "add a price for it to the catalogue" in error_of(run)["message"]
+        assert "add a price for it to the price book" in error_of(run)["message"]
         assert calls_of(run) == []
 
 

@@ -69,7 +69,7 @@ def test_a_changed_price_is_a_new_row() -> None:
     apply(text.format("0.10"))
     apply(text.format("0.1"))
     assert Price.objects.count() == 1
-    assert apply(text.format("0.2")).changes == ["price of a from now on: input 0.2, cached_input unknown, output 2"]
+    assert apply(text.format("0.2")).changes == ["price of a: input $0.2, output $2, from now on (catalogue)"]
 
     assert list(Price.objects.order_by("id").values_list("input", flat=True)) == [Decimal("0.1"), Decimal("0.2")]
     assert current_table().model("a").price.input == Decimal("0.2")  # type: ignore[union-attr]

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from flows.costs.prices import PriceRow, cost_of
-from flows.models import Call, Price
+from flows.models import Adjustment, Call, Price
 from flows.models.identifiers import shown
 from tests.makers import make_flow, make_person, make_run, make_team
 from tests.runs.journals import make_call, make_price
@@ -142,9 +142,8 @@ def test_RCP_4_an_unknown_price_is_stated_as_unknown() -> None:
 
 
 def test_RCP_4_a_price_row_without_a_figure_is_unknown_too() -> None:
-    call = priced_call(make_price(input="1", output="2", cached_input=None), 10, 0, 0)
-    Price.objects.filter(id=call.price_id).update(input=None, output=None)
-    Call.objects.filter(id=call.id).update(settled=None)
+    run = make_run(status="succeeded", unpriced=1)
+    call = make_call(run, "greet", cost=None, price_id=make_price().id, input_tokens=10)
 
     assert 'data-testid="add-price"' in receipt_of(call)
 
@@ -199,6 +198,33 @@ def test_it_needs_the_right_to_see_costs_and_is_not_there_for_those_who_may_not_
     assert hidden.status_code == 404
     assert signed_in("operator").get("/costs/calls/call_x").status_code == 404
     assert Client().get(at(call)).status_code == 302
+
+
+def test_PRC_5_a_tier_is_named() -> None:
+    base = make_price(at=timezone.now() - timedelta(days=2), input="1", output="2")
+    tier = make_price(at=timezone.now() - timedelta(days=2), input="2", output="2", above=200_000)
+
+    assert '<span data-testid="tier">tier base</span>' in receipt_of(priced_call(base))
+    assert '<span data-testid="tier">tier over 200,000 input tokens</span>' in receipt_of(priced_call(tier))
+
+
+def test_RCP_6_what_the_provider_says_stands_beside_what_was_computed() -> None:
+    page = receipt_of(priced_call(make_price(input="1", output="2"), 1000, 0, 0, reported="0.0010080000"))
+
+    assert 'data-money="0.0010000000"' in page
+    assert 'data-money="0.0010080000"' in page
+    assert "difference $0.0000080000" in page
+
+
+def test_an_adjustment_stands_beside_what_was_charged() -> None:
+    call = make_call(make_run(status="succeeded"), "greet", cost=None)
+    price = make_price(input="1", output="2")
+    Adjustment.objects.create(call_id=call.id, run_id=call.run_id, price=price, amount="0.5", priced=False, reason="late sheet")
+
+    page = receipt_of(call)
+
+    assert 'data-money="0.5000000000"' in page
+    assert "late sheet" in page
 
 
 def test_it_takes_few_queries() -> None:

@@ -71,9 +71,9 @@ def make_call(run: Run, path: str, attempt: int = 1, n: int = 1, *, cost: str | 
     return Call.objects.create(run=run, path=path, attempt=attempt, n=n, settled=settled, **(plain | fields))
 
 
-def make_price(model: str = "small-1", at: datetime | None = None, **figures: str | None) -> Price:
+def make_price(model: str = "small-1", at: datetime | None = None, above: int = 0, **figures: str | None) -> Price:
     """A price row in dollars per million tokens."""
     entry, _ = ModelEntry.objects.get_or_create(slug=model, defaults={"model": f"openai/{model}"})
     values = {name: None if value is None else Decimal(value) for name, value in figures.items()}
     moment = {"valid_from": at} if at is not None else {}
-    return Price.objects.create(model=entry, **values, **moment)
+    return Price.objects.create(model=entry, above=above, **values, **moment)

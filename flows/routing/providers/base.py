@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
 
 from flows.engine.failures import Failure
@@ -54,13 +55,16 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens. `input_tokens` includes the cached ones, `output_tokens` the reasoning. `source` says who counted."""
+    """Tokens. `input_tokens` includes those read from and written to the provider's cache, `output_tokens` the reasoning. `source`
+    says who counted; `reported` is what the provider says that the call cost, in dollars, where it does."""
 
     input_tokens: int = 0
     cached_input_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
     source: UsageSource = "none"
+    cache_write_tokens: int = 0
+    reported: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -36,6 +37,8 @@ from flows.routing.providers.simulated import Simulated
 OPENAI_BASE = "https://api.openai.com/v1"
 NO_KEY = "none"  # what is sent where the catalogue names no key: never a key that happens to be in the environment
 CLIENTS_KEPT = 256
+MOST_REPORTED = 10**9
+"""Dollars from which on what a provider says of a call's cost is no figure."""
 CHECKED_PROVIDERS = frozenset({"openai", "anthropic", "gemini", "mistral", "sim"})
 """Providers that are known to use the client which is handed to them. Anything that speaks OpenAI's protocol is ``openai/…``."""
 
@@ -289,7 +292,16 @@ def _usage(usage: Any) -> Usage:
         output_tokens=figure(usage, "completion_tokens"),
         reasoning_tokens=figure(part("completion_tokens_details"), "reasoning_tokens"),
         source="provider",
+        cache_write_tokens=figure(usage, "cache_creation_input_tokens"),
+        reported=_reported(part("cost")),
     )
+
+
+def _reported(cost: Any) -> Decimal | None:
+    """What a provider says that the call cost. Some send 0 with every answer, which says nothing."""
+    if isinstance(cost, bool) or not isinstance(cost, (int, float)) or not 0 < cost < MOST_REPORTED:
+        return None
+    return Decimal(repr(cost))
 
 
 def _reply(request: ModelRequest, heard: _Heard, exchange: Exchange) -> ModelReply:

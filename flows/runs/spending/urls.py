@@ -1,11 +1,17 @@
-"""The addresses of what was spent."""
+"""The addresses of what was spent, and of the price book."""
 
 from django.urls import path
 
+from flows.runs.spending import prices
 from flows.runs.spending.views import costs, export
 
 urlpatterns = [
     path("costs", costs, name="costs"),
     path("costs/export.csv", export, {"form": "csv"}, name="costs-csv"),
     path("costs/export.jsonl", export, {"form": "jsonl"}, name="costs-jsonl"),
+    path("prices", prices.book, name="prices"),
+    path("prices/export.csv", prices.export, name="prices-csv"),
+    path("prices/new", prices.new, name="price-new"),
+    path("prices/import", prices.importing, name="prices-import"),
+    path("prices/rerating", prices.rerating, name="prices-rerating"),
 ]

@@ -20,7 +20,7 @@ from flows.access.actor import Actor
 from flows.access.refusals import Forbidden
 from flows.access.rights import Right
 from flows.costs.forecast import METHOD
-from flows.costs.reports import calls_within, summed
+from flows.costs.reports import adjusted, calls_within, summed
 from flows.models import Call
 from flows.models.identifiers import shown
 from flows.runs.spending import explorer
@@ -52,6 +52,7 @@ def costs(request: Any) -> HttpResponse:
         "earlier": earlier,
         "change": (amount - earlier) / earlier if earlier else None,
         "before": wanted.before,
+        "adjusted": adjusted(calls_within(actor, wanted.scope())),
         "saved": explorer.saved(actor, wanted),
         "forecast": explorer.forecast(actor, wanted),
         "method": METHOD,

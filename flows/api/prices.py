@@ -1,0 +1,164 @@
+"""The price book over HTTP."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja import Query, Router, Schema
+from pydantic import Field
+
+from flows.access.actor import Actor
+from flows.access.refusals import Forbidden
+from flows.access.rights import Right, require_scope
+from flows.api.auth import actor_of
+from flows.api.problems import ProblemDocument
+from flows.api.shapes import Money, Time
+from flows.costs.actions.add_price import Wanted, add_price
+from flows.costs.actions.import_prices import Line, Preview, import_prices, preview_prices
+from flows.costs.actions.rerate import rerate
+from flows.costs.pricebook import FIGURES, entries_at, unpriced_models
+from flows.models import Price
+
+router = Router(tags=["prices"])
+MOST_CHARACTERS = 1024 * 1024
+
+
+class Figures(Schema):
+    input: Money | None = None
+    cached_input: Money | None = None
+    cache_write: Money | None = None
+    output: Money | None = None
+    reasoning: Money | None = None
+
+
+class PriceShape(Figures):
+    id: str
+    model: str
+    above: int = Field(description="holds for requests of more than so many input tokens")
+    valid_from: Time
+    valid_to: Time | None
+    source: str
+    entered_by: str | None
+
+
+class UnpricedShape(Schema):
+    model: str
+    calls: int
+    first: Time
+    last: Time
+
+
+class PricesShape(Schema):
+    items: list[PriceShape] = Field(description="dollars per million tokens")
+    unpriced: list[UnpricedShape] = Field(description="models that were called without a price")
+
+
+class PriceIn(Figures, extra="forbid"):
+    model: str
+    above: int = 0
+    valid_from: datetime | None = Field(None, description="now, where it is left out")
+    valid_to: datetime | None = None
+    source: str = ""
+
+
+class ImportIn(Schema, extra="forbid"):
+    csv: str = Field(max_length=MOST_CHARACTERS)
+    confirm: bool = Field(False, description="import it; else only tell what importing would do")
+
+
+class ImportShape(Schema):
+    new: list[int] = Field(description="numbers of lines")
+    changed: list[int]
+    ignored: list[int]
+    problems: list[dict[str, str]]
+    imported: bool
+
+
+class RerateIn(Schema, extra="forbid"):
+    model: str
+    since: datetime = Field(alias="from")
+    until: datetime = Field(alias="to")
+    reason: str
+
+
+class RerateShape(Schema):
+    fresh: int = Field(description="calls whose cost is known for the first time")
+    corrected: int
+    left: int
+    amount: Money = Field(description="dollars, the sum of the adjustments")
+
+
+@router.get("/prices", response={200: PricesShape, 403: ProblemDocument})
+def get_prices(request: HttpRequest, at: datetime | None = Query(None)) -> Any:  # noqa: B008
+    """The rows that hold now, or held at a moment, and the models that were called without one."""
+    actor = actor_of(request)
+    require_scope(actor, Right.SEE_COSTS)
+    if not actor.holdings.allow(Right.SEE_COSTS) and not actor.holdings.teams(Right.SEE_COSTS):
+        raise Forbidden(Right.SEE_COSTS)
+    rows = [_shape(entry.row, entry.until) for entry in entries_at(_aware(at) or timezone.now())]
+    unpriced = [
+        {"model": each.model, "calls": each.calls, "first": each.first, "last": each.last} for each in unpriced_models(actor)
+    ]
+    return {"items": rows, "unpriced": unpriced}
+
+
+@router.post("/prices", response={201: PriceShape, 403: ProblemDocument, 422: ProblemDocument})
+def post_price(request: HttpRequest, body: PriceIn) -> Any:
+    """Adds a row. A row that overlaps another is refused; what held in the past stays. Needs the right `prices.manage`."""
+    figures = {name: getattr(body, name) for name in FIGURES}
+    row = add_price(
+        actor_of(request), Wanted(body.model, figures, _aware(body.valid_from), _aware(body.valid_to), body.above, body.source)
+    )
+    return 201, _shape(row, row.valid_to)
+
+
+@router.post("/prices/import", response={200: ImportShape, 403: ProblemDocument, 422: ProblemDocument})
+def post_import(request: HttpRequest, body: ImportIn) -> Any:
+    """Prices from CSV: what it would do, or, with `confirm`, that, all of it or nothing."""
+    actor: Actor = actor_of(request)
+    return _told(import_prices(actor, body.csv) if body.confirm else preview_prices(actor, body.csv), body.confirm)
+
+
+@router.post("/prices/reratings", response={200: RerateShape, 403: ProblemDocument, 422: ProblemDocument})
+def post_rerating(request: HttpRequest, body: RerateIn) -> Any:
+    """Adjustments for the calls of a model that cost something else by the book; what was charged stays as it was."""
+    done = rerate(actor_of(request), body.model, _utc(body.since), _utc(body.until), body.reason)
+    return {"fresh": done.fresh, "corrected": done.corrected, "left": done.left, "amount": done.amount}
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return None if moment is None else _utc(moment)
+
+
+def _utc(moment: datetime) -> datetime:
+    """A time without a zone is one in UTC."""
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _shape(row: Price, until: datetime | None) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in FIGURES} | {
+        "id": row.id.hex,
+        "model": row.model_id,
+        "above": row.above,
+        "valid_from": row.valid_from,
+        "valid_to": until,
+        "source": row.source,
+        "entered_by": row.entered_by.username if row.entered_by is not None else None,
+    }
+
+
+def _told(preview: Preview, imported: bool) -> dict[str, Any]:
+    def numbers(lines: list[Line]) -> list[int]:
+        return [line.number for line in lines]
+
+    problems = [{"place": fault.place, "message": fault.message, "mend": fault.mend} for fault in preview.faults]
+    return {
+        "new": numbers(preview.new),
+        "changed": numbers(preview.changed),
+        "ignored": numbers(preview.ignored),
+        "problems": problems,
+        "imported": imported,
+    }
