@@ -15,6 +15,7 @@ from flows.api.killswitch import router as killswitch
 from flows.api.prices import router as prices
 from flows.api.problems import answer_with_problems, refused
 from flows.api.runs import router as runs
+from flows.api.triggers import router as triggers
 
 api = NinjaAPI(
     title="Orchestrator",
@@ -34,6 +35,7 @@ for router in (
     costs,
     prices,
     killswitch,
+    triggers,
 ):  # `control` has an address that `runs` would take for a run's
     api.add_router("", router)
 

@@ -11,6 +11,7 @@ from flows.engine.graph import Flow, compile_flow
 from flows.execution.worker import Engine
 from flows.steps.services import StepServices
 from flows.tools.jobs import reclaim_jobs
+from flows.triggers.actions.fire_due import fire_due
 from orchestrator.catalogue import step_kinds, tool_kinds
 
 
@@ -38,5 +39,5 @@ def make_engine() -> Engine:
         lease=settings.LEASE,
         scan_period=settings.SCAN_PERIOD,
         capacity=settings.ENGINE_CAPACITY,
-        hooks=[expire_due, reclaim_jobs],
+        hooks=[expire_due, reclaim_jobs, fire_due],
     )

@@ -3,6 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
+from flows.api.hooks import hook
 from orchestrator.api import api, unknown_address
 
 
@@ -15,12 +16,14 @@ urlpatterns = [
     path("healthz", healthz),
     path("api/v1/", api.urls),
     path("api/<path:rest>", unknown_address),
+    path("hooks/<str:trigger_id>", hook, name="hook"),
     path("", include("orchestrator.pages.urls")),
     path("", include("flows.builder.urls")),
     path("", include("flows.builder.editing.urls")),
     path("", include("flows.runs.starting.urls")),
     path("", include("flows.runs.spending.urls")),
     path("", include("flows.runs.urls")),
+    path("", include("flows.triggers.urls")),
     path("", include("approvals.urls")),
 ]
 

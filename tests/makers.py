@@ -9,7 +9,9 @@ from typing import Any
 from flows.access.actor import Actor
 from flows.access.keys import digest_of, new_secret
 from flows.engine.canonical import canonical, sha256_of
-from flows.models import ApiKey, Event, Flow, FlowVersion, Membership, Person, Request, Run, Team
+from flows.models import ApiKey, Event, Flow, FlowVersion, Membership, Person, Request, Run, Team, Trigger
+from flows.triggers.secrets import new_salt
+from flows.triggers.settings import DEFAULTS
 
 _number = itertools.count(1)
 
@@ -150,4 +152,19 @@ def make_unknown_question(run: Run | None = None, **fields: Any) -> Request:
 def _question(run: Run, kind: str, payload: Any, terms: dict[str, Any], **fields: Any) -> Request:
     return Request.objects.create(
         run=run, kind=kind, terms=terms, payload=canonical(payload), payload_hash=sha256_of(payload), **fields
+    )
+
+
+def make_trigger(flow: Flow | None = None, kind: str = "schedule", *, owner: Person | None = None, **settings: Any) -> Trigger:
+    """A schedule (each hour, for Ann) or a webhook (whole body) of a flow, not due before somebody says so."""
+    given = {"input": {"name": "Ann"}, "cron": "0 * * * *"} if kind == "schedule" else {}
+    owner = owner or make_person("builder")
+    return Trigger.objects.create(
+        flow=flow or make_flow(),
+        kind=kind,
+        name=f"{kind} {next(_number)}",
+        settings={**DEFAULTS[kind], **given, **settings},
+        owner=owner,
+        created_by=owner,
+        salt=new_salt(),
     )

@@ -5,6 +5,7 @@ from flows.models.catalogue import Adjustment, AllowedHost, ModelEntry, Price, R
 from flows.models.definitions import Flow, FlowVersion
 from flows.models.runs import Attempt, Call, Delivery, Event, Intervention, Request, Run, RunPass, ToolJob, Worker
 from flows.models.switch import KillSwitch
+from flows.models.triggers import Firing, Trigger
 
 __all__ = [
     "Adjustment",
@@ -15,6 +16,7 @@ __all__ = [
     "Call",
     "Delivery",
     "Event",
+    "Firing",
     "Flow",
     "FlowVersion",
     "Intervention",
@@ -32,5 +34,6 @@ __all__ = [
     "Team",
     "ToolEntry",
     "ToolJob",
+    "Trigger",
     "Worker",
 ]

@@ -19,11 +19,11 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from approvals.models import Vote
 from flows.access import signin
 from flows.execution.doorbells import INBOX
-from flows.models import Attempt, AuditRow, Call, Event, Flow, FlowVersion, Person, Request, Run
+from flows.models import Attempt, AuditRow, Call, Event, Firing, Flow, FlowVersion, Person, Request, Run, Trigger
 from flows.runs import live
 from orchestrator.api import api
 from orchestrator.asgi import application
-from tests.makers import DOCUMENT, make_flow, make_key, make_person, make_request, make_run, make_team
+from tests.makers import DOCUMENT, make_flow, make_key, make_person, make_request, make_run, make_team, make_trigger
 from tests.runs.journals import make_call
 from tests.sockets import Socket
 
@@ -57,6 +57,7 @@ class Door:
     query: str = ""
     body: Any = None
     json: bool = False  # a page's script sends it
+    signed: bool = False  # only a signature opens it, which nobody here has
 
     @property
     def is_api(self) -> bool:
@@ -66,6 +67,8 @@ class Door:
         return "/" + re.sub(r"<(?:\w+:)?(\w+)>", lambda found: names[found[1]], self.pattern) + self.query
 
     def expected(self, who: str) -> str:
+        if self.signed:
+            return "door"
         if self.open:
             return "unseen" if self.hidden else "in"
         if who == "nobody":
@@ -148,6 +151,21 @@ PAGES = [
     Door("POST", "flows/<str:slug>/draft/conversion", thing=True, json=True, body=EDITED),
     Door("POST", "flows/<str:slug>/draft/values", thing=True, json=True, body=EDITED),
     Door("POST", "flows/<str:slug>/draft/previews", thing=True, json=True, body={**EDITED, "texts": {}}),
+    Door("POST", "hooks/<str:trigger_id>", open=True, json=True, signed=True, body={"name": "Ann"}),
+    Door("GET", "flows/<str:slug>", thing=True, query="?tab=triggers"),
+    Door("GET", "triggers"),
+    Door("GET", "triggers", query="?part=list"),
+    Door("GET", "triggers/new", may=BUILDS, right="flows.edit"),
+    Door("POST", "triggers/new", may=BUILDS, right="flows.edit", body={"name": "x"}),
+    Door("GET", "triggers/<str:trigger_id>", thing=True),
+    Door("POST", "triggers/<str:trigger_id>", may=BUILDS, right="flows.edit", thing=True, body={"name": "x"}),
+    Door("POST", "triggers/<str:trigger_id>/pause", may=CONTROLS, right="runs.control", thing=True),
+    Door("GET", "triggers/<str:trigger_id>/removal", may=BUILDS, right="flows.edit", thing=True),
+    Door("POST", "triggers/<str:trigger_id>/removal", may=BUILDS, right="flows.edit", thing=True),
+    Door("POST", "triggers/<str:trigger_id>/secret", may=BUILDS, right="flows.edit", thing=True),
+    Door("POST", "triggers/<str:trigger_id>/firings", may=CONTROLS, right="runs.start", thing=True),
+    Door("POST", "triggers/<str:trigger_id>/firings/<str:firing_id>/replay", may=CONTROLS, right="runs.start", thing=True),
+    Door("POST", "triggers/<str:trigger_id>/firings/<str:firing_id>/sample", may=BUILDS, right="flows.edit", thing=True),
     Door("GET", "runs"),
     Door("GET", "runs/<str:run_id>", thing=True),
     Door("GET", "runs/<str:run_id>", thing=True, query="?tab=events"),
@@ -205,6 +223,7 @@ PAGES = [
         body={"outcome": "approve", "revision": "1", "edit-amount": "420"},
     ),
 ]
+TRIGGER = {"flow": "theirs", "kind": "webhook", "name": SECRET}
 DECISION = {"outcome": "approve", "revision": 1}
 # The outsider, a builder, may make flows; that a name is taken is told (409), since names are one for the whole installation.
 API = [
@@ -280,6 +299,17 @@ API = [
         outsider="refused",
         body={"model": "none", "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z", "reason": "x"},
     ),
+    Door("GET", "api/v1/triggers"),
+    Door("POST", "api/v1/triggers", may=BUILDS, right="flows.edit", thing=True, body=TRIGGER),
+    Door("GET", "api/v1/triggers/<trigger_id>", thing=True),
+    Door("PATCH", "api/v1/triggers/<trigger_id>", may=BUILDS, right="flows.edit", thing=True, body={"name": "x"}),
+    Door("DELETE", "api/v1/triggers/<trigger_id>", may=BUILDS, right="flows.edit", thing=True),
+    Door("POST", "api/v1/triggers/<trigger_id>/pause", may=CONTROLS, right="runs.control", thing=True),
+    Door("POST", "api/v1/triggers/<trigger_id>/secret", may=BUILDS, right="flows.edit", thing=True),
+    Door("GET", "api/v1/triggers/<trigger_id>/firings", thing=True),
+    Door("POST", "api/v1/triggers/<trigger_id>/firings", may=CONTROLS, right="runs.start", thing=True),
+    Door("POST", "api/v1/triggers/<trigger_id>/firings/<firing_id>/replay", may=CONTROLS, right="runs.start", thing=True),
+    Door("POST", "api/v1/triggers/<trigger_id>/firings/<firing_id>/sample", may=BUILDS, right="flows.edit", thing=True),
     Door("GET", "api/v1/killswitch"),
     Door(
         "POST",
@@ -291,7 +321,7 @@ API = [
     ),
 ]
 DOORS = PAGES + API
-TABLES = (Run, Attempt, Call, Event, Request, Vote, AuditRow, Flow, FlowVersion, Person)
+TABLES = (Run, Attempt, Call, Event, Request, Vote, AuditRow, Flow, FlowVersion, Person, Trigger)
 
 
 @dataclass
@@ -310,6 +340,8 @@ def make_world() -> World:
     request = make_request(run, terms={"approvers": {"teams": ["theirs"]}})
     Request.objects.filter(id=request.id).update(title=SECRET)
     call = make_call(run, "greet")
+    trigger = make_trigger(flow, "webhook", sample={"name": "Ann"})
+    firing = Firing.objects.create(trigger=trigger, mark="1", outcome="started", body='{"name": "Ann"}')
     names = {
         "slug": flow.slug,
         "run_id": run.public_id,
@@ -321,6 +353,8 @@ def make_world() -> World:
         "number": "1",
         "path": "greet",
         "template": "refund_decision",
+        "trigger_id": trigger.public_id,
+        "firing_id": firing.public_id,
     }
     people = {role: make_person(role, username=role, team=theirs if role == "approver" else None) for role in ROLES}
     people["stranger"] = make_person(username="stranger")

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from flows.models import AuditRow, Event, Run
+from flows.models import AuditRow, Event, Firing, Run
 from orchestrator.api import api
-from tests.makers import make_flow, make_key, make_person, make_request, make_run, make_team
+from tests.makers import make_flow, make_key, make_person, make_request, make_run, make_team, make_trigger
 
 pytestmark = pytest.mark.django_db
 
@@ -28,6 +28,8 @@ BODIES = {
     "/prices": {"model": "none", "input": "1", "output": "1"},
     "/prices/import": {"csv": "model,input,output"},
     "/prices/reratings": {"model": "none", "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z", "reason": "A test"},
+    "/triggers": {"flow": "hidden", "kind": "webhook", "name": "orders"},
+    "/triggers/{trigger_id}": {"name": "orders"},
     "/killswitch": {"on": True, "reason": "A test"},
 }
 CLOSEST = {
@@ -38,6 +40,7 @@ CLOSEST = {
     "prices": "approvals:write",
     "budgets": "approvals:write",
     "killswitch": "approvals:write",
+    "triggers": "costs:write",
 }
 
 
@@ -57,7 +60,15 @@ def names() -> dict[str, str]:
     flow = make_flow("hidden", team=make_team("theirs"))
     run = make_run(flow, status="waiting_approval")
     request = make_request(run, terms={"approvers": {}})
-    return {"slug": flow.slug, "run_id": run.public_id, "request_id": request.public_id, "path": "greet"}
+    trigger = make_trigger(flow, "webhook", sample={"name": "Ann"})
+    firing = Firing.objects.create(trigger=trigger, mark="1", outcome="started", body='{"name": "Ann"}')
+    things = {
+        "run_id": run.public_id,
+        "request_id": request.public_id,
+        "trigger_id": trigger.public_id,
+        "firing_id": firing.public_id,
+    }
+    return {"slug": flow.slug, "path": "greet", **things}
 
 
 def unchanged() -> bool:

@@ -19,6 +19,7 @@ TABS = (
     ("runs", "Runs"),
     ("versions", "Versions"),
     ("report", "Dependability"),
+    ("triggers", "Triggers"),
     ("costs", "Costs"),
     ("settings", "Settings"),
 )
