@@ -10,7 +10,7 @@ import flows.models.identifiers
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("flows", "0011_breakers_of_models"),
+        ("flows", "0013_price_book"),
     ]
 
     operations = [
