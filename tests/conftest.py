@@ -1,6 +1,7 @@
 """What every test may use. A test that marks ``django_db`` gets a real PostgreSQL and Redis; they start when first needed."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -9,6 +10,16 @@ from django.conf import settings
 from django.db import connection
 
 from orchestrator.embedded.servers import running_servers
+
+WHOLE_MACHINE = ("browser", "faults", "path", "orchestrator", "frontend")
+"""Rooms whose tests start installations or a browser: one process runs them all, one after the other, while others run the rest."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        room = item.path.relative_to(Path(__file__).parent).parts[0]
+        if room in WHOLE_MACHINE:
+            item.add_marker(pytest.mark.xdist_group("machine"))
 
 
 @pytest.fixture(scope="session")

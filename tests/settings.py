@@ -1,6 +1,7 @@
 """The product's settings over a data folder of this test session's own: two sessions never meet, and no real data is touched.
 
-Processes that a test starts inherit the folder by the environment and so use the same servers.
+Processes that a test starts inherit the folder by the environment and so use the same servers. The processes among which xdist shares
+the tests are sessions of their own: each has a folder, servers and a database.
 """
 
 import atexit
@@ -9,7 +10,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
-if "ORCHESTRATOR_TEST_DATA" not in os.environ:
+if "ORCHESTRATOR_TEST_DATA" not in os.environ or (
+    os.environ.get("ORCHESTRATOR_TEST_WORKER", "") != os.environ.get("PYTEST_XDIST_WORKER", "")
+):
+    os.environ["ORCHESTRATOR_TEST_WORKER"] = os.environ.get("PYTEST_XDIST_WORKER", "")
+    os.environ.pop("ORCHESTRATOR_TEST_DATABASE", None)
     _folder = Path(tempfile.mkdtemp(prefix="orchestrator-test-"))
     _folder.chmod(0o711)  # root's servers run as another account, which must pass through
     _owner = os.getpid()
