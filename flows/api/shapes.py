@@ -199,6 +199,9 @@ class CallSummary(Schema):
     kind: str
     target: str = Field(description="the model's or tool's name in the catalogue")
     reason: str
+    route: str = Field(description="the route by which the target was chosen; empty where there was none")
+    route_version: int | None
+    cached: bool = Field(description="answered as an equal call was: nothing was sent, and it costs 0")
     cost: Money | None = Field(description="dollars; null while it runs and where the price is not known")
     unpriced: bool
     reserved: Money | None
@@ -448,6 +451,9 @@ def call_summary(call: Call, costs: bool) -> dict[str, Any]:
         "kind": call.kind,
         "target": call.target,
         "reason": call.reason,
+        "route": call.route,
+        "route_version": call.route_version,
+        "cached": call.cached,
         "cost": call.settled if costs else None,
         "unpriced": is_unpriced(call),
         "reserved": call.reserved if costs else None,

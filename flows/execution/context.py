@@ -32,6 +32,7 @@ class Intent:
     simulated: bool = False
     request_hash: str = ""
     routing: Mapping[str, Any] | None = None  # {route, version, strategy, candidates: [{model, verdict, why}]}
+    cached: bool = False  # whether an equal call's answer is taken, so that nothing is sent
     spared: bool = False  # whether it is a cheaper candidate, taken because a limit has no room for the first
 
 

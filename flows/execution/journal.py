@@ -45,7 +45,7 @@ o AS MATERIALIZED (
         cached_input_tokens int, output_tokens int, reasoning_tokens int, error_class text, error_message text, provider_id text,
         cache_write_tokens int, reported numeric,
         target text, reason text, route text, route_version int, repeat text, key uuid, hash text, request text,
-        reserve numeric, reserve_tokens int, price uuid, simulated boolean, priced boolean,
+        reserve numeric, reserve_tokens int, price uuid, simulated boolean, priced boolean, cached boolean,
         port text, output text, state text, error text, checkpoint text, delay float8, until timestamptz,
         next text, wake float8
     ) JOIN m ON m.id = x.run
@@ -115,11 +115,11 @@ result AS (
 ),
 begun AS (
     INSERT INTO flows_call (id, run_id, pass, path, attempt, n, epoch, seq, status, kind, target, reason, route, route_version, repeat,
-        idempotency_key, request_hash, request, reserved, reserved_tokens, price_id, simulated, priced, usage_source, error_class,
-        error_message, provider_id, started_at)
+        idempotency_key, request_hash, request, reserved, reserved_tokens, price_id, simulated, priced, cached, usage_source,
+        error_class, error_message, provider_id, started_at)
     SELECT call, run, pass, path, attempt, n, epoch, seq, 'started', kind, target, coalesce(reason, ''), coalesce(route, ''),
-        route_version, repeat, key, coalesce(hash, ''), request, reserve, reserve_tokens, price, simulated, priced, '', '',
-        '', '', clock_timestamp()
+        route_version, repeat, key, coalesce(hash, ''), request, reserve, reserve_tokens, price, simulated, priced,
+        coalesce(cached, false), '', '', '', '', clock_timestamp()
     FROM a WHERE op = 'begin' AND verdict IS NULL
 ),
 g AS MATERIALIZED (

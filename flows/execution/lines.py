@@ -58,6 +58,7 @@ def begin_op(context: StepContext, call: OpenCall) -> Op:
         reserve_tokens=intent.reserve_tokens,
         price=intent.price,
         simulated=intent.simulated,
+        cached=intent.cached,
         priced=intent.priced,
     )
 

@@ -205,6 +205,7 @@ class Call(models.Model):
     reason = models.CharField(max_length=200, blank=True)  # why this target
     route = models.CharField(max_length=80, blank=True, db_default="", default="")  # by which it was chosen, if by one
     route_version = models.IntegerField(null=True)
+    cached = models.BooleanField(db_default=False, default=False)  # answered as an equal call was: nothing was sent
     repeat = models.CharField(max_length=8)  # freely | keyed | lookup | never
     idempotency_key = models.UUIDField()
     request_hash = models.CharField(max_length=64, blank=True)
@@ -243,6 +244,7 @@ class Call(models.Model):
                 name="call_unpriced",
                 condition=~Q(status="started") & Q(kind="model", settled__isnull=True),
             ),
+            models.Index(fields=["request_hash"], name="call_reusable", condition=Q(kind="model") & ~Q(request_hash="")),
         ]
 
 

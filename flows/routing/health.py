@@ -50,7 +50,7 @@ return 1
 """
 NEWEST: Final = """
 SELECT error_class, (extract(epoch FROM ended_at) * 1000)::bigint FROM flows_call
-WHERE kind = 'model' AND target = %s AND ended_at IS NOT NULL ORDER BY id DESC LIMIT %s
+WHERE kind = 'model' AND target = %s AND ended_at IS NOT NULL AND NOT cached ORDER BY id DESC LIMIT %s
 """
 AS_FAILURE: Final[Mapping[str, type[Failure]]] = {"rate_limit": RateLimited, "timeout": TimedOut}
 

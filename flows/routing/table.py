@@ -81,7 +81,7 @@ FROM (
     FROM flows_route r, jsonb_array_elements(r.candidates) each WHERE r.strategy = 'fastest'
 ) c CROSS JOIN LATERAL (
     SELECT started_at, ended_at FROM flows_call
-    WHERE kind = 'model' AND target = c.model AND status = 'succeeded'
+    WHERE kind = 'model' AND target = c.model AND status = 'succeeded' AND NOT cached
         AND started_at > statement_timestamp() - interval '1 day'
     ORDER BY id DESC LIMIT 20
 ) l GROUP BY c.model

@@ -168,6 +168,8 @@ def _why(call: Call, lines: tuple[ReceiptLine, ...]) -> str:
         return "The call is in progress. What it may cost at most is reserved."
     if lines:
         return ""
+    if call.cached:
+        return "An equal question had been answered before, so nothing was sent and nothing is owed."
     if call.usage_source == "estimated":
         return (
             "The call broke off after it was sent, so the provider did not report what it used. What had been reserved for it, the "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
@@ -14,6 +14,13 @@ from flows.routing.health import Health
 from flows.routing.table import RoutingTable, load_table
 from flows.tools.base import ToolContext, ToolKind
 from flows.tools.registry import ToolBox, load_tools
+
+ANSWER: Final = """
+SELECT response FROM flows_call
+WHERE kind = 'model' AND request_hash = %s AND request_hash <> '' AND status = 'succeeded' AND NOT cached
+    AND started_at > statement_timestamp() - interval '7 days'
+ORDER BY id DESC LIMIT 1
+"""
 
 
 class StepServices:
@@ -47,6 +54,14 @@ class StepServices:
     def limits_of(self, kind: str, target: str) -> CallLimits | None:
         """What the catalogue says a model or tool takes; None where it says nothing of it."""
         return self.table.limits.get(target) if kind == "model" else self.tools.limits.get(target)
+
+    async def answer_to(self, request_hash: str) -> str | None:
+        """What an equal call was answered within a week, as the ledger has it (JSON text); None where there was none."""
+        if self._connections is None:
+            return None
+        async with self._connections.connection() as connection:
+            row = await (await connection.execute(ANSWER, (request_hash,))).fetchone()
+        return row[0] if row is not None else None
 
     async def stop(self) -> None:
         """Closes the connections to the world and to Redis."""

@@ -21,6 +21,7 @@ from flows.steps.services import StepServices
 from flows.tools.functions import FUNCTIONS
 from orchestrator.catalogue import tool_kinds
 from orchestrator.engine import compile_document, dsn
+from tests.execution.services import Pair, in_catalogue, two_services
 
 Drive = Callable[..., Engine]
 AddTool = Callable[..., None]
@@ -64,6 +65,19 @@ def drive(transactional_db: None, models_loaded: None, monkeypatch: pytest.Monke
             engine.stop(5.0)
         assert not engine._thread.is_alive(), _what_hangs(engine)
     worker._running = None
+
+
+@pytest.fixture(scope="session")
+def services(models_loaded: None) -> Iterator[Pair]:
+    with two_services() as pair:
+        yield pair
+
+
+@pytest.fixture
+def pair(transactional_db: None, services: Pair) -> Pair:
+    """Two real services, `primary` and `backup`, behind the route `pair`."""
+    in_catalogue(services)
+    return services
 
 
 def _forget_standings() -> None:

@@ -118,7 +118,7 @@ def test_an_answer_that_is_not_of_the_schema_is_paid_for(drive: Drive) -> None:
     schema = {"type": "object", "required": ["x"], "properties": {"x": {"type": "integer"}}}
     drive()
 
-    run = finish(start({"a": model(with_={"output": schema})}, ["start -> a"]))
+    run = finish(start({"a": model(with_={"output": schema, "repair": 0})}, ["start -> a"]))
 
     assert run.reason == "invalid_output"
     (call,) = calls_of(run)

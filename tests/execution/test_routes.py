@@ -2,51 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from flows.access.egress import Egress
-from flows.models import AllowedHost, Call, Event, ModelEntry, Run
-from flows.routing.definitions import ModelInfo
-from flows.routing.providers import complete
-from flows.routing.providers.base import ModelRequest
+from flows.models import Call, Event, ModelEntry, Run
 from tests.execution.conftest import Drive
 from tests.execution.runs import calls_of, error_of, finish, make_model, make_route, model, output_of, start, until
-from tests.servers.loopback import running
-from tests.servers.model_server import ModelServer
-
-CHAIN = ("rate_limit", "timeout", "unavailable", "invalid_output")
-TOPIC = {"type": "object", "required": ["topic"], "properties": {"topic": {"enum": ["refund", "other"]}}}
-
-
-@pytest.fixture(scope="module")
-def servers(models_loaded: None) -> Iterator[tuple[ModelServer, ModelServer]]:
-    with running(ModelServer()) as first, running(ModelServer()) as second:
-        asyncio.run(_warm(first))
-        yield first, second  # type: ignore[misc]
-
-
-async def _warm(server: ModelServer) -> None:
-    """The first call of a process imports a client for seconds, which no test's time limit is about."""
-    request = ModelRequest(ModelInfo("warm", "openai/warm", f"{server.base}/v1"), [{"role": "user", "content": "x"}])
-    await complete(request, egress=Egress(lambda: frozenset({server.host})))
-
-
-@pytest.fixture
-def pair(transactional_db: None, servers: tuple[ModelServer, ModelServer]) -> tuple[ModelServer, ModelServer]:
-    """Two real services, `primary` and `backup`, behind the route `pair`; a call may take a second."""
-    for name, server in zip(("primary", "backup"), servers, strict=True):
-        server.asked.clear()
-        server.program.clear()
-        AllowedHost.objects.create(host=server.host)
-        make_model(name, model=f"openai/{name}", api_base=f"{server.base}/v1", capabilities=["json", "tools", "streaming"])
-    make_route("pair", "primary", "backup", fall_back_on=CHAIN, timeout=1.0)
-    return servers
+from tests.execution.services import TOPIC, Pair
 
 
 def ask(**more: Any) -> Run:
@@ -70,12 +35,12 @@ def routing_of(call: Call) -> dict[str, Any]:
     ],
 )
 def test_the_next_candidate_answers_and_the_ledger_holds_every_call(
-    drive: Drive, pair: tuple[ModelServer, ModelServer], behave: dict[str, str], said: str, charged: bool
+    drive: Drive, pair: Pair, behave: dict[str, str], said: str, charged: bool
 ) -> None:
     pair[0].program.append(behave)
     drive()
 
-    run = finish(ask(with_={"output": TOPIC}))
+    run = finish(ask(with_={"output": TOPIC, "repair": 0}))
 
     assert set(output_of(run)) == {"topic"}
     first, second = calls_of(run)
@@ -94,9 +59,7 @@ def test_the_next_candidate_answers_and_the_ledger_holds_every_call(
 
 
 @pytest.mark.parametrize("behave", ["no_usage", "zero_usage"])
-def test_an_answer_without_a_true_usage_is_charged_by_our_own_count(
-    drive: Drive, pair: tuple[ModelServer, ModelServer], behave: str
-) -> None:
+def test_an_answer_without_a_true_usage_is_charged_by_our_own_count(drive: Drive, pair: Pair, behave: str) -> None:
     pair[0].program.append({"behave": behave})
     drive()
 
@@ -107,9 +70,7 @@ def test_an_answer_without_a_true_usage_is_charged_by_our_own_count(
 
 
 @pytest.mark.parametrize(("behave", "said"), [("400", "bad_request"), ("401", "bad_key")])
-def test_a_bad_request_or_a_bad_key_never_walks_the_chain(
-    drive: Drive, pair: tuple[ModelServer, ModelServer], behave: str, said: str
-) -> None:
+def test_a_bad_request_or_a_bad_key_never_walks_the_chain(drive: Drive, pair: Pair, behave: str, said: str) -> None:
     pair[0].program.append({"behave": behave})
     drive()
 
@@ -120,7 +81,7 @@ def test_a_bad_request_or_a_bad_key_never_walks_the_chain(
     assert pair[1].asked == []
 
 
-def test_one_deadline_holds_over_the_whole_chain(drive: Drive, pair: tuple[ModelServer, ModelServer]) -> None:
+def test_one_deadline_holds_over_the_whole_chain(drive: Drive, pair: Pair) -> None:
     for server in pair:
         server.program.append({"behave": "hang"})
     drive()
@@ -134,9 +95,7 @@ def test_one_deadline_holds_over_the_whole_chain(drive: Drive, pair: tuple[Model
     assert run.spent == sum(call.reserved for call in calls_of(run))
 
 
-def test_the_same_flow_goes_to_another_model_after_one_edit_of_the_catalogue(
-    drive: Drive, pair: tuple[ModelServer, ModelServer]
-) -> None:
+def test_the_same_flow_goes_to_another_model_after_one_edit_of_the_catalogue(drive: Drive, pair: Pair) -> None:
     drive()
     first = finish(ask())
     ModelEntry.objects.filter(slug="primary").update(api_base=f"{pair[1].base}/v1", model="openai/repointed")
@@ -186,9 +145,7 @@ def test_the_fastest_by_measurement_is_asked(drive: Drive) -> None:
     until(lambda: chosen() == "quick")
 
 
-def test_a_model_that_fails_again_and_again_is_skipped_and_a_broken_backup_stops_nobody(
-    drive: Drive, pair: tuple[ModelServer, ModelServer]
-) -> None:
+def test_a_model_that_fails_again_and_again_is_skipped_and_a_broken_backup_stops_nobody(drive: Drive, pair: Pair) -> None:
     ModelEntry.objects.filter(slug="primary").update(breaker={"failures": 2, "rest": 60})
     for _ in range(9):
         pair[0].program.append({"behave": "500"})
@@ -202,7 +159,7 @@ def test_a_model_that_fails_again_and_again_is_skipped_and_a_broken_backup_stops
     assert "rests after 2 failures in a row" in last.reason
 
 
-def test_a_broken_backup_never_stops_a_healthy_primary(drive: Drive, pair: tuple[ModelServer, ModelServer]) -> None:
+def test_a_broken_backup_never_stops_a_healthy_primary(drive: Drive, pair: Pair) -> None:
     ModelEntry.objects.filter(slug="backup").update(breaker={"failures": 1, "rest": 60})
     pair[0].program.append({"behave": "500"})
     pair[1].program.append({"behave": "500"})
