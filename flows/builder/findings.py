@@ -84,8 +84,7 @@ class Placed:
 
     @property
     def route(self) -> str | None:
-        route = getattr(self.node.settings, "route", None)
-        return route if isinstance(route, str) else None
+        return next(iter(self.node.kind.routes(self.node.settings)), None)
 
     @property
     def tool(self) -> str | None:
@@ -133,7 +132,7 @@ def _finding(each: Placed, slug: str, question: Question, weight: Weight, messag
 
 
 def reaches_outside(each: Placed) -> bool:
-    return each.node.kind.role is Role.EFFECT
+    return each.node.role is Role.EFFECT
 
 
 def asks_models(each: Placed) -> bool:

@@ -319,6 +319,7 @@ def _node(prepared: _Prepared, index: int, wiring: Wiring, ports: frozenset[str]
         index=index,
         kind=prepared.kind,
         settings=prepared.settings,
+        role=prepared.kind.role_of(prepared.settings),
         label=step.label,
         retry=step.retry or Retry(),
         timeout=step.timeout.seconds if step.timeout is not None else None,

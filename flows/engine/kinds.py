@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from flows.engine.problems import did_you_mean
+
 
 class Role(StrEnum):
     """How a kind is carried out: see the words of `docs/architecture.md`."""
@@ -71,6 +73,14 @@ class Kind:
     def body_names(self, settings: Any) -> Mapping[str, Mapping[str, Any] | None]:
         """The names that expressions in the body of a structure have beside the usual ones, with their schemas where known."""
         return {}
+
+    def role_of(self, settings: Any) -> Role:
+        """How a step with these settings is carried out: the kind's role, unless they say otherwise."""
+        return self.role
+
+    def routes(self, settings: Any) -> tuple[str, ...]:
+        """The routes or models that such a step asks."""
+        return ()
 
     def local_names(self, settings: Any) -> frozenset[str]:
         """The names that the bare expressions of such a step have beside the usual ones."""
@@ -141,6 +151,12 @@ class Surroundings:
     downstream: Callable[[str], frozenset[str]]
     catalogue: Catalogue | None
     lenient: bool = False  # what the catalogue lacks is a warning
+
+    def unknown_route(self, field: tuple[str | int, ...], route: str) -> Iterable[Fault]:
+        """The fault of a route that the catalogue does not have, if it does not."""
+        known = self.catalogue.routes | self.catalogue.models if self.catalogue else frozenset()
+        if route not in known:
+            yield self.not_in_catalogue(field, f"the route `{route}`", did_you_mean(route, known))
 
     def not_in_catalogue(self, field: tuple[str | int, ...], what: str, mend: str = "") -> Fault:
         """The fault of a reference that the catalogue does not have, or that cannot be looked up for want of one."""

@@ -9,7 +9,7 @@ from typing import Any
 from flows.engine.document import FlowDocument, Limits, Retry
 from flows.engine.expressions import Expression, ExpressionError
 from flows.engine.failures import ExpressionFailed
-from flows.engine.kinds import Kind, Settings
+from flows.engine.kinds import Kind, Role, Settings
 from flows.engine.problems import Problem
 from flows.engine.templates import Template
 
@@ -24,6 +24,7 @@ class Node:
     index: int
     kind: Kind
     settings: Settings
+    role: Role
     label: str | None
     retry: Retry
     timeout: float | None

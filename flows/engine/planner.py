@@ -21,7 +21,7 @@ from flows.engine.containers import Container, SubflowContainer, open_container
 from flows.engine.failures import BadRequest, CheckFailed, ExpressionFailed, Failure, TimedOut
 from flows.engine.frames import NOTHING, Frame, Level, Task, tasks_below
 from flows.engine.graph import Flow
-from flows.engine.kinds import Done, PureKind
+from flows.engine.kinds import Done, PureKind, Role
 from flows.engine.nodes import NO_EDITS
 from flows.engine.paths import last_items
 from flows.engine.plan import Begin, Child, Decision, End, Entry, Handle, Record, Retry, RunFacts, Withdraw
@@ -399,7 +399,7 @@ class Planner:
             edits = self.edits.get(task.path)
             if task.rendered is None or edits is not None:
                 task.rendered = node.render(names, edits or NO_EDITS)
-            if isinstance(node.kind, PureKind):
+            if node.role is Role.PURE and isinstance(node.kind, PureKind):
                 done = node.kind.evaluate(node.settings, task.rendered, names)
                 self._mark_begun(task)
                 self.succeed(task.path, done)

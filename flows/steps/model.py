@@ -10,7 +10,6 @@ from pydantic_core import PydanticCustomError
 
 from flows.engine.kinds import Done, Fault, Role, Settings, Surroundings
 from flows.engine.markers import Refers, TemplateText
-from flows.engine.problems import did_you_mean
 from flows.engine.schemas import JSONSchema
 from flows.execution.context import StepContext, WorkKind
 from flows.steps.asking import Question, ask
@@ -60,9 +59,10 @@ class ModelKind(WorkKind):
         return settings.output if settings.output is not None else {"type": "string"}
 
     def faults(self, settings: ModelSettings, around: Surroundings) -> Iterable[Fault]:
-        known = around.catalogue.routes | around.catalogue.models if around.catalogue else frozenset()
-        if settings.route not in known:
-            yield around.not_in_catalogue(("route",), f"the route `{settings.route}`", did_you_mean(settings.route, known))
+        return around.unknown_route(("route",), settings.route)
+
+    def routes(self, settings: ModelSettings) -> tuple[str, ...]:
+        return (settings.route,)
 
     async def perform(self, context: StepContext) -> Done:
         settings: ModelSettings = context.settings

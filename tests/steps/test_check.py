@@ -122,3 +122,96 @@ def test_rules_that_cannot_work_are_refused_when_saving(rule, said):
 
 def test_a_pattern_never_stalls_it():
     assert check("a" * 100_000 + "b", {"type": "regex", "pattern": "^(a+)+$"}).port == "fail"
+
+
+# ---------------------------------------------------------------------- personal data
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Write to ann.lee+x@mail.example.org today", "email"),
+        ("Call +49 (30) 1234-5678", "phone"),
+        ("Card 4111 1111 1111 1111 is mine", "card"),
+        ("IBAN DE89 3704 0044 0532 0130 00", "iban"),
+        ("SSN 078-05-1120", "ssn"),
+    ],
+)
+def test_personal_data_is_found_and_never_repeated_in_the_finding(text, kind):
+    done = check(text, {"type": "pii"})
+
+    assert done.port == "fail"
+    assert [finding["message"] for finding in done.output["findings"]] == [f"personal data: 1 × {kind}"]
+
+
+@pytest.mark.parametrize(
+    "text", ["Order 4111 1111 1111 1112", "GB82 WEST 1234 5698 7654 33", "ann at mail", "in 2024-05-17", "1,234,567"]
+)
+def test_what_only_looks_like_it_passes(text):
+    assert check(text, {"type": "pii", "kinds": ["email", "card", "iban", "phone", "ssn"]}).port == "pass"
+
+
+def test_personal_data_is_masked_also_inside_objects():
+    done = check({"to": ["a@b.example", 5], "n": "+1 202 555 0100"}, {"type": "pii", "then": "fix"})
+
+    assert done.port == "pass"
+    assert done.output["value"] == {"to": ["[email]", 5], "n": "[phone]"}
+
+
+def test_only_the_kinds_that_are_named_count():
+    assert check("a@b.example", {"type": "pii", "kinds": ["card"]}).port == "pass"
+    assert any("kinds" in problem for problem in refused({"type": "pii", "kinds": ["name"]}))
+
+
+# ---------------------------------------------------------------------- grounded
+
+SOURCES = [{"text": "The refund of order 77 was paid on Monday by the finance team."}]
+
+
+def test_a_sentence_that_does_not_stand_in_the_sources_is_named():
+    text = "The finance team paid the refund on Monday. The customer lives in Paris with seven cats."
+
+    done = check(text, {"type": "grounded", "sources": SOURCES})
+
+    assert done.port == "fail"
+    (finding,) = done.output["findings"]
+    assert finding["message"] == "not in the sources: The customer lives in Paris with seven cats."
+
+
+def test_a_figure_that_does_not_stand_in_the_sources_is_not_grounded():
+    assert check("The refund of order 78 was paid.", {"type": "grounded", "sources": SOURCES}).port == "fail"
+    assert check("The refund of order 77 was paid.", {"type": "grounded", "sources": SOURCES}).port == "pass"
+
+
+def test_what_is_not_grounded_is_taken_out():
+    text = "The refund was paid on Monday. Everybody celebrated wildly afterwards."
+
+    assert (
+        check(text, {"type": "grounded", "sources": SOURCES, "then": "fix"}).output["value"] == "The refund was paid on Monday."
+    )
+
+
+# ---------------------------------------------------------------------- judged
+
+
+def test_a_check_is_an_effect_only_where_a_model_judges():
+    def role(rule):
+        step = {"kind": "check", "with": {"value": 1, "rules": [rule]}}
+        return make_flow({"a": step}, ["start -> a"]).graph.nodes["a"].role
+
+    assert role({"type": "length", "max": 1}) == "pure"
+    assert role({"type": "judge", "route": "r", "rubric": "Polite"}) == "effect"
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"type": "judge", "rubric": "x"}, "route"),
+        ({"type": "judge", "route": "r"}, "rubric"),
+        ({"type": "judge", "route": "r", "rubric": "x", "threshold": 2}, "threshold"),
+        ({"type": "judge", "route": "r", "rubric": "x", "then": "fix"}, "nothing says how to fix it"),
+        ({"type": "grounded"}, "sources"),
+    ],
+)
+def test_rules_that_could_not_be_applied_are_refused(rule, said):
+    assert any(said in problem for problem in refused(rule)), refused(rule)

@@ -1,25 +1,21 @@
-"""Holds a value against rules: it passes, fails, asks for a person, is mended, or stops the run. The worst verdict wins."""
+"""The rules of a check that need nothing but the value: schema, pattern, length, texts, expression."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import re2
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from flows.engine.expressions import parse_expression
-from flows.engine.failures import CheckFailed, ExpressionFailed
 from flows.engine.functions import compile_pattern
-from flows.engine.kinds import Done, Fault, PureKind, Settings, Surroundings
-from flows.engine.markers import ExpressionText, TemplateText, TemplateValue
+from flows.engine.markers import ExpressionText, TemplateText
 from flows.engine.schemas import JSONSchema, value_problems
 from flows.engine.values import MAX_TEXT, Frame, as_text
 from flows.engine.values import Fault as ValueFault
-
-WORST = ("pass", "ask", "fail", "stop")
 
 
 class Rule(BaseModel):
@@ -93,14 +89,14 @@ class RegexRule(Rule):
         return self.forbid
 
     def findings(self, value: Any, rendered: Mapping[str, Any], names: Mapping[str, Any]) -> Iterator[str]:
-        found = compile_pattern(self.pattern).search(_as_text(value)) is not None
+        found = compile_pattern(self.pattern).search(text_of(value)) is not None
         if found and self.forbid:
             yield f"the text has what the pattern {self.pattern} forbids"
         elif not found and not self.forbid:
             yield f"the text does not match the pattern {self.pattern}"
 
     def fixed(self, value: Any, rendered: Mapping[str, Any]) -> Any:
-        text = _as_text(value)
+        text = text_of(value)
         if len(text) * (1 + len(self.replace)) > MAX_TEXT * 4:
             return value
         try:
@@ -166,13 +162,13 @@ class ContainsRule(Rule):
             return [item for item in value if item not in rendered["none"]]
         if isinstance(value, str):
             for text in rendered["none"]:
-                value = value.replace(_as_text(text), "") if text else value
+                value = value.replace(text_of(text), "") if text else value
         return value
 
     def _has(self, value: Any, wanted: Any) -> bool:
         if isinstance(value, list):
             return wanted in value
-        text, part = _as_text(value), _as_text(wanted)
+        text, part = text_of(value), text_of(wanted)
         return part.lower() in text.lower() if self.ignore_case else part in text
 
 
@@ -187,76 +183,10 @@ class ExpressionRule(Rule):
             yield f"`{self.expression}` is not true"
 
 
-RULES = (SchemaRule, RegexRule, LengthRule, ContainsRule, ExpressionRule)
-AnyRule = Annotated[SchemaRule | RegexRule | LengthRule | ContainsRule | ExpressionRule, Field(discriminator="type")]
-
-
-class CheckSettings(Settings):
-    """The rules are applied in order, each to the value as the rules before have left it."""
-
-    value: TemplateValue
-    rules: list[AnyRule] = Field(min_length=1, max_length=100)
-
-
-class CheckKind(PureKind):
-    slug = "check"
-    label = "Check"
-    icon = "kind-check"
-    begins_with = {"value": "", "rules": [{"type": "length", "min": 1}]}
-    ports_from = ("pass", "fail", "ask")
-    Settings = CheckSettings
-
-    def ports(self, settings: CheckSettings) -> frozenset[str]:
-        return frozenset({"pass", "fail", "ask"})
-
-    def output_schema(self, settings: CheckSettings) -> Mapping[str, Any]:
-        finding = {"type": "object", "properties": {"rule": {}, "message": {}, "then": {}}}
-        return {
-            "type": "object",
-            "properties": {"verdict": {"type": "string"}, "findings": {"type": "array", "items": finding}, "value": {}},
-        }
-
-    def local_names(self, settings: CheckSettings) -> frozenset[str]:
-        return frozenset({"value"})
-
-    def faults(self, settings: CheckSettings, around: Surroundings) -> Iterator[Fault]:
-        for index, rule in enumerate(settings.rules):
-            if isinstance(rule, LengthRule) and rule.max is not None and rule.max < rule.min:
-                yield Fault(("rules", index, "max"), f"`max` {rule.max} is less than `min` {rule.min}", "Exchange them.")
-
-    def evaluate(self, settings: CheckSettings, rendered: Mapping[str, Any], names: Mapping[str, Any]) -> Done:
-        value, verdict, findings = rendered["value"], "pass", []
-        for rule, fields in zip(settings.rules, rendered["rules"], strict=True):
-            found = _messages(rule, fields, value, names)
-            outcome: str = rule.then
-            if found and rule.then == "fix":
-                value = _mended(rule, fields, value, names)
-                outcome = "fail" if _messages(rule, fields, value, names) else "pass"
-            if found:
-                findings += [{"rule": rule.type, "message": message, "then": rule.then} for message in found]
-                verdict = max(verdict, outcome, key=WORST.index)
-        if verdict == "stop":
-            raise CheckFailed("; ".join(finding["message"] for finding in findings if finding["then"] == "stop")[:2000])
-        return Done({"verdict": verdict, "findings": findings, "value": value}, verdict)
-
-
-def _messages(rule: Any, fields: Mapping[str, Any], value: Any, names: Mapping[str, Any]) -> list[str]:
-    try:
-        found = list(rule.findings(value, fields, names))
-    except ValueFault as fault:
-        raise ExpressionFailed(f"the rule {rule.type} cannot be applied: {fault}") from None
-    return [str(fields["message"])] if found and fields.get("message") else found
-
-
-def _mended(rule: Rule, fields: Mapping[str, Any], value: Any, names: Mapping[str, Any]) -> Any:
-    if rule.fix_with is not None:
-        return parse_expression(rule.fix_with).evaluate({**names, "value": value})
-    return rule.fixed(value, fields)
-
-
 def _no_constant(word: str) -> Any:
     raise ValueError(f"{word} is not JSON")
 
 
-def _as_text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """The value as the rules about texts read it."""
     return as_text(value, Frame())
