@@ -91,7 +91,7 @@ class RunFilter(Schema, extra="forbid"):
 
 
 class BulkIn(Schema, extra="forbid"):
-    verb: str = Field(description="retry, cancel, pause or resume")
+    verb: str = Field(description="retry, cancel, pause, resume or repeat")
     runs: list[str] | None = Field(None, description="identifiers; either these or `filter`")
     filter: RunFilter | None = None
     preview: bool = Field(False, description="say what would happen, and change nothing")

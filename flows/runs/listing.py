@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import JSONField, Q, QuerySet
+from django.db.models.functions import Cast
 from django.http import QueryDict
 from django.utils import timezone
 
@@ -17,7 +19,7 @@ from flows.access.querysets import flows_for
 from flows.access.refusals import Fault, Invalid
 from flows.models import Run
 from flows.runs.progress import StepLine, progress_of
-from flows.runs.reads import runs_listed
+from flows.runs.reads import runs_listed, value_of
 
 PAGE = 50
 COUNTED = 10_000  # a list says no larger number than this
@@ -31,6 +33,7 @@ SORTS: Mapping[str, tuple[str, ...]] = {
     "cost": ("spent", "id"),
 }
 FIRST = "-started"
+FAILED = ("failed", "budget_stopped")  # states in which a run has an error
 SOURCES = (("page", "Page"), ("api", "API"), ("cli", "Command line"), ("schedule", "Schedule"), ("webhook", "Webhook"))
 CLOCKS_DIFFER = timedelta(minutes=5)  # between the machine that makes an identifier and the database
 
@@ -46,12 +49,24 @@ class Wanted:
     mine: bool = False
     tags: tuple[str, ...] = ()
     text: str = ""
+    error: str = ""
+    fingerprint: str = ""  # class@step of the error
     sort: str = FIRST
 
     @property
     def narrowed(self) -> bool:
         """Whether anything keeps runs from the list."""
-        return bool(self.states or self.flows or self.period or self.source or self.mine or self.tags or self.text)
+        return bool(
+            self.states
+            or self.flows
+            or self.period
+            or self.source
+            or self.mine
+            or self.tags
+            or self.text
+            or self.error
+            or self.fingerprint
+        )
 
 
 def wanted_by(query: QueryDict) -> Wanted:
@@ -67,6 +82,8 @@ def wanted_by(query: QueryDict) -> Wanted:
         mine=query.get("by") == "me",
         tags=tags[:10],
         text=query.get("q", "").strip()[:200],
+        error=query.get("error", "").strip()[:200],
+        fingerprint=query.get("fingerprint", "").strip()[:500],
         sort=sort if sort in SORTS else FIRST,
     )
 
@@ -85,7 +102,23 @@ def matching(actor: Actor, wanted: Wanted) -> QuerySet[Run]:
         digits = wanted.text.removeprefix("#")
         named = Q(flow__name__icontains=wanted.text) | Q(flow__slug__icontains=wanted.text) | Q(tags__contains=[wanted.text])
         runs = runs.filter(Q(number=int(digits)) if digits.isdigit() and len(digits) < 19 else named)
+    if wanted.error:
+        runs = runs.filter(status__in=FAILED, error__icontains=wanted.error)
+    if wanted.fingerprint:
+        kind, _, step = wanted.fingerprint.partition("@")
+        same = {"said__class": kind, "said__step": step}
+        runs = runs.filter(status__in=FAILED).annotate(said=Cast("error", JSONField())).filter(**same)
     return runs.order_by(*SORTS[wanted.sort])
+
+
+def fingerprint_of(error: Mapping[str, Any]) -> str:
+    """What equal errors have in common: their class and the step."""
+    return f"{error.get('class') or ''}@{error.get('step') or ''}"
+
+
+def identified(runs: QuerySet[Run], ids: Iterable[str]) -> QuerySet[Run]:
+    """Those of the runs that have these identifiers, which are hexadecimal. Raises `Invalid`."""
+    return runs.filter(id__in=_ids(ids))
 
 
 def _first_id(moment: datetime) -> UUID:
@@ -111,6 +144,15 @@ class RunLine:
     def since(self) -> datetime | None:
         """When it started, while it goes on."""
         return self.run.started_at if self.run.ended_at is None else None
+
+    @property
+    def error(self) -> dict[str, str]:
+        """What a failed run says: the first line of its error, and its fingerprint."""
+        said = value_of(self.run.error) if self.run.status in FAILED else None
+        if not isinstance(said, dict):
+            return {}
+        lines = str(said.get("message") or "").strip().splitlines()
+        return {"line": lines[0][:200] if lines else "", "fingerprint": fingerprint_of(said)}
 
     @property
     def simulated(self) -> bool:

@@ -85,6 +85,27 @@ def preview_retry(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """About what something will cost: what is known of it, and how many calls come on top without a known price."""
+
+    known: Decimal
+    unpriced: int
+
+
+def cost_of_many(actor: Actor, verb: str, runs: Sequence[Run]) -> Estimate | None:
+    """About what `retry` or `repeat` of these runs will cost: what the same cost before. None for verbs that spend nothing. For
+    `retry` some queries a run, which must be eligible."""
+    if verb == "repeat":
+        return Estimate(sum((run.spent for run in runs), Decimal(0)), sum(run.unpriced for run in runs))
+    if verb != "retry":
+        return None
+    previews = [preview_retry(actor, run) for run in runs]
+    return Estimate(
+        sum((each.cost for each in previews if each.cost is not None), Decimal(0)), sum(each.unpriced for each in previews)
+    )
+
+
 def _outermost_of(run: Run, course: Course) -> list[str]:
     """The paths that are kept and not inside another one that is kept as a whole."""
     rows = Attempt.objects.filter(run=run, pass_number=run.pass_number, id__in=course.kept).values_list("id", "path")

@@ -2,10 +2,13 @@
 
 from django.urls import path
 
-from flows.runs.pages import control, limits, listing, receipt, retrying, run, steering
+from flows.runs.pages import control, limits, listing, many, receipt, retrying, run, steering
 
 urlpatterns = [
     path("runs", listing.listing, name="runs"),
+    path("runs/bulk", many.bulk, name="runs-bulk"),
+    path("runs/export.csv", many.export, {"form": "csv"}, name="runs-csv"),
+    path("runs/export.json", many.export, {"form": "json"}, name="runs-json"),
     path("runs/<str:run_id>", run.page, name="run"),
     path("runs/<str:run_id>/cancellation", control.confirmation, {"act": "cancel"}, name="run-cancellation"),
     path("runs/<str:run_id>/pause", control.confirmation, {"act": "pause"}, name="run-pause"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from django.db import transaction
 
@@ -14,7 +15,9 @@ from flows.engine.states import TERMINAL_STATES
 from flows.models import Run
 from flows.runs.actions.cancel_run import RunEnded, cancel_run
 from flows.runs.actions.pause_run import NotPaused, pause_run, resume_run
+from flows.runs.actions.repeat_run import repeat_run
 from flows.runs.actions.retry_run import course_from, retry_run
+from flows.runs.actions.start_run import refuse_start
 
 MOST = 200  # runs at once
 
@@ -32,6 +35,7 @@ VERBS: Mapping[str, Callable[[Actor, Run], Run]] = {
     "cancel": cancel_run,
     "pause": pause_run,
     "resume": resume_run,
+    "repeat": repeat_run,
 }
 
 
@@ -42,10 +46,13 @@ def preview_many(actor: Actor, verb: str, runs: Iterable[Run]) -> list[Line]:
     return [Line(run, _why_not(actor, verb, run)) for run in _bounded(runs)]
 
 
-def control_many(actor: Actor, verb: str, runs: Iterable[Run]) -> list[Line]:
-    """Does the verb to each of the runs that it can be done to. Each is a transaction of its own. Raises `Invalid`, `Forbidden`."""
+def control_many(actor: Actor, verb: str, runs: Iterable[Run], *, key: str | None = None) -> list[Line]:
+    """Does the verb to each of the runs that it can be done to. Each is a transaction of its own. With the same `key` a repetition
+    gives the same runs. Raises `Invalid`, `Forbidden`."""
     require_scope(actor, Right.CONTROL_RUNS)
     act = _checked(verb)
+    if verb == "repeat" and key is not None:
+        return [_one(actor, partial(repeat_run, key=f"{key}-{run.id.hex}"), run) for run in _bounded(runs)]
     return [_one(actor, act, run) for run in _bounded(runs)]
 
 
@@ -77,6 +84,8 @@ def _why_not(actor: Actor, verb: str, run: Run) -> Refusal | None:
         require(actor, Right.CONTROL_RUNS, run)
         if verb == "retry":
             course_from(run, None)
+        elif verb == "repeat":
+            refuse_start(run.flow)
         elif run.status in TERMINAL_STATES and not (verb == "cancel" and run.status == "cancelled"):
             raise RunEnded(run)
         elif verb == "resume" and not run.paused:

@@ -101,15 +101,12 @@ def start_run(
     if flow is None:
         raise NotFound(f"flow {slug[:80]!r}")
     require(actor, Right.START_RUNS, flow)
-    if flow.archived_at is not None:
-        raise FlowArchived
-    if flow.paused_at is not None:
-        raise FlowPaused
+    refuse_start(flow)
     version_id = _version_of(flow, version)
     document = document_of(version_id)
     text = _input_text(input, document.input)
     caps = _lower(document.limits, limits_given(limits), Limits.model_validate(flow.ceiling))
-    problems = [*_key_faults(key), *_tag_faults(tags), *_priority_faults(priority)]
+    problems = [*_key_faults(key), *tag_faults(tags), *_priority_faults(priority)]
     if problems:
         raise Invalid("The run cannot be started.", problems=problems)
     known = _run_of_key(key, flow, text)
@@ -124,6 +121,14 @@ def start_run(
         if known is None:
             raise
         return known
+
+
+def refuse_start(flow: Flow) -> None:
+    """Passes while the flow may start runs. Raises `FlowArchived`, `FlowPaused`."""
+    if flow.archived_at is not None:
+        raise FlowArchived
+    if flow.paused_at is not None:
+        raise FlowPaused
 
 
 def _insert(
@@ -227,7 +232,8 @@ def _key_faults(key: str | None) -> list[Fault]:
     return [Fault("key", "cannot be used", f"Use 1 to {LONGEST_KEY} printable characters.")]
 
 
-def _tag_faults(tags: Sequence[str]) -> list[Fault]:
+def tag_faults(tags: Sequence[str]) -> list[Fault]:
+    """What is wrong with the tags of a run."""
     faults = [
         Fault(f"tags[{index}]", "cannot be used", f"Use 1 to {LONGEST_TAG} printable characters.")
         for index, tag in enumerate(tags[: MOST_TAGS + 1])

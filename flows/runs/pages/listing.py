@@ -46,11 +46,13 @@ def listing(request: Any) -> HttpResponse:
     page = page_of(runs, wanted.sort, request.GET.get("after", ""), request.GET.get("before", ""))
     context = {
         "page": page,
+        "query": request.GET.urlencode(safe=",:!@"),
         "lines": page.lines,
         "total": counted(runs) if page.lines else "",
         "wanted": wanted,
         "fields": _fields(actor),
         "rows_url": _rows_url(request, identifiers(page.lines)),
+        "may_control": bool(actor.holdings.allow(Right.CONTROL_RUNS)),
         "may_start": bool(actor.holdings.allow(Right.START_RUNS)),
     }
     return render(request, "runs/list.html", context)
@@ -67,6 +69,7 @@ def _changed(request: Any, actor: Actor, wanted: Wanted) -> HttpResponse:
         "lines": as_they_are(actor, wanted, rows.split(",")),
         "wanted": wanted,
         "rows_url": _rows_url(request, rows),
+        "may_control": bool(actor.holdings.allow(Right.CONTROL_RUNS)),
         "news": f"{NEWS_COUNTED}+ new" if news > NEWS_COUNTED else f"{news} new" if news else "",
     }
     return render(request, "runs/_list.html", context)
@@ -87,4 +90,6 @@ def _fields(actor: Actor) -> list[dict[str, Any]]:
         {"name": "source", "label": "Source", "options": SOURCES, "many": False},
         {"name": "by", "label": "Started by", "options": [("me", "Me")], "many": True},
         {"name": "tag", "label": "Tag"},
+        {"name": "error", "label": "Error says"},
+        {"name": "fingerprint", "label": "Error and step"},
     ]

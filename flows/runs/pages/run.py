@@ -28,6 +28,7 @@ from flows.runs.documents import documents_of
 from flows.runs.events import TYPES, EventPage, events_before
 from flows.runs.inspection import Inspected, StepInfo, inspected, step_at, subflows_around
 from flows.runs.lineage import Lineage, PassLine, lineage_of, pass_lines, taken_over
+from flows.runs.listing import fingerprint_of
 from flows.runs.pages.acts import Act, StepActs, acts_at, acts_on
 from flows.runs.progress import StepLine, item_counts, progress_of, steps_below, top_level
 from flows.runs.reads import run_named, value_of
@@ -236,6 +237,10 @@ class RunView:
         """Why the run failed: ``{step, class, message}``."""
         found = value_of(self.run.error) if self.run.status in BAD else None
         return found if isinstance(found, dict) else None
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint_of(self.error or {})
 
     @cached_property
     def error_step(self) -> StepInfo | None:
