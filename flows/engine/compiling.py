@@ -20,6 +20,7 @@ from flows.engine.problems import DocumentError, Place, Problem, did_you_mean, p
 from flows.engine.references import Scope
 from flows.engine.schemas import schema_problems
 from flows.engine.templates import Live, Template, parse_marked, parse_template
+from flows.engine.wholes import not_as_a_whole
 from flows.engine.wiring import Wiring, wire
 
 MAX_BODIES = 5
@@ -140,7 +141,8 @@ class _Compiler:
             self.problem((*place, "kind"), f"unknown kind `{step.kind[:60]}`", did_you_mean(step.kind, self.kinds))
             return None
         if kind.role is Role.STRUCTURE:
-            self.warnings += [problem_at((*place, name), *said, self.document.places) for name, said in _not_of_structures(step)]
+            for name, said in not_as_a_whole(step):
+                self.problem((*place, name), *said)
         for name in ("timeout", "deadline"):
             duration = getattr(step, name)
             if duration is not None and duration.seconds <= 0:
@@ -336,13 +338,6 @@ def _node(prepared: _Prepared, index: int, wiring: Wiring, ports: frozenset[str]
         fixed={name: template.render({}) for name, _, template in prepared.fields if template.static},
         templates=tuple(field for field in prepared.fields if not field[2].static),
     )
-
-
-def _not_of_structures(step: Step) -> Iterator[tuple[str, tuple[str, str]]]:
-    """What means nothing on a step that only holds others: the name, and message and mend."""
-    for name in ("retry", "timeout", "deadline"):
-        if getattr(step, name) is not None:
-            yield name, (f"`{name}` has no effect on a {step.kind} as a whole", f"Give `{name}` to the steps inside it.")
 
 
 # --- the markers of a field

@@ -206,9 +206,9 @@ class Planner:
         self._ready.extend(task for task in waiting if task.status == "ready" and task not in self._ready)
 
     def wants(self, path: str) -> bool:
-        """Whether the step at `path` is still to be carried out."""
+        """Whether the step at `path` is still to be carried out, or is being carried out."""
         task = self.tasks.get(path)
-        return task is not None and task.status == "ready" and not self._halted(task.frame)
+        return task is not None and task.status in {"ready", "begun"} and not self._halted(task.frame)
 
     def repeat(self, path: str, failure: Failure) -> None:
         """People said that the step at `path`, which waits, may be tried once more: at once, whatever its retry policy says."""

@@ -12,6 +12,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -27,6 +28,7 @@ from flows.engine.plan import Begin, Child, Decision, End, Entry, Handle, Record
 from flows.engine.planner import Planner
 from flows.engine.states import OPEN_REQUEST_STATES
 from flows.execution import unknowns
+from flows.execution.allowances import Allowances
 from flows.execution.carried import Carried
 from flows.execution.claims import ClaimedRun, Journal, News, RequestRow
 from flows.execution.context import (
@@ -124,7 +126,7 @@ class Driver:
         }
         state = dict(flow.document.state or {})
         self.planner = Planner(flow, RunFacts(load(run.input), state, facts, run.cap_steps, run.steps, run.at_limit))
-        self.purse = Purse(self, run.saving)
+        self.purse = Purse(self, Allowances(self.planner), run.saving)
         self.repeats: dict[str, int] = {}  # path of a step of unknown outcome → the attempt that people allowed
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.asked = run.epoch > 1  # whether requests of this run may be open
@@ -158,8 +160,15 @@ class Driver:
 
     # ------------------------------------------------------------------ beginning
 
-    def start(self, journal: Journal | None, children: Mapping[str, Child] | None = None) -> None:
-        """Take the run up where its journal ends. `children` are the flows of its open sub-flows, by version."""
+    def start(
+        self,
+        journal: Journal | None,
+        children: Mapping[str, Child] | None = None,
+        used: Mapping[str, tuple[Decimal, int]] | None = None,
+    ) -> None:
+        """Take the run up where its journal ends. `children` are the flows of its open sub-flows, by version; `used` is what those
+        with limits of their own have used, by path."""
+        self.purse.allowances.remember(used or {})
         if journal is not None:
             self._take_up(journal, children or {})
         if self.run.claims > MOST_CLAIMS:
@@ -233,19 +242,22 @@ class Driver:
         """Commit the intent of one call. See `StepContext.begin`."""
         await self.engine.may_begin()
         self.purse.heed_step_limit(context, intent)
+        await self.purse.heed_subflow_limits(context.path, intent)
         if self.paused:
             raise asyncio.CancelledError  # broken off before it was sent; begun again when the run is resumed
         key = uuid.uuid5(self.run.id, f"{context.path}/{self.carried.generation(context.path)}")
         call = OpenCall(new_id(), n, key, intent)
-        limits = self.engine.services.limits_of(intent.kind, intent.target)
-        if limits is not None:
-            await self._take_permit(context, call, limits)
-        wish = Wish(context, call, begin_op(context, call), self.engine.loop.create_future())
-        self._wish(wish)
-        self._schedule()
+        self.purse.allowances.reserve(context.path, call)
         try:
+            limits = self.engine.services.limits_of(intent.kind, intent.target)
+            if limits is not None:
+                await self._take_permit(context, call, limits)
+            wish = Wish(context, call, begin_op(context, call), self.engine.loop.create_future())
+            self._wish(wish)
+            self._schedule()
             await wish.verdict
         except BaseException:
+            self.purse.allowances.release(call)
             self.engine.permits.give_back(call.id)
             raise
         return call
@@ -278,7 +290,9 @@ class Driver:
         """Write down what became of a call. See `StepContext.settle`."""
         if result.cost is not None:
             context.past.spent += result.cost
-        context.past.tokens += tokens_of(call.intent, result)
+        tokens = tokens_of(call.intent, result)
+        context.past.tokens += tokens
+        self.purse.allowances.release(call, result.cost or Decimal(0), tokens)
         past = context.past
         past.last, past.repeat, past.last_attempt = result.status, call.intent.repeat, context.attempt
         past.hash = past.hash or call.intent.request_hash

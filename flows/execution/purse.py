@@ -28,6 +28,7 @@ from psycopg_pool import PoolTimeout
 
 from flows.engine.document import Limits
 from flows.engine.failures import BudgetSpent, TooDear
+from flows.execution.allowances import Allowances
 from flows.execution.claims import RequestRow
 from flows.execution.context import Ask, Intent, OpenCall, StepContext
 from flows.execution.journal import Op
@@ -82,6 +83,7 @@ class Purse:
     """The refused calls of a run, the steps that were put back, and the questions that are open."""
 
     driver: Driver
+    allowances: Allowances
     saving: bool = False  # only cheaper candidates from now on
     refused: list[Wish] = field(default_factory=list)
     held: set[str] = field(default_factory=set)  # paths of steps that wait for money
@@ -181,7 +183,7 @@ class Purse:
         cap, reserve = (run.cap_cost or Decimal(0)).normalize(), wish.size[0].normalize()
         return f"The run's limit of ${cap:f} has no room for another call of up to ${reserve:f}."
 
-    # ------------------------------------------------------------------ a step's own limits
+    # ------------------------------------------------------------------ limits of a step or a sub-flow
 
     def heed_step_limit(self, context: StepContext, intent: Intent) -> None:
         """Passes where the step's own limits have room for the call, else does what they say; then the call does not begin."""
@@ -190,23 +192,32 @@ class Purse:
             return
         own = self._raised.get(context.path, {})
         cost, tokens = own.get("cost", limits.cost), own.get("tokens", limits.tokens)
-        if cost is not None and past.spent + intent.reserve > cost:
-            self._step_reached(context, intent, limits, "cost", cost, past.spent, intent.reserve)
-        if tokens is not None and past.tokens + intent.reserve_tokens > tokens:
-            self._step_reached(context, intent, limits, "tokens", tokens, past.tokens, intent.reserve_tokens)
-
-    def _step_reached(
-        self, context: StepContext, intent: Intent, limits: Limits, which: str, cap: Any, spent: Any, needed: Any
-    ) -> None:
         path = context.path
+        if cost is not None and past.spent + intent.reserve > cost:
+            self._own_reached(path, path, intent, limits, "cost", cost, past.spent, intent.reserve)
+        if tokens is not None and past.tokens + intent.reserve_tokens > tokens:
+            self._own_reached(path, path, intent, limits, "tokens", tokens, past.tokens, intent.reserve_tokens)
+
+    async def heed_subflow_limits(self, path: str, intent: Intent) -> None:
+        """The same for the limits of the sub-flows that the step stands in. Waits while calls in flight there may make room."""
+        while (short := self.allowances.short(path, intent, self._raised)) is not None:
+            if short.used.reserved:
+                await short.used.settled.wait()
+            else:
+                self._own_reached(path, short.path, intent, short.limits, short.which, short.cap, short.spent, short.needed)
+
+    def _own_reached(
+        self, step: str, path: str, intent: Intent, limits: Limits, which: str, cap: Any, spent: Any, needed: Any
+    ) -> None:
+        """The limit that stands at `path`, which is the step's own or a sub-flow's around it, has no room for the step's call."""
         message = (
-            f"The step's limit of {_amount(which, cap)} has no room for this call: {_amount(which, spent)} are spent, "
+            f"The limit of {_amount(which, cap)} of step {path} has no room for this call: {_amount(which, spent)} are spent, "
             f"{_amount(which, needed)} would be reserved."
         )
         reason = f"{which} of {path}"[:60]
         at_limit = self._chosen.get(path, limits.at_limit)
         if at_limit == "pause":
-            self.held.add(path)
+            self.held.add(step)
             self._ask(path, which, cap, needed, spent)
             raise HeldBack
         if at_limit == "finish":
@@ -280,9 +291,13 @@ class Purse:
         self.held = {path for path in self.held if planner.wants(path)}
         if self.preparing:
             return []
-        gone = [path for path in self.questions if path != RUN and path not in self.held and not planner.wants(path)]
+        gone = [path for path in self.questions if path != RUN and not self._holds(path) and not planner.wants(path)]
         self.questions.difference_update(gone)
         return gone
+
+    def _holds(self, path: str) -> bool:
+        """Whether the step at `path`, or one inside it, waits for money."""
+        return path in self.held or any(held.startswith(f"{path}/") for held in self.held)
 
 
 def _covers(wish: Wish, small: Wish) -> bool:

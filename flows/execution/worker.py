@@ -25,6 +25,7 @@ from flows.engine.calllimits import CallLimits
 from flows.engine.failures import BadRequest, Unavailable
 from flows.engine.graph import Flow
 from flows.engine.plan import Child
+from flows.execution.allowances import used_inside
 from flows.execution.claims import ClaimedRun, Journal, News, claim_queued, load_journals, news_of, reclaim
 from flows.execution.driver import Driver
 from flows.execution.journal import Op, Record
@@ -368,9 +369,10 @@ class Engine:
             try:
                 flow = await self._flow(connection, run.version_id)
                 journal = journals.get(run.id)
-                children = await self._children(connection, journal) if journal is not None else {}
+                subflows = await self._subflows(connection, journal) if journal is not None else {}
+                used = await used_inside(connection, run.id, subflows)
                 driver = Driver(self, run, flow)
-                driver.start(journal, children)
+                driver.start(journal, {child.version: child for child in subflows.values()}, used)
             except (psycopg.Error, OSError):
                 raise
             except Exception as error:  # the worker's edge: what cannot be taken up here cannot be elsewhere
@@ -395,14 +397,14 @@ class Engine:
         record = Record(run.id, run.epoch, 1, run.signals, run.steps, [fate], withdraws=[{"run": run.id, "path": None}])
         self.writer.submit(record, lambda verdict: log.info("run %s was ended: %s", run.id, verdict))
 
-    async def _children(self, connection: AsyncConnection[Any], journal: Journal) -> dict[str, Child]:
-        """The flows of a run's open sub-flows, each in the version that it began with."""
+    async def _subflows(self, connection: AsyncConnection[Any], journal: Journal) -> dict[str, Child]:
+        """The flows of a run's open sub-flows by their paths, each in the version that it began with."""
         children: dict[str, Child] = {}
         for row in journal.attempts:
             if row.kind == "subflow" and row.status == "open" and row.checkpoint is not None:
                 facts = orjson.loads(row.checkpoint)
                 flow = await self._flow(connection, UUID(facts["version"]))
-                children[facts["version"]] = Child(flow, facts["flow"], facts["number"], facts["version"])
+                children[row.path] = Child(flow, facts["flow"], facts["number"], facts["version"])
         return children
 
     async def _flow(self, connection: AsyncConnection[Any], version: UUID) -> Flow:

@@ -11,18 +11,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import httpx
 
-from tests.chaos.people import deciding
+from tests.chaos.people import deciding, meddling
 from tests.chaos.trials import Found
 from tests.faults.harness import ENDED, LEASE, Site, kill
 
 Fault = Callable[[Site, random.Random], None]
 
 IN_FLIGHT = 12  # runs
-FLOWS = ("clauses", "keyed", "never", "parking", "errors")
+FLOWS = ("clauses", "keyed", "never", "parking", "errors", "nested")
 
 
 def kill_an_engine(site: Site, chance: random.Random) -> None:
@@ -94,7 +95,11 @@ class Storm:
         """Keeps runs going and breaks things for so long."""
         deadline = time.monotonic() + seconds
         faults = 0
-        with feeding(site, random.Random(chance.random())) as runs, deciding(site):
+        with (
+            feeding(site, random.Random(chance.random())) as runs,
+            deciding(site),
+            meddling(site, random.Random(chance.random())),
+        ):
             while self.faults and time.monotonic() < deadline:
                 time.sleep(min(chance.uniform(*self.pauses), max(deadline - time.monotonic(), 0.0)))
                 if time.monotonic() < deadline:
@@ -123,8 +128,7 @@ def _feed(site: Site, runs: list[UUID], stop: threading.Event, chance: random.Ra
     number = 0
     while not stop.is_set():
         slug = chance.choice(FLOWS)
-        value = {"clauses": [f"clause {n}" for n in range(6)], "delay": chance.uniform(0.05, 0.6)} if slug == "clauses" else {}
-        body = {"input": value, "key": f"{id(runs)}-{number}"}
+        body = {"input": _input_of(slug, chance), "key": f"{id(runs)}-{number}"}
         number += 1
         while not stop.is_set():
             with suppress(httpx.HTTPError, AssertionError, ValueError):
@@ -135,6 +139,12 @@ def _feed(site: Site, runs: list[UUID], stop: threading.Event, chance: random.Ra
             stop.wait(0.1)
         while not stop.wait(0.02) and _going(site) >= IN_FLIGHT:
             continue
+
+
+def _input_of(slug: str, chance: random.Random) -> dict[str, Any]:
+    if slug == "clauses":
+        return {"clauses": [f"clause {n}" for n in range(6)], "delay": chance.uniform(0.05, 0.6)}
+    return {"fails": chance.random() < 0.3} if slug == "nested" else {}
 
 
 def _going(site: Site) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
-from tests.chaos.people import deciding
+from tests.chaos.people import deciding, resuming
 from tests.faults.harness import ENDED, Site
 
 PATIENCE = 180.0  # seconds until every run of a trial has ended
@@ -42,7 +42,7 @@ def endure(site: Site, trial: Trial, seconds: float, seed: int) -> dict[str, Any
     found = trial.course(site, seconds, random.Random(f"{seed}/{trial.id}"))
     site.models.behaves()
     site.repair()
-    with deciding(site):
+    with deciding(site), resuming(site):
         lost = _wait_for_ends(site, found.runs)
     violations = [*found.wrong, *site.violations()[known:], *(f"run {run} has not ended" for run in lost)]
     for line in violations[:20]:

@@ -286,7 +286,7 @@ def test_a_steps_own_limit_stops_the_run_before_the_call(drive: Drive) -> None:
 
     assert (run.status, run.reason) == ("budget_stopped", "cost of a")
     assert calls_of(run) == []
-    assert "The step's limit of $0.5" in error_of(run)["message"]
+    assert "The limit of $0.5 of step" in error_of(run)["message"]
 
 
 def test_the_reservation_is_the_upper_bound_of_the_call(drive: Drive) -> None:

@@ -70,6 +70,73 @@ edges:
 output: {by: "{{ steps.approve.output.by }}"}
 """
 
+MARKS = """\
+orchestrator: 1
+name: Marks
+input: {type: object, required: [at], properties: {at: {type: string}}}
+state: {rounds: 0}
+steps:
+  again:
+    kind: loop
+    with:
+      until: state.rounds >= 3
+      max: 5
+      body:
+        steps:
+          think:
+            kind: model
+            retry: {attempts: 8, backoff: exponential, first: 100ms, max: 1s}
+            with: {route: loop, prompt: "Run {{ run.id }}, {{ input.at }}, round {{ loop.round }}", max_output: 100}
+          mark:
+            kind: tool
+            with:
+              tool: effects.keyed
+              arguments: {run: "{{ run.id }}", step: "{{ input.at }}/again[{{ loop.round - 1 }}].mark", count: "{{ loop.round }}"}
+          count: {kind: set, with: {state: {rounds: "{{ state.rounds + 1 }}"}}}
+        edges: [start -> think, think -> mark, mark -> count]
+        output: "{{ steps.mark.output.body.count }}"
+edges: [start -> again]
+output: "{{ steps.again.output }}"
+"""
+
+NESTED = """\
+orchestrator: 1
+name: Nested
+input: {type: object, properties: {fails: {type: boolean}}}
+steps:
+  each:
+    kind: map
+    with:
+      over: "['a', 'b']"
+      concurrency: 2
+      body:
+        steps:
+          ask:
+            kind: approval
+            with: {title: "Mark {{ item }}", payload: {run: "{{ run.id }}", item: "{{ item }}"}, approvers: {teams: [legal]}}
+          inner: {kind: subflow, with: {flow: marks, input: {at: "each[{{ index }}].inner"}}}
+        edges: [start -> ask, ask.approve -> inner]
+        output: "{{ steps.inner.output }}"
+  looked_up:
+    kind: tool
+    with: {tool: effects.lookup, arguments: {run: "{{ run.id }}", step: looked_up}}
+  fails:
+    kind: check
+    with:
+      value: "{{ get(input, 'fails', false) }}"
+      rules: [{type: expression, expression: not value}]
+edges: [start -> each, each -> looked_up, looked_up -> fails]
+output: "{{ steps.each.output }}"
+on_error:
+  steps:
+    tell:
+      kind: model
+      retry: {attempts: 8, backoff: exponential, first: 100ms, max: 1s}
+      with: {route: loop, prompt: "Run {{ run.id }} failed at {{ error.step }}", max_output: 100}
+  edges: [start -> tell]
+"""
+"""A loop in a sub-flow in a map, behind an approval each; with `fails`, an error handler at the end."""
+
 ERRORS = """\
 orchestrator: 1
 name: Errors

@@ -25,7 +25,7 @@ from flows.models.identifiers import parsed, shown
 from orchestrator.addresses import socket_folder
 from orchestrator.supervisor.children import answers
 from tests.bench.installation import bare_environment, free_port
-from tests.faults.flows import CLAUSES, ERRORS, PARKING, catalogue, chain, purse, wide
+from tests.faults.flows import CLAUSES, ERRORS, MARKS, NESTED, PARKING, catalogue, chain, purse, wide
 from tests.faults.invariants import violations
 from tests.orchestrator.processes import ROOT, descendants, end, table, until
 
@@ -147,10 +147,12 @@ class Site:
         document.write_text(catalogue(self.models.port, self.effects.port))
         self.manage("catalogue", "apply", str(document))
         applied = time.monotonic()
-        for user in ("owner", "approver-3"):
+        for user in ("owner", "operator", "approver-3"):
             scopes = "flows:read,flows:write,runs:read,runs:write,approvals:read,approvals:write"
             self._api[user] = self.client(self.manage("apikey", "create", "--user", user, "--scopes", scopes))
         documents = {
+            "marks": MARKS,
+            "nested": NESTED,
             "clauses": CLAUSES,
             "parking": PARKING,
             "keyed": chain("effects.keyed"),

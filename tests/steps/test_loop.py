@@ -70,7 +70,8 @@ def test_its_body_is_a_graph_of_its_own():
     assert node.ports == {"done", "limit"}
 
 
-def test_what_it_cannot_have_is_said():
-    flow = make_flow(steps() | {"again": steps()["again"] | {"timeout": "5s"}}, EDGES)
+def test_what_it_cannot_have_as_a_whole_is_said():
+    for name, given in {"timeout": "5s", "deadline": "5s", "retry": {"attempts": 2}, "limits": {"cost": 1}}.items():
+        (said,) = problems_of(steps() | {"again": steps()["again"] | {name: given}}, EDGES)
 
-    assert [str(warning.message) for warning in flow.warnings] == ["`timeout` has no effect on a loop as a whole"]
+        assert f"a loop cannot have `{name}` as a whole" in said

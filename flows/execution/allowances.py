@@ -1,0 +1,123 @@
+"""What the sub-flows of a run have used of their own limits on cost and tokens: in this pass, and while their step is open.
+
+A sub-flow's spend is the run's. Its document's limits bound what is done inside it beside that, as a step's own limits do. One
+engine drives the whole run, so what is in flight is counted here; what an earlier owner spent is read from the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg import AsyncConnection
+
+from flows.engine.document import Limits
+from flows.engine.plan import Child
+from flows.engine.planner import Planner
+from flows.execution.context import Intent, OpenCall
+
+USED: Final = """
+SELECT coalesce(sum(c.settled), 0),
+    coalesce(sum(CASE WHEN c.input_tokens IS NULL AND c.usage_source = 'estimated' THEN c.reserved_tokens
+        ELSE coalesce(c.input_tokens, 0) + coalesce(c.output_tokens, 0) END), 0)::bigint
+FROM flows_call c JOIN flows_run r ON r.id = c.run_id AND r.pass = c.pass
+WHERE c.run_id = %s AND starts_with(c.path, %s)
+"""
+
+
+@dataclass(slots=True)
+class Used:
+    """Of one sub-flow: what its calls were charged, and what those in flight have reserved."""
+
+    cost: Decimal = Decimal(0)
+    tokens: int = 0
+    reserved: dict[UUID, tuple[Decimal, int]] = field(default_factory=dict)
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def with_reserved(self) -> tuple[Decimal, int]:
+        """Cost and tokens as if every call in flight came to its upper bound."""
+        bounds = self.reserved.values()
+        return self.cost + sum((cost for cost, _ in bounds), Decimal(0)), self.tokens + sum(tokens for _, tokens in bounds)
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """A sub-flow's limit has no room for a call. `path` is the sub-flow step's."""
+
+    path: str
+    limits: Limits
+    which: str  # cost | tokens
+    cap: Any
+    used: Used
+    needed: Any
+
+    @property
+    def spent(self) -> Any:
+        return self.used.cost if self.which == "cost" else self.used.tokens
+
+
+class Allowances:
+    """The limits of the sub-flows around each step of one run."""
+
+    def __init__(self, planner: Planner) -> None:
+        self._planner = planner
+        self._used: dict[str, Used] = {}
+
+    def remember(self, used: Mapping[str, tuple[Decimal, int]]) -> None:
+        """What sub-flows, by the paths of their steps, had used when the run was taken up."""
+        self._used = {path: Used(cost, tokens) for path, (cost, tokens) in used.items()}
+
+    def short(self, path: str, intent: Intent, raised: Mapping[str, Mapping[str, Any]]) -> Short | None:
+        """The innermost limit around the step at `path` that has no room for this call; None where all have. `raised` are limits
+        that people have raised, by the sub-flow's path."""
+        for around, limits in self._around(path):
+            used = self._used.setdefault(around, Used())
+            cost, tokens = used.with_reserved()
+            caps = raised.get(around, {})
+            for which, cap, taken, needed in (
+                ("cost", caps.get("cost", limits.cost), cost, intent.reserve),
+                ("tokens", caps.get("tokens", limits.tokens), tokens, intent.reserve_tokens),
+            ):
+                if cap is not None and taken + needed > cap:
+                    return Short(around, limits, which, cap, used, needed)
+        return None
+
+    def reserve(self, path: str, call: OpenCall) -> None:
+        for around, _ in self._around(path):
+            self._used.setdefault(around, Used()).reserved[call.id] = (call.intent.reserve, call.intent.reserve_tokens)
+
+    def release(self, call: OpenCall, cost: Decimal = Decimal(0), tokens: int = 0) -> None:
+        """The call was charged so much, or was not made at all. Whoever waits for room looks again."""
+        for used in self._used.values():
+            if used.reserved.pop(call.id, None) is not None:
+                used.cost += cost
+                used.tokens += tokens
+                used.settled.set()
+                used.settled = asyncio.Event()
+
+    def _around(self, path: str) -> Iterator[tuple[str, Limits]]:
+        at = path.rfind("/")
+        while at >= 0:
+            level = self._planner.levels.get(path[: at + 1])
+            limits = level.flow.document.limits if level is not None else None
+            if limits is not None and (limits.cost is not None or limits.tokens is not None):
+                yield path[:at], limits
+            at = path.rfind("/", 0, at)
+
+
+async def used_inside(
+    connection: AsyncConnection[Any], run: UUID, open_subflows: Mapping[str, Child]
+) -> dict[str, tuple[Decimal, int]]:
+    """What was charged inside those of a run's open sub-flows, by path, that have limits of their own."""
+    used = {}
+    for path, child in open_subflows.items():
+        limits = child.flow.document.limits
+        if limits is not None and (limits.cost is not None or limits.tokens is not None):
+            row = await (await connection.execute(USED, (run, f"{path}/"))).fetchone()
+            if row is not None:
+                used[path] = (row[0], row[1])
+    return used
