@@ -86,6 +86,10 @@ class Allowances:
                     return Short(around, limits, which, cap, used, needed)
         return None
 
+    def cap_cost(self, path: str) -> bool:
+        """Whether a sub-flow around the step at `path` has a limit in dollars."""
+        return any(limits.cost is not None for _, limits in self._around(path))
+
     def reserve(self, path: str, call: OpenCall) -> None:
         for around, _ in self._around(path):
             self._used.setdefault(around, Used()).reserved[call.id] = (call.intent.reserve, call.intent.reserve_tokens)

@@ -149,6 +149,7 @@ class StepContext:
         "result_schema",
         "services",
         "settings",
+        "settled",
     )
 
     def __init__(self, driver: Any, begin: Begin, past: Past, services: Any) -> None:
@@ -167,6 +168,7 @@ class StepContext:
         self.open_call: OpenCall | None = None
         self.result_schema: Mapping[str, Any] = {}  # of what the call gives; people's answers are held to it, too
         self.services = services
+        self.settled: list[Any] = []  # lines of the record that wait for the step's result
 
     @property
     def graph(self) -> Graph:
@@ -181,7 +183,8 @@ class StepContext:
     @property
     def has_cost_cap(self) -> bool:
         """Whether a limit in dollars applies, so that a call without a known price must be refused."""
-        return self._driver.run.cap_cost is not None or (self.node.limits is not None and self.node.limits.cost is not None)
+        own = self.node.limits is not None and self.node.limits.cost is not None
+        return own or self._driver.run.cap_cost is not None or self._driver.purse.allowances.cap_cost(self.path)
 
     @property
     def saving(self) -> bool:

@@ -240,6 +240,7 @@ class Driver:
 
     async def begin_call(self, context: StepContext, intent: Intent, n: int) -> OpenCall:
         """Commit the intent of one call. See `StepContext.begin`."""
+        self._write_settled(context)
         await self.engine.may_begin()
         self.purse.heed_step_limit(context, intent)
         await self.purse.heed_subflow_limits(context.path, intent)
@@ -300,8 +301,16 @@ class Driver:
             past.unresolved = unknowns.sent(call, self.engine.database_now())
         self.purse.settled(call)
         self.engine.permits.give_back(call.id)
-        self._ops.append(settle_op(context.path, call, result, last))
-        self._schedule()
+        op = settle_op(context.path, call, result, last)
+        if last:
+            context.settled.append(op)  # not before the step's result is there: a record may be about to be sent
+        else:
+            self._ops.append(op)
+            self._schedule()
+
+    def _write_settled(self, context: StepContext) -> None:
+        self._ops += context.settled
+        context.settled = []
 
     def text_sink(self, path: str, call: uuid.UUID) -> Callable[[str], None]:
         return self.engine.live.text_sink(self.run.id, path, call)
@@ -402,6 +411,7 @@ class Driver:
         return not (self.engine.draining or self.paused or self._stopped_by_switch)
 
     def _take_in(self, context: StepContext, outcome: Outcome | Failure | HeldBack | None) -> None:
+        self._write_settled(context)
         path = context.path
         if isinstance(outcome, Done):
             self._pasts.pop(path, None)

@@ -72,18 +72,22 @@ def _truth(site: Site, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _meddle(api: httpx.Client, chance: random.Random) -> None:
-    going = api.get("/runs", params={"state": "running,waiting_approval", "limit": 20}).json()["items"]
+    going = _runs(api, "running,waiting_approval")
     if going and chance.random() < 0.5:
         api.post(f"/runs/{chance.choice(going)['id']}/pause")
     if chance.random() < 0.5:
         _resume_all(api)
-    failed = [run for run in api.get("/runs", params={"state": "failed", "limit": 20}).json()["items"] if run["pass"] == 1]
+    failed = [run for run in _runs(api, "failed") if run["pass"] == 1]
     if failed:
         api.post(f"/runs/{chance.choice(failed)['id']}/retry", json={"pass": 1})
 
 
 def _resume_all(api: httpx.Client) -> None:
-    for state in ("waiting", "running", "queued"):
-        for run in api.get("/runs", params={"state": state, "limit": 50}).json()["items"]:
-            if run["paused"]:
-                api.post(f"/runs/{run['id']}/resumption")
+    for run in _runs(api, "waiting,running,queued"):
+        if run["paused"]:
+            api.post(f"/runs/{run['id']}/resumption")
+
+
+def _runs(api: httpx.Client, states: str) -> list[dict[str, Any]]:
+    answer = api.get("/runs", params={"state": states, "limit": 200})
+    return list(answer.json()["items"]) if answer.is_success else []
