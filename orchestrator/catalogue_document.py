@@ -20,6 +20,7 @@ from flows.engine.problems import DocumentError, Place, Problem, did_you_mean, l
 from flows.engine.schemas import schema_problems
 from flows.engine.yamltext import parse_yaml
 from flows.routing.definitions import Strategy
+from flows.routing.providers.faultscript import ScriptError, parse_script
 from flows.tools.base import Effect, Repeat, ToolKind
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -244,6 +245,12 @@ def _model_faults(slug: str, model: ModelPart) -> Iterator[tuple[Place, str, str
         )
     if model.api_base and not model.api_base.startswith(("http://", "https://")):
         yield (*place, "api_base"), f"`{model.api_base[:60]}` is no http or https address", ""
+    script = model.settings.get("script")
+    if model.model.startswith("sim/") and script is not None:
+        try:
+            parse_script(str(script))
+        except ScriptError as error:
+            yield (*place, "settings", "script"), str(error), ""
     if model.price is not None and (model.price.input is None) != (model.price.output is None):
         yield (*place, "price"), "a price needs `input` and `output`, or neither", ""
 

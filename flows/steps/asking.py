@@ -143,6 +143,7 @@ class _Asking:
             seed=question.seed,
             timeout=context.time_left(self.walk.route.timeout or DEFAULT_TIMEOUT),
             idempotency_key=str(call.id),  # each candidate and attempt asks anew
+            course=str(context.names["run"]["id"]),
         )
         return await complete(request, context.on_text(call), egress=self.services.egress)
 

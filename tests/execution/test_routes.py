@@ -180,3 +180,27 @@ def test_where_the_only_candidate_rests_nothing_is_sent(drive: Drive) -> None:
 
     assert (run.reason, calls_of(run)) == ("unavailable", [])
     assert "lone: it rests after one failure" in error_of(run)["message"]
+
+
+@pytest.mark.parametrize(
+    ("script", "ends"),
+    [
+        ("fail 429 twice, then answer", ["rate_limit", "rate_limit", ""]),
+        ("garbage once", ["invalid_output", ""]),
+        ("hang once, then answer", ["timeout", ""]),
+        ("cut once", ["unavailable", ""]),
+        ("outage from call 1 to 3", ["unavailable", "unavailable", "unavailable", ""]),
+    ],
+)
+def test_a_scripted_model_fails_call_by_call_in_each_run_anew(drive: Drive, script: str, ends: list[str]) -> None:
+    make_model("scripted", settings={"script": script})
+    make_route("one", "scripted", timeout=1.5 if "hang" in script else None)
+    drive()
+    retry = {"attempts": 5, "backoff": "fixed", "first": "10ms", "on": ["rate_limit", "timeout", "unavailable", "invalid_output"]}
+
+    for _ in range(2):
+        step = model("Which topic?", "one", retry=retry, with_={"output": TOPIC, "repair": 0})
+        run = finish(start({"a": step}, ["start -> a"]), within=20)
+
+        assert run.status == "succeeded"
+        assert [call.error_class for call in calls_of(run)] == ends

@@ -78,6 +78,12 @@ def test_a_changed_price_is_a_new_row() -> None:
     assert ModelEntry.objects.get().model == "openai/a2"
 
 
+@pytest.mark.django_db
+def test_a_script_of_faults_that_cannot_be_read_is_refused() -> None:
+    with pytest.raises(DocumentError, match="`explode` is no clause of a script"):
+        apply("models: {a: {model: sim/a, settings: {script: explode}}}")
+
+
 ROUTED = "models: {a: {model: openai/a, capabilities: [json]}, b: {model: openai/b}}\nroutes: {r: {candidates: %s}}"
 
 

@@ -51,6 +51,7 @@ class ModelRequest:
     timeout: float = 60.0
     idempotency_key: str = ""
     tools: Sequence[ToolDeclaration] = ()
+    course: str = ""  # the run: a simulated model counts the calls of its script by it
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,7 +166,12 @@ def _arguments(request: ModelRequest, key: str, egress: Egress) -> dict[str, Any
         if model.api_base:
             arguments["api_base"] = model.api_base
     else:
-        arguments["sim"] = {"settings": dict(model.settings), "schema": request.output_schema, "slug": model.slug}
+        arguments["sim"] = {
+            "settings": dict(model.settings),
+            "schema": request.output_schema,
+            "slug": model.slug,
+            "course": request.course,
+        }
     if request.temperature is not None:
         arguments["temperature"] = request.temperature
     if request.seed is not None:

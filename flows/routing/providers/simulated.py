@@ -5,11 +5,13 @@ the messages and the seed and on nothing else; it obeys the step's output schema
 reports its usage.
 
 A model's `settings` in the catalogue: `delay` (seconds before the first word), `rate` (tokens a second; absent: all at once),
-`fail` (an error class) with `every` (one call in so many of a process), `tokens` (length of a text).
+`fail` (an error class) with `every` (one call in so many of a process), `tokens` (length of a text), `script` (what goes wrong
+call by call of one run: `faultscript.py`).
 
 Directives in a message override them: ``[[sim: fail=429]]`` (a status or an error class), ``[[sim: delay=2]]``,
 ``[[sim: rate=20]]``, ``[[sim: tokens=300]]``, ``[[sim: say=any text]]``, ``[[sim: tool=slug {"json": 1}]]`` or
-``[[sim: tool=none]]``. Several may stand in one message; the newest message that has one wins.
+``[[sim: tool=none]]``, ``[[sim: script=fail 429 twice, then answer]]``. Several may stand in one message; the newest message that has
+one wins.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import hashlib
 import itertools
 import random
 import re
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +32,7 @@ from litellm.types.utils import GenericStreamingChunk
 
 from flows.access.egress import Headers, current_exchange
 from flows.costs.tokens import tokens_of_request, tokens_of_text
+from flows.routing.providers.faultscript import parse_script
 from flows.routing.providers.instances import instance_of
 
 STATUSES = {
@@ -42,7 +45,11 @@ STATUSES = {
     "bad_key": 401,
     "invalid_output": 200,
     "cut": 200,
+    "garbage": 200,
+    "hang": 408,
 }
+GARBAGE = 'This is not what was asked for: {"}\\'
+COURSES_KEPT = 1000
 SAYINGS = {"refused": "The content_policy of the simulation declines this.", "rate_limit": "Slow down."}
 DIRECTIVE = re.compile(r"\[\[sim:\s*([a-z]+)\s*=\s*(.*?)\s*\]\](?!\])", re.DOTALL)
 WORD = re.compile(r"[^\W_]+(?:[-'_][^\W_]+)*")
@@ -71,6 +78,7 @@ class Simulated(CustomLLM):
     def __init__(self) -> None:
         super().__init__()
         self._calls: defaultdict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
+        self._scripted: OrderedDict[tuple[str, str], int] = OrderedDict()  # calls by run and model, of the newest runs
 
     async def astreaming(self, *args: Any, **kwargs: Any) -> AsyncIterator[GenericStreamingChunk]:  # type: ignore[override]
         model, messages, options = kwargs["model"], kwargs["messages"], dict(kwargs["optional_params"])
@@ -79,7 +87,12 @@ class Simulated(CustomLLM):
         exchange = current_exchange()
         if exchange is not None:
             exchange.requests, exchange.sent = exchange.requests + 1, True
-        plan = planned(slug, messages, given.get("settings") or {}, given.get("schema"), options, next(self._calls[slug]))
+        course = (str(given.get("course") or ""), slug)
+        self._scripted[course] = self._scripted.pop(course, 0) + 1
+        if len(self._scripted) > COURSES_KEPT:
+            self._scripted.popitem(last=False)
+        counts = next(self._calls[slug]), self._scripted[course]
+        plan = planned(slug, messages, given.get("settings") or {}, given.get("schema"), options, *counts)
         await asyncio.sleep(min(plan.delay, LONGEST_DELAY))
         status = _status(plan.fail)
         if exchange is not None:
@@ -101,8 +114,10 @@ def planned(
     schema: Mapping[str, Any] | None,
     options: Mapping[str, Any],
     call: int = 1,
+    call_of_run: int = 1,
 ) -> Plan:
-    """What a simulated model will do with these messages. `call` counts the calls of this process, for `every`."""
+    """What a simulated model will do with these messages. `call` counts the calls of this process, for `every`; `call_of_run` those of
+    the run, for a script."""
     asked = _directives(messages)
     seed = hashlib.sha256(orjson.dumps([model, list(messages), options.get("seed")], default=str)).hexdigest()
     words = _words(messages)
@@ -111,6 +126,11 @@ def planned(
     fail = asked.get("fail", "")
     if not fail and settings.get("fail") and call % max(int(settings.get("every", 1)), 1) == 0:
         fail = str(settings["fail"])
+    script = asked.get("script") or settings.get("script")
+    if not fail and script:
+        fail = parse_script(str(script)).fault_at(call_of_run)
+    if fail == "hang":
+        delay = LONGEST_DELAY
     most = int(options.get("max_tokens") or 1024)
     common: dict[str, Any] = {"delay": delay, "rate": rate, "fail": fail}
     tool = _tool(asked.get("tool"), messages, options.get("tools") or (), words, seed)
@@ -118,8 +138,8 @@ def planned(
         return Plan(tool=tool[0], arguments=tool[1], finish_reason="tool_calls", **common)
     if "say" in asked:
         text = asked["say"]
-    elif fail == "invalid_output" and schema is not None:
-        text = "This is not what was asked for."
+    elif fail == "garbage" or (fail == "invalid_output" and schema is not None):
+        text = GARBAGE
     elif schema is not None:
         text = orjson.dumps(instance_of(schema, seed, words)).decode()
     else:
