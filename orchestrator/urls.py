@@ -3,6 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
+from flows.api.chat import completions, models
 from flows.api.hooks import hook
 from orchestrator.api import api, unknown_address
 
@@ -17,6 +18,8 @@ urlpatterns = [
     path("api/v1/", api.urls),
     path("api/<path:rest>", unknown_address),
     path("hooks/<str:trigger_id>", hook, name="hook"),
+    path("v1/chat/completions", completions),
+    path("v1/models", models),
     path("", include("orchestrator.pages.urls")),
     path("", include("flows.builder.urls")),
     path("", include("flows.builder.editing.urls")),

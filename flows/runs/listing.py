@@ -34,7 +34,14 @@ SORTS: Mapping[str, tuple[str, ...]] = {
 }
 FIRST = "-started"
 FAILED = ("failed", "budget_stopped")  # states in which a run has an error
-SOURCES = (("page", "Page"), ("api", "API"), ("cli", "Command line"), ("schedule", "Schedule"), ("webhook", "Webhook"))
+SOURCES = (
+    ("page", "Page"),
+    ("api", "API"),
+    ("cli", "Command line"),
+    ("schedule", "Schedule"),
+    ("webhook", "Webhook"),
+    ("chat", "Chat"),
+)
 CLOCKS_DIFFER = timedelta(minutes=5)  # between the machine that makes an identifier and the database
 
 

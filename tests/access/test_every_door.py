@@ -18,6 +18,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from approvals.models import Vote
 from flows.access import signin
+from flows.api import chat
 from flows.execution.doorbells import INBOX
 from flows.models import Attempt, AuditRow, Call, Event, Firing, Flow, FlowVersion, Person, Request, Run, Trigger
 from flows.runs import live
@@ -61,7 +62,7 @@ class Door:
 
     @property
     def is_api(self) -> bool:
-        return self.pattern.startswith("api/")
+        return self.pattern.startswith(("api/", "v1/"))
 
     def address(self, names: dict[str, str]) -> str:
         return "/" + re.sub(r"<(?:\w+:)?(\w+)>", lambda found: names[found[1]], self.pattern) + self.query
@@ -323,7 +324,12 @@ API = [
         body={"on": True, "reason": "A test"},
     ),
 ]
-DOORS = PAGES + API
+CHAT = {"model": "flow/theirs", "messages": [{"role": "user", "content": '{"name": "Ann"}'}]}
+MODELS = [
+    Door("GET", "v1/models"),
+    Door("POST", "v1/chat/completions", may=CONTROLS, right="runs.start", thing=True, body=CHAT),
+]
+DOORS = PAGES + API + MODELS
 TABLES = (Run, Attempt, Call, Event, Request, Vote, AuditRow, Flow, FlowVersion, Person, Trigger)
 
 
@@ -366,7 +372,8 @@ def make_world() -> World:
 
 
 @pytest.fixture
-def world(db: None) -> World:
+def world(db: None, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(chat, "PATIENCE", 0.0)
     signin._redis().flushdb()
     return make_world()
 
