@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import connections
 from psycopg.conninfo import make_conninfo
 
+from flows.access.sealing import seal_audit
 from flows.engine.document import parse_document
 from flows.engine.graph import Flow, compile_flow
 from flows.execution.worker import Engine
@@ -39,5 +40,5 @@ def make_engine() -> Engine:
         lease=settings.LEASE,
         scan_period=settings.SCAN_PERIOD,
         capacity=settings.ENGINE_CAPACITY,
-        hooks=[expire_due, reclaim_jobs, fire_due],
+        hooks=[expire_due, reclaim_jobs, fire_due, seal_audit],
     )

@@ -4,6 +4,7 @@ from flows.models.access import ApiKey, AuditRow, Membership, Person, Role, Team
 from flows.models.catalogue import Adjustment, AllowedHost, ModelEntry, Price, Route, RouteVersion, ToolEntry
 from flows.models.definitions import Flow, FlowVersion
 from flows.models.runs import Attempt, Call, Delivery, Event, Intervention, Request, Run, RunPass, ToolJob, Worker
+from flows.models.seals import AuditSeal
 from flows.models.switch import KillSwitch
 from flows.models.triggers import Firing, Trigger
 
@@ -13,6 +14,7 @@ __all__ = [
     "ApiKey",
     "Attempt",
     "AuditRow",
+    "AuditSeal",
     "Call",
     "Delivery",
     "Event",

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from orchestrator.auditing import views as auditing
 from orchestrator.home.views import home
 from orchestrator.pages import canvas, components, elsewhere, killswitch, signin, welcome
 
@@ -15,6 +16,9 @@ urlpatterns = [
     path("shell/waiting", elsewhere.waiting, name="waiting"),
     path("shell/killswitch", killswitch.banner, name="killswitch-banner"),
     path("killswitch", killswitch.killswitch, name="killswitch"),
+    path("audit", auditing.audit_page, name="audit"),
+    path("audit/verification", auditing.verification, name="audit-verification"),
+    path("audit/export.<slug:form>", auditing.export, name="audit-export"),
     path("internal/components", components.components, name="components"),
     path("internal/components/canvas", canvas.canvas, name="canvas"),
 ]

@@ -1,0 +1,115 @@
+"""``/audit``: who changed what, when, by which door. It shows and exports; nothing here changes a row."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from datetime import UTC
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.db import transaction
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.views.decorators.http import require_GET, require_POST, require_safe
+
+from flows.access.audit import record_change
+from flows.access.refusals import NotFound
+from flows.access.rights import Right, require
+from flows.access.sealing import sealed_until, verify
+from flows.models import AuditRow
+from orchestrator.auditing.reads import Wanted, audit_rows, page_of, wanted_of
+
+COLUMNS = ("at", "actor", "key", "door", "action", "object_kind", "object", "data", "id")
+PAGES = {"flow": "/flows/", "run": "/runs/", "request": "/approvals/", "trigger": "/triggers/"}
+"""Where the objects of a kind have their page, by the name that the log knows them by."""
+MOST_EXPORTED = 100_000
+
+
+@login_required
+@require_safe
+def audit_page(request: Any) -> HttpResponse:
+    """The log, narrowed as the address says."""
+    return _page(request)
+
+
+@login_required
+@require_POST
+def verification(request: Any) -> HttpResponse:
+    """Follows the chain, and says on the page whether it holds."""
+    require(request.actor, Right.SEE_AUDIT)
+    return _page(request, {"chain": verify()})
+
+
+@login_required
+@require_GET
+def export(request: Any, form: str) -> HttpResponseBase:
+    """The same rows as a file, ``csv`` or ``jsonl``, at most 100,000. Exporting is recorded, too."""
+    if form not in ("csv", "jsonl"):
+        raise NotFound(f"export as {form[:20]!r}")
+    wanted = wanted_of(request.GET)
+    rows = list(audit_rows(request.actor, wanted)[:MOST_EXPORTED])
+    with transaction.atomic():
+        record_change(request.actor, "audit.export", "audit", form, {"rows": len(rows), "filters": _filters(wanted)})
+    lines = _csv(rows) if form == "csv" else (json.dumps(_row(row), ensure_ascii=False) + "\n" for row in rows)
+    kind = "text/csv; charset=utf-8" if form == "csv" else "application/x-ndjson"
+    headers = {"Content-Disposition": f'attachment; filename="audit.{form}"', "Cache-Control": "no-store"}
+    return StreamingHttpResponse(lines, content_type=kind, headers=headers)
+
+
+def _page(request: Any, more: dict[str, Any] | None = None) -> HttpResponse:
+    wanted = wanted_of(request.GET)
+    rows, older = page_of(audit_rows(request.actor, wanted), wanted)
+    query = request.GET.copy()
+    query.pop("before", None)
+    context = {
+        "rows": [(row, _address(row), json.dumps(row.data, ensure_ascii=False, indent=2) if row.data else "") for row in rows],
+        "wanted": wanted,
+        "until": sealed_until(),
+        "query": query.urlencode(),
+        "older": f"?{query.urlencode()}&before={older}" if older is not None else "",
+    }
+    return render(request, "audit/list.html", context | (more or {}))
+
+
+def _address(row: AuditRow) -> str:
+    return f"{PAGES[row.subject_kind]}{row.subject}" if row.subject_kind in PAGES else ""
+
+
+def _filters(wanted: Wanted) -> dict[str, str]:
+    named = {"actor": wanted.actor, "action": wanted.action, "object": wanted.subject, "from": wanted.first, "to": wanted.last}
+    return {name: str(value) for name, value in named.items() if value}
+
+
+def _row(row: AuditRow) -> dict[str, Any]:
+    return {
+        "at": row.at.astimezone(UTC).isoformat(),
+        "actor": row.actor_name,
+        "key": row.key.hint if row.key is not None else None,
+        "door": row.door,
+        "action": row.action,
+        "object_kind": row.subject_kind,
+        "object": row.subject,
+        "data": row.data,
+        "id": row.id,
+    }
+
+
+def _csv(rows: list[AuditRow]) -> Iterator[str]:
+    writer = csv.DictWriter(_Echo(), COLUMNS)
+    yield writer.writer.writerow(COLUMNS)
+    for row in rows:
+        cells = {**_row(row), "data": json.dumps(row.data, ensure_ascii=False)}
+        yield writer.writer.writerow([_inert(cells[name]) for name in COLUMNS])
+
+
+def _inert(value: Any) -> Any:
+    """What a table program would read as a formula is kept from it."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+class _Echo:
+    def write(self, text: str) -> str:
+        return text
