@@ -56,6 +56,13 @@ def test_a_filtered_export_equals_the_list(auditor: Client) -> None:
     assert AuditRow.objects.filter(action="audit.export").count() == 2
 
 
+def test_times_are_utc_wherever_the_reader_is(auditor: Client) -> None:
+    write()
+    auditor.cookies["tz"] = "Asia/Tokyo"
+
+    assert f"{AuditRow.objects.get().at:%Y-%m-%d %H:%M:%S}Z" in auditor.get("/audit").content.decode()
+
+
 def test_pages_go_on_where_the_one_before_ended(auditor: Client) -> None:
     write(60)
 
