@@ -54,6 +54,7 @@ class Kind:
     group: ClassVar[str] = "Logic"
     icon: ClassVar[str] = "kind-unknown"  # of static/icons.svg
     begins_with: ClassVar[Mapping[str, Any]] = {}  # the settings of a new step
+    form: ClassVar[Sequence[str]] = ()  # settings that its form always shows, in this order, in front of the others
     ports_from: ClassVar[Sequence[str] | Mapping[str, Any]] = ("done",)
     """The ports in their order: names; or where names stand, `{"from": "with.cases[].port", "plus": ["with.else"]}` or
     `{"keys": "with.outcomes"}`, with `or` for where none stand."""

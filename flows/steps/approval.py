@@ -36,7 +36,9 @@ class ApprovalSettings(Settings):
     `outcomes` say what each outcome means; their names are the ports. `at_deadline` is one that means reject, or `escalate`.
     """
 
-    title: TemplateText = Field(min_length=1, max_length=500)
+    title: TemplateText = Field(
+        min_length=1, max_length=500, title="What is asked", description="The line that approvers see in their inbox."
+    )
     show: TemplateValue = None
     seals: Annotated[str, Refers("tool step")] | None = None
     payload: TemplateValue = None
@@ -58,6 +60,7 @@ class ApprovalKind(WorkKind):
     icon = "approvals"
     begins_with = {"title": "", "outcomes": {"approve": "approve", "reject": "reject"}, "approvers": {}}
     ports_from = {"keys": "with.outcomes", "or": ["approve", "reject"]}
+    form = ("title", "seals", "show", "approvers", "outcomes")
     role = Role.WAIT
     Settings = ApprovalSettings
 

@@ -32,7 +32,9 @@ class ModelSettings(Settings):
     system: TemplateText | None = None
     prompt: TemplateText | None = None
     messages: list[Message] | None = Field(default=None, min_length=1, max_length=200)
-    output: JSONSchema | None = None
+    output: JSONSchema | None = Field(
+        default=None, title="Fields of the answer", description="Without any, the answer is plain text."
+    )
     max_output: int | None = Field(default=None, ge=1, le=1_000_000, strict=True)
     temperature: float | None = Field(default=None, ge=0, le=2)
     seed: int | None = Field(default=None, strict=True)
@@ -52,6 +54,7 @@ class ModelKind(WorkKind):
     group = "Models"
     icon = "models"
     begins_with = {"route": "", "prompt": ""}
+    form = ("route", "prompt", "output")
     role = Role.EFFECT
     Settings = ModelSettings
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from flows.engine.failures import InvalidInput
 from flows.engine.inputs import input_problems
 from flows.engine.kinds import Catalogue, Fault, KnownFlow, Role, Settings, Surroundings
-from flows.engine.markers import TemplateValue
+from flows.engine.markers import Refers, TemplateValue
 from flows.engine.problems import did_you_mean, listed
 from flows.execution.context import Enter, StepContext, WorkKind
 
@@ -21,9 +21,11 @@ MOST_SAID = 5
 class SubflowSettings(Settings):
     """`flow` is the other flow's name, `version` a number (without it, what is published when the step begins), `input` an object."""
 
-    flow: str = Field(min_length=1, max_length=80)
+    flow: Annotated[str, Refers("flow")] = Field(min_length=1, max_length=80)
     version: int | None = Field(default=None, ge=1, strict=True)
-    input: dict[str, TemplateValue] = Field(default_factory=dict)
+    input: dict[str, TemplateValue] = Field(
+        default_factory=dict, title="Input", description="What the other flow is given, by the names that it asks for."
+    )
 
 
 class SubflowKind(WorkKind):
@@ -32,6 +34,7 @@ class SubflowKind(WorkKind):
     group = "Sub-flows"
     icon = "flows"
     begins_with = {"flow": ""}
+    form = ("flow", "input")
     role = Role.STRUCTURE
     Settings = SubflowSettings
 

@@ -29,7 +29,7 @@ const picker = new Picker(document.getElementById("data-picker"), { values: () =
 const inspector = new Inspector(document.getElementById("inspector"), { canvas, urls, readonly: data.readonly, sample: () => picker.sample })
 inspector.pick = (control, begun) => picker.open(control, begun)
 const problems = new Problems(document.getElementById("dock-problems"), { canvas, readonly: data.readonly, goTo })
-const code = new Code(document.getElementById("dock-code"), { canvas, url: urls.conversion, checked: (found) => check(found.problems) })
+const code = new Code(document.getElementById("dock-code"), { canvas, url: urls.conversion, key: `code:${data.person}:${data.flow}`, checked: (found) => check(found.problems) })
 
 function check(list, facts) {
   problems.show(list)
@@ -40,6 +40,7 @@ function check(list, facts) {
 
 async function goTo(path, words) {
   canvas.select(path ? [path] : [])
+  canvas.reveal(path)
   await turn(path)
   root.dataset.sheet = "open"
   inspector.focusField(words)
@@ -171,7 +172,7 @@ check(data.problems, data.facts)
 look(asked.get("view") ?? (phone.matches ? "outline" : "canvas"))
 if (["problems", "code"].includes(asked.get("panel"))) openDock(asked.get("panel"))
 const node = asked.get("node") ?? new URLSearchParams(location.hash.slice(1)).get("step")
-if (node) canvas.select([node]), turn(node)
+if (node) canvas.select([node]), turn(node), requestAnimationFrame(() => requestAnimationFrame(() => canvas.reveal(node)))
 
 if (!data.readonly) {
   const kept = await keeping.open()

@@ -38,6 +38,6 @@ def disclosure(content: str, title: str, open: bool = False) -> SafeString:
 
 
 @register.simple_block_tag
-def menu(content: str, label: str, icon: str = "more", text: str = "", end: bool = True) -> SafeString:
+def menu(content: str, label: str, icon: str = "more", text: str = "", end: bool = True, primary: bool = False) -> SafeString:
     """A button with a menu of `menu-item` links and buttons. `text` is shown beside the icon; else `label` is its name."""
-    return wrapped("menu", content, {"label": label, "icon": icon, "text": text, "end": end})
+    return wrapped("menu", content, {"label": label, "icon": icon, "text": text, "end": end, "primary": primary})

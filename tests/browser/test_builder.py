@@ -4,70 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import expect
 
 from flows.engine.document import parse_document
-from flows.models import Flow, Membership, ModelEntry, Person, Price, Route, ToolEntry
+from flows.models import Flow, Membership, Person
+from tests.browser.workbench import EMPTY, PASTE, REFUND, choose, field, fill_catalogue, opened, saved, stored
 from tests.makers import make_flow, make_person, make_run, make_team
 from tests.runs.journals import make_attempt
-
-REFUND = (Path(settings.BASE_DIR) / "orchestrator/demo_flows/refund_decision.yaml").read_text(encoding="utf-8")
-PASTE = """(element, text) => {
-  const clipboardData = new DataTransfer()
-  clipboardData.setData("text/plain", text)
-  element.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true, composed: true}))
-}"""
-EMPTY = "orchestrator: 1\nname: Empty\nsteps: {}\nedges: []\n"
 
 
 @pytest.fixture(autouse=True)
 def catalogue(site: Any) -> None:
-    """What the demonstration's flows refer to."""
-    for slug in ("sim-small", "sim-large"):
-        model = ModelEntry.objects.create(slug=slug, model=f"sim/{slug[4:]}", simulated=True)
-        Price.objects.create(model=model, input="0.25", output="1")
-    Route.objects.create(slug="balanced", candidates=["sim-small", "sim-large"])
-    arguments = {
-        "type": "object",
-        "required": ["amount"],
-        "properties": {"amount": {"type": "number"}, "reason": {"type": "string"}},
-    }
-    for slug in ("refunds.create", "mail.send"):
-        ToolEntry.objects.create(slug=slug, kind="http", effect="write", repeat="keyed", arguments=arguments)
-    make_team("finance")
-
-
-def opened(visit: Any, person: Any, document: str = REFUND, query: str = "", who: str = "builder", **options: Any) -> Any:
-    if not Flow.objects.filter(slug="refund").exists():
-        make_flow("refund", document=document)
-    at = visit(as_=person(who), **options)
-    at.go(f"/flows/refund/edit{query}")
-    expect(at.page.locator("#builder[data-ready]")).to_be_attached()
-    return at
-
-
-def saved(at: Any) -> None:
-    expect(at.see("saved")).to_have_attribute("data-state", "saved", timeout=8000)
-
-
-def stored() -> Any:
-    return parse_document(Flow.objects.get(slug="refund").draft).as_json()
-
-
-def choose(at: Any, key: str) -> None:
-    """Selects a step, as a problem's "Go to" does."""
-    at.page.evaluate("path => document.getElementById('canvas').select([path])", key)
-    expect(at.page.locator("#inspector-form")).to_have_attribute("data-place", f"steps {key}")
-
-
-def field(at: Any, pointer: str) -> Locator:
-    found: Locator = at.page.locator(f'#inspector [data-at="{pointer}"]')
-    return found
+    fill_catalogue()
 
 
 # --- saving
@@ -196,7 +148,7 @@ def test_BLD_6_the_picker_inserts_and_the_preview_names_its_source(visit: Any, p
     choose(at, "approve")
 
     field(at, "/with/title").fill("")
-    at.page.get_by_role("button", name="Insert data into Title").click()
+    at.page.get_by_role("button", name="Insert data into What is asked").click()
     picker = at.see("data-picker")
     picker.get_by_role("combobox", name="Search the data").fill("input.am")
     expect(picker.get_by_role("option", name="input.amount")).to_contain_text("number")
@@ -207,7 +159,7 @@ def test_BLD_6_the_picker_inserts_and_the_preview_names_its_source(visit: Any, p
     expect(field(at, "/with/title")).to_have_value("{{ input.amount }}")
     expect(preview).to_contain_text("420")
     expect(preview).to_contain_text(f"run #{run.number}")
-    at.page.get_by_role("button", name="Insert data into Title").click()
+    at.page.get_by_role("button", name="Insert data into What is asked").click()
     picker.get_by_role("combobox", name="Sample values from").select_option("schema")
     at.page.keyboard.press("Escape")
     expect(preview).to_have_text("No sample yet – number by schema")
@@ -324,10 +276,10 @@ def test_on_a_phone_the_outline_is_first_and_a_step_opens_as_a_sheet(visit: Any,
     expect(at.page.locator("#inspector")).to_be_hidden()
 
 
-def test_an_empty_flow_shows_three_ways_to_begin(visit: Any, person: Any) -> None:
+def test_an_empty_flow_shows_four_ways_to_begin(visit: Any, person: Any) -> None:
     at = opened(visit, person, document=EMPTY)
     starts = at.see("starts")
-    expect(starts.locator("li")).to_have_count(3)
+    expect(starts.locator("li")).to_have_count(4)
     at.is_accessible()
 
     starts.get_by_role("button", name="Add the first step").click()

@@ -125,13 +125,46 @@ def test_what_is_no_draft_is_refused_in_words(client: Client, flow: Flow, body: 
 
 def test_every_kind_has_a_form_and_says_how_it_is_offered(flow: Flow) -> None:
     options = current_options()
-    for kind in kinds_offered():
+    for kind in kinds_offered(options):
         step = {"kind": kind["slug"], "with": kind["defaults"]}
         form = form_at({"steps": {"one": step}}, ("steps", "one"), options)
         assert form is not None
         assert form.main[0].name == "label"
         assert kind["description"]
-    assert {kind["slug"] for kind in kinds_offered()} == set(known_kinds())
+    assert {kind["slug"] for kind in kinds_offered(options)} == set(known_kinds())
+
+
+def test_a_new_step_names_the_first_route_there_is(flow: Flow) -> None:
+    defaults = {kind["slug"]: kind["defaults"] for kind in kinds_offered(current_options())}
+
+    assert defaults["model"]["route"] == "balanced"
+    Route.objects.all().delete()
+    assert {kind["slug"]: kind["defaults"] for kind in kinds_offered(current_options())}["model"]["route"] == ""
+
+
+def test_the_kinds_stand_in_the_order_of_their_groups(flow: Flow) -> None:
+    groups = list(dict.fromkeys(kind["group"] for kind in kinds_offered(current_options())))
+
+    assert groups[:4] == ["Models", "Tools", "Logic", "Human"]
+    assert groups[-1] == "Notes"
+
+
+def test_an_approvals_form_begins_with_what_is_asked_and_who_decides(flow: Flow) -> None:
+    form = form_at({"steps": {"ask": {"kind": "approval", "with": {}}}}, ("steps", "ask"), current_options())
+
+    assert form is not None
+    assert [field.name for field in form.main][1:] == ["title", "seals", "show", "approvers", "outcomes"]
+
+
+def test_a_flow_is_offered_those_that_it_may_run(flow: Flow) -> None:
+    make_flow("shared")
+    make_flow("theirs", team=make_team("theirs"))
+
+    offered = [option.value for option in current_options(None, flow.slug).of("flow")]
+
+    assert "shared" in offered
+    assert flow.slug not in offered
+    assert "theirs" not in offered
 
 
 @pytest.mark.parametrize("slug", sorted(known_kinds()))

@@ -29,7 +29,10 @@ def shipped() -> tuple[Catalogue, Ground]:
     text = (Path(__file__).parents[2] / "orchestrator" / "demo_catalogue.yaml").read_text()
     document = parse_catalogue(text, {kind.slug: kind for kind in tool_kinds()})
     ground = Ground(
-        {slug: RouteFacts(tuple(route.candidates), tuple(route.fall_back_on), 20.0) for slug, route in document.routes.items()},
+        {
+            slug: RouteFacts(tuple(each.model for each in route.candidates), tuple(route.fall_back_on), 20.0)
+            for slug, route in document.routes.items()
+        },
         frozenset(document.models),
         {slug: ToolFacts(tool.effect, tool.repeat, tool.reversible) for slug, tool in document.tools.items()},
     )

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from decimal import Decimal
 
 from flows.access.actor import Actor
 from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require_scope
 from flows.builder.actions.save_draft import ADDRESSES, SlugTaken, save_draft
 from flows.builder.checking import read_document
-from flows.engine.document import FlowDocument, dump_document
+from flows.engine.document import FlowDocument, Limits, dump_document
 from flows.models import Flow, Team
 
 LONGEST_NAME = 160  # characters
 TRIES = 20
+FIRST_LIMIT = Decimal("1.00")
+"""Dollars that a run of a blank flow may spend before a person is asked: a flow begins with a purse, and its maker sets it."""
 
 
 def create_flow(actor: Actor, name: str = "", *, text: str | None = None, team: Team | None = None) -> Flow:
@@ -29,7 +32,7 @@ def create_flow(actor: Actor, name: str = "", *, text: str | None = None, team: 
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
         raise Invalid("The flow cannot be made.", problems=[Fault("name", f"takes 1 to {LONGEST_NAME} printable characters")])
     if document is None:
-        document = FlowDocument(orchestrator=1, name=name, steps={}, edges=[])
+        document = FlowDocument(orchestrator=1, name=name, limits=Limits(cost=FIRST_LIMIT), steps={}, edges=[])
     written = dump_document(document.model_copy(update={"name": name}))
     wanted = slug_of(name)
     for number in range(1, TRIES + 1):

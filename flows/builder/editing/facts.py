@@ -15,9 +15,9 @@ from flows.engine.problems import Place
 from flows.steps import known_kinds
 
 
-def kinds_offered() -> list[dict[str, Any]]:
-    """The kinds of this installation, as the palette and the canvas want them."""
-    return [
+def kinds_offered(options: Options) -> list[dict[str, Any]]:
+    """The kinds of this installation, as the palette and the canvas want them, in the order of their groups."""
+    offered = [
         {
             "slug": slug,
             "label": kind.label,
@@ -26,11 +26,22 @@ def kinds_offered() -> list[dict[str, Any]]:
             "description": _about(kind),
             "role": str(kind.role),
             "ports": kind.ports_from if isinstance(kind.ports_from, Mapping) else list(kind.ports_from),
-            "defaults": dict(kind.begins_with),
+            "defaults": _begun(kind, options),
             "container": _is_container(kind),
         }
         for slug, kind in known_kinds().items()
     ]
+    order = groups_of(offered)
+    return sorted(offered, key=lambda kind: order.index(kind["group"]))
+
+
+def _begun(kind: Kind, options: Options) -> dict[str, Any]:
+    """The settings of a new step. One that names a route names the first there is: most steps want the usual one."""
+    begun = dict(kind.begins_with)
+    info = kind.Settings.model_fields.get("route")
+    if info is not None and options.routes and not begun.get("route"):
+        begun["route"] = next(iter(options.routes))
+    return begun
 
 
 GROUPS = ("Models", "Tools", "Logic", "Human", "Data", "Sub-flows")

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from flows.builder.editing.options import Option, Options
-from flows.builder.editing.words import HELP, LABELS, spoken
+from flows.builder.editing.words import HELP, LABELS, TYPES, spoken
 from flows.engine.document import Body
 from flows.engine.durations import Duration
 from flows.engine.markers import ArgumentsOf, Bare, Refers, Templated
@@ -108,7 +108,7 @@ def _field(name: str, info: FieldInfo, holder: Mapping[str, Any], options: Optio
     made = Field(
         pointer=pointer,
         name=name,
-        label=LABELS.get(name) or spoken(name),
+        label=info.title or LABELS.get(name) or spoken(name),
         how="json",
         value=value,
         is_set=name in holder,
@@ -165,7 +165,7 @@ def _arguments(made: Field, schema: Mapping[str, Any] | None) -> Field:
     required = (schema or {}).get("required") or []
     given = made.value if isinstance(made.value, Mapping) else {}
     rows = []
-    for name in [*properties, *(name for name in given if name not in properties)]:
+    for name in [*sorted(properties, key=lambda name: name not in required), *(name for name in given if name not in properties)]:
         found = properties.get(name)
         each: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
         kind = each.get("type")
@@ -180,7 +180,10 @@ def _arguments(made: Field, schema: Mapping[str, Any] | None) -> Field:
                 required=name in required,
                 help=" · ".join(
                     str(part)
-                    for part in (kind if name in properties else "not an argument of this tool", each.get("description"))
+                    for part in (
+                        TYPES.get(str(kind), kind) if name in properties else "not an argument of this tool",
+                        each.get("description"),
+                    )
                     if part
                 ),
                 expression=True,

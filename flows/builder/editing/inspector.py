@@ -22,15 +22,26 @@ class Section:
     title: str
     fields: Sequence[Field]
     summary: str = ""
+    begins: bool = False  # one begins here
 
     @property
     def open(self) -> bool:
-        return any(field.is_set for field in self.fields)
+        return self.begins or any(field.is_set for field in self.fields)
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerStep:
+    """A step that runs where a run is about to fail, as the flow's form lists it."""
+
+    key: str
+    label: str
+    icon: str
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What the inspector shows. `place` is where the step stands, `()` for the flow; `main` is always seen."""
+    """What the inspector shows. `place` is where the step stands, `()` for the flow; `main` is always seen. The flow's form lists the
+    steps of its `handler`, and the kinds that it can take (`handling`)."""
 
     place: Place
     title: str
@@ -38,6 +49,13 @@ class Form:
     slug: str
     main: Sequence[Field]
     sections: Sequence[Section]
+    handler: Sequence[HandlerStep] = ()
+    handling: Sequence[Kind] = ()
+
+    @property
+    def is_handling(self) -> bool:
+        """Whether the step runs where a run is about to fail."""
+        return self.place[:1] == ("on_error",)
 
     @property
     def key(self) -> str:
@@ -63,8 +81,7 @@ def step_form(step: Mapping[str, Any], place: Place, options: Options) -> Form:
     common = {field.name: field for field in fields_of(Step, step, options, skip=frozenset({"kind", "with"}))}
     label = dataclasses.replace(common["label"], label="Name", default=str(place[-1]).replace("_", " ").capitalize())
     settings = fields_of(kind.Settings, step.get("with"), options, "/with") if kind is not None else []
-    first = set(kind.begins_with) if kind is not None else set()
-    main = [field for field in settings if field.required or field.is_set or field.name in first]
+    main = _shown(kind, settings) if kind is not None else []
     more = [field for field in settings if field not in main]
     sections = [Section("More settings", more)] if more else []
     if kind is None:
@@ -82,18 +99,49 @@ def step_form(step: Mapping[str, Any], place: Place, options: Options) -> Form:
     return Form(place, title, kind, slug, [label, *main], sections)
 
 
+def _shown(kind: Kind, settings: Sequence[Field]) -> list[Field]:
+    """What is always seen: what the kind puts in front, what a new step has, what must be given and what is set."""
+    first = list(kind.form)
+    kept = [field for field in settings if field.name in first]
+    rest = [
+        field for field in settings if field not in kept and (field.required or field.is_set or field.name in kind.begins_with)
+    ]
+    return [*sorted(kept, key=lambda field: first.index(field.name)), *rest]
+
+
 def flow_form(value: Mapping[str, Any], options: Options) -> Form:
     fields = {
         field.name: field
         for field in fields_of(FlowDocument, value, options, skip=frozenset({"orchestrator", "steps", "edges", "layout"}))
     }
     sections = [
-        Section("Input", [fields["input"]], "asks for nothing" if not value.get("input") else ""),
+        Section("Input", [fields["input"]], "asks for nothing" if not value.get("input") else "", not value.get("steps")),
         Section("Limits of a run", [fields["limits"]], _limited(value)),
         Section("Output", [fields["output"]], "nothing" if value.get("output") is None else ""),
         Section("State", [fields["state"]], "none" if not value.get("state") else ""),
     ]
-    return Form((), "Flow", None, "", [fields["name"], fields["description"]], sections)
+    main = [fields["name"], fields["description"]]
+    return Form((), "Flow", None, "", main, sections, _handler(value), _handling())
+
+
+def _handling() -> list[Kind]:
+    """Kinds that a handler takes in the form: those without a body, which is drawn."""
+    return [kind for kind in known_kinds().values() if kind.role not in (Role.NOTE, Role.STRUCTURE)]
+
+
+def _handler(value: Mapping[str, Any]) -> list[HandlerStep]:
+    handler = value.get("on_error")
+    steps = handler.get("steps") if isinstance(handler, Mapping) else None
+    if not isinstance(steps, Mapping):
+        return []
+    kinds = known_kinds()
+    found = []
+    for key, step in steps.items():
+        read = step if isinstance(step, Mapping) else {}
+        kind = kinds.get(str(read.get("kind", "")))
+        label = str(read.get("label") or key.replace("_", " ").capitalize())
+        found.append(HandlerStep(key, label, kind.icon if kind is not None else Kind.icon))
+    return found
 
 
 def _failing(step: Mapping[str, Any]) -> str:

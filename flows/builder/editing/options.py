@@ -8,12 +8,13 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, Q, Subquery
 
 from flows.builder.subflows import known_flows, references
 from flows.engine.document import FlowDocument
 from flows.engine.kinds import Catalogue
-from flows.models import ModelEntry, Person, Price, Route, Team, ToolEntry
+from flows.models import Flow, ModelEntry, Person, Price, Route, Team, ToolEntry
+from flows.routing.definitions import slugs_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,9 @@ class Options:
         return Options({**self.by_kind, "tool step": found}, self.tools, self.routes, self.models)
 
 
-def current_options() -> Options:
-    """What this installation has now: five queries, however much that is."""
+def current_options(team: UUID | None = None, but: str = "") -> Options:
+    """What this installation has now, for a flow of this team (None: everybody's) that is not offered itself (`but`): six queries,
+    however much that is."""
     newest = Price.objects.filter(model=OuterRef("pk")).order_by("-valid_from")
     models = list(
         ModelEntry.objects.order_by("slug").annotate(
@@ -66,7 +68,7 @@ def current_options() -> Options:
         )
     )
     prices = {each.slug: _price(each.price_in, each.price_out, each.simulated) for each in models}
-    routes = {each.slug: [str(slug) for slug in each.candidates] for each in Route.objects.order_by("slug")}
+    routes = {each.slug: list(slugs_of(each.candidates)) for each in Route.objects.order_by("slug")}
     tools = list(ToolEntry.objects.order_by("slug"))
     of_routes = [
         Option(slug, slug, f"{', then '.join(candidates)} · {prices.get(candidates[0], '') if candidates else ''}".rstrip(" ·"))
@@ -76,6 +78,7 @@ def current_options() -> Options:
     return Options(
         {
             "route": [*of_routes, *of_models],
+            "flow": _flows(team, but),
             "tool": [Option(each.slug, each.slug, _effect(each)) for each in tools],
             "person": [Option(each.username, str(each)) for each in Person.objects.filter(is_active=True).order_by("username")],
             "team": [Option(each.slug, each.name) for each in Team.objects.order_by("slug")],
@@ -84,6 +87,15 @@ def current_options() -> Options:
         routes,
         frozenset(each.slug for each in models),
     )
+
+
+def _flows(team: UUID | None, but: str) -> list[Option]:
+    seen = Q(team__isnull=True) if team is None else Q(team__isnull=True) | Q(team_id=team)
+    rows = Flow.objects.filter(seen, archived_at__isnull=True).exclude(slug=but).order_by("name")
+    return [
+        Option(slug, name, f"v{number}" if number else "not published yet")
+        for slug, name, number in rows.values_list("slug", "name", "published__number")
+    ]
 
 
 def _price(entering: Decimal | None, leaving: Decimal | None, simulated: bool) -> str:

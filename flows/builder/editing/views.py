@@ -50,10 +50,10 @@ def edit_page(request: Any, slug: str) -> HttpResponse:
     may_edit = builds_here and flow.archived_at is None
     if not builds_here and not actor.holdings.teams(Right.EDIT_FLOWS):
         raise Forbidden(Right.EDIT_FLOWS)
-    options = current_options()
+    options = current_options(flow.team_id, flow.slug)
     draft = draft_of_text(flow.draft)
     checked = _check(flow, draft, options)
-    kinds = kinds_offered()
+    kinds = kinds_offered(options)
     groups = {group: [kind for kind in kinds if kind["group"] == group] for group in groups_of(kinds)}
     data = {
         "flow": flow.slug,
@@ -143,7 +143,7 @@ def copies(request: Any, slug: str) -> HttpResponse:
 def inspection(request: Any, slug: str) -> HttpResponse:
     """The form of a step, or of the flow: HTML."""
     flow, body = _edited(request, slug)
-    form = form_at(body["document"], place_in(body), current_options())
+    form = form_at(body["document"], place_in(body), current_options(flow.team_id, flow.slug))
     if form is None:
         raise Invalid("There is no such step.", problems=[Fault("place", "leads to no step of this document")])
     return render(request, "builder/_form.html", {"form": form, "flow": flow})

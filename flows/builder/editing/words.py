@@ -33,7 +33,19 @@ LABELS = {
     "port": "Leave by",
 }
 
+TYPES = {
+    "string": "text",
+    "number": "number",
+    "integer": "whole number",
+    "boolean": "yes or no",
+    "array": "list",
+    "object": "object",
+}
+"""JSON Schema's types as people say them."""
+
 HELP = {
+    "input": "What is filled in when a run is started; steps read it as input.name.",
+    "state": "What a run remembers from step to step, and how it begins.",
     "route": "A route tries one model after the other; a single model has no fallback.",
     "max_output": "Empty: what the model's entry says.",
     "cache": "An equal question gets the answer that was given before.",
@@ -50,7 +62,9 @@ HELP = {
     "quorum": "How many must agree.",
     "policy": "Instead of naming people.",
     "outcomes": "The names are the ports; say what each means.",
-    "when": "An expression without braces.",
+    "when": 'An expression, such as steps.classify.output.topic == "refund".',
+    "approvers": "Nobody chosen: whoever may approve this flow's runs may decide.",
+    "prompt": "What the model is asked. Type {{ to insert data.",
     "key": "How expressions name the step.",
     "concurrency": "Bodies that run at once.",
     "limits": "What this may use before a person is asked or it stops.",

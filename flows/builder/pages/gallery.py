@@ -10,13 +10,15 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from flows.access.refusals import Fault, Invalid, NotFound
-from flows.access.rights import Right
+from flows.access.rights import Right, require
 from flows.builder.actions.create_flow import create_flow
+from flows.builder.actions.save_draft import DraftChanged, save_draft
 from flows.builder.catalogue import current
 from flows.builder.checking import checked
 from flows.builder.overview import inputs_listed, steps_listed
 from flows.builder.pages.ground import edit_url
-from flows.builder.pages.making import require_some_edit, team_of, teams_for
+from flows.builder.pages.making import require_some_edit, revision_in, team_of, teams_for
+from flows.builder.reads import flow_named
 from flows.builder.templates import (
     Template,
     current_prices,
@@ -27,9 +29,9 @@ from flows.builder.templates import (
     templates,
     tools_needed,
 )
-from flows.engine.document import parse_document
+from flows.engine.document import dump_document, parse_document
 from flows.engine.drawing import drawn
-from flows.models import Team
+from flows.models import Flow, Team
 
 
 @login_required
@@ -56,8 +58,20 @@ def gallery(request: Any) -> HttpResponse:
             {"name": "needs", "label": "Needs", "options": [("none", "nothing that is missing")], "many": False},
         ],
         "may_edit": request.actor.holdings.allow(Right.EDIT_FLOWS),
+        "known": ("flow",),
+        "flow": filled_flow(request),
     }
     return render(request, "flows/templates.html", context)
+
+
+def filled_flow(request: Any) -> Flow | None:
+    """The flow whose draft the template is to fill; None where it becomes a flow of its own. Raises `Forbidden`, `NotFound`."""
+    slug = request.POST.get("flow") or request.GET.get("flow", "")
+    if not slug:
+        return None
+    flow = flow_named(request.actor, slug)
+    require(request.actor, Right.EDIT_FLOWS, flow)
+    return flow
 
 
 def card_of(template: Template, prices: Any, missing: list[str]) -> dict[str, Any]:
@@ -84,7 +98,9 @@ def template_page(request: Any, template: str) -> HttpResponse:
     routes, tools = routes_needed(found, known.ground, prices.simulated), tools_needed(found, known.ground)
     missing = [each.name for each in (*routes, *tools) if not each.there]
     may_edit = request.actor.holdings.allow(Right.EDIT_FLOWS)
+    flow = filled_flow(request)
     context = card_of(found, prices, missing) | {
+        "flow": flow,
         "routes": routes,
         "tools": tools,
         "may_edit": may_edit,
@@ -110,10 +126,15 @@ def template_page(request: Any, template: str) -> HttpResponse:
         if found.document is None:
             raise Invalid("This template cannot be used.", problems=[Fault(found.slug, found.fault)])
         text = fitted(found, stands_for["route"], stands_for["tool"], there)
-        flow = create_flow(
-            request.actor, request.POST.get("name", ""), text=text, team=team_of(request.actor, request.POST.get("team", ""))
-        )
-    except Invalid as refusal:
-        return render(request, "flows/template.html", context | {"problems": refusal.problems}, status=422)
+        if flow is None:
+            flow = create_flow(
+                request.actor, request.POST.get("name", ""), text=text, team=team_of(request.actor, request.POST.get("team", ""))
+            )
+        else:
+            text = dump_document(parse_document(text).model_copy(update={"name": flow.name}))
+            flow = save_draft(request.actor, flow.slug, text, revision_in(request), runnable=False)
+    except (Invalid, DraftChanged) as refusal:
+        problems = refusal.problems or [Fault("draft", refusal.message)]
+        return render(request, "flows/template.html", context | {"problems": problems}, status=422)
     request.toast(f"{flow.name} is a draft now. Try it, then publish it.")
     return redirect(edit_url(flow))

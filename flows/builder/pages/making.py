@@ -135,11 +135,15 @@ def _imported(actor: Actor, request: Any, flow: Flow | None, text: str) -> str:
         made = create_flow(actor, text=text, team=team_of(actor, request.POST.get("team", "")))
         request.toast(f"{made.name} is imported as a draft.")
         return edit_url(made)
-    seen = request.POST.get("revision", "")
-    revision = int(seen) if seen.isascii() and seen.isdecimal() and len(seen) < 10 else None
-    save_draft(actor, flow.slug, dump_document(read_document(text)), revision, runnable=False)
+    save_draft(actor, flow.slug, dump_document(read_document(text)), revision_in(request), runnable=False)
     request.toast(f"The draft of {flow.name} is now what the file says.")
     return edit_url(flow)
+
+
+def revision_in(request: Any) -> int | None:
+    """The revision of the draft that the form was made for; None where it does not say."""
+    seen = request.POST.get("revision", "")
+    return int(seen) if seen.isascii() and seen.isdecimal() and len(seen) < 10 else None
 
 
 @login_required

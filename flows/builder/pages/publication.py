@@ -60,7 +60,9 @@ def publication(request: Any, slug: str) -> HttpResponse:
     context = publication_context(request.actor, flow)
     warnings = len(context["warnings"])
     if request.method != "POST":
-        context["form"] = PublicationForm(warnings, initial={"revision": flow.revision})
+        context["form"] = PublicationForm(
+            warnings, initial={"revision": flow.revision, "note": "" if context["live"] else "First version"}
+        )
         return render(request, "flows/publication.html", context)
     form = PublicationForm(warnings, request.POST)
     if form.is_valid() and not context["problems"]:

@@ -9,8 +9,8 @@ export class Code {
   #timer = 0
   #mine = false
 
-  constructor(panel, { canvas, url, checked }) {
-    Object.assign(this, { panel, canvas, url, checked, open: false, broken: false })
+  constructor(panel, { canvas, url, checked, key }) {
+    Object.assign(this, { panel, canvas, url, checked, key, open: false, broken: false })
     this.field = panel.querySelector("code-field")
     this.status = panel.querySelector("#code-status")
     this.field.addEventListener("input", () => this.#typed())
@@ -18,7 +18,11 @@ export class Code {
 
   async show() {
     this.open = true
-    if (!this.broken) await this.#write()
+    const left = this.broken ? null : sessionStorage.getItem(this.key)
+    if (left !== null) {
+      this.field.value = left
+      await this.#read()
+    } else if (!this.broken) await this.#write()
   }
   hide() {
     this.open = false
@@ -39,6 +43,7 @@ export class Code {
   }
 
   #typed() {
+    sessionStorage.setItem(this.key, this.field.value) // until it can be read: a reload must not lose it
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => this.#read(), PAUSE)
   }
@@ -49,6 +54,7 @@ export class Code {
     const { status, data } = answer
     if (status === 200) {
       this.broken = false
+      sessionStorage.removeItem(this.key)
       this.field.mark(data.problems.filter((each) => each.line && each.severity === "error").map(({ line, message }) => ({ line, message })))
       this.#say("")
       this.#mine = true

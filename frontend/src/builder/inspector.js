@@ -1,12 +1,14 @@
 // The form of the selected step, or of the flow. The server renders it when the selection changes; from then on it is typed in, and
 // every keystroke is an edit of the document, which the canvas's history holds.
 import { icon, make } from "../behaviours/listen.js"
+import { firstKey } from "../flow-canvas/model/places.js"
 import { read } from "./controls.js"
-import { placeOf, valueAt, wordsOf } from "./places.js"
+import { HANDLER, placeOf, valueAt, wordsOf } from "./places.js"
 import { spoken } from "./problems.js"
 import { ask, latest } from "./server.js"
 
 const PAUSE = 300
+const LONGEST_KEY = 32 // characters of a key that comes from a name
 
 export class Inspector {
   #load = latest()
@@ -74,8 +76,8 @@ export class Inspector {
   #form(step) {
     if (!step || typeof step !== "object") return step
     if (this.path === "") {
-      const { steps: _steps, edges: _edges, layout: _layout, ...rest } = step
-      return rest
+      const { steps: _steps, edges: _edges, layout: _layout, on_error: handler, ...rest } = step
+      return { ...rest, handler: Object.entries(handler?.steps ?? {}).map(([key, { kind, label }]) => [key, kind, label]) }
     }
     return step.with?.body ? { ...step, with: { ...step.with, body: step.with.body.output } } : step
   }
@@ -116,6 +118,7 @@ export class Inspector {
     if (!control) return
     const detail = this.root.querySelector(`[data-detail-of="${CSS.escape(control.id)}"]`)
     if (detail) detail.textContent = target.selectedOptions[0].dataset.detail ?? ""
+    if (control.dataset.at === "/label") this.#nameKey(control.value)
     if (control.dataset.as === "choice") this.#set(control.dataset.at, target.value === "" ? (control.dataset.reshapes === undefined ? undefined : "") : target.value)
     else if (["box", "several", "pairs"].includes(control.dataset.as)) this.#take(control)
     if (control.dataset.reshapes !== undefined) this.show(this.path, { again: true })
@@ -144,6 +147,23 @@ export class Inspector {
     this.#set(control.dataset.at, value)
     control.querySelector("schema-rows").show()
   }
+  /** A key that nobody chose follows the name. */
+  #nameKey(label) {
+    const target = this.root.querySelector("[data-rename]")
+    const key = label.normalize("NFKD").toLowerCase().replace(/[^a-z0-9]+/g, "_").replace(/^[^a-z]+|_+$/g, "").slice(0, LONGEST_KEY).replace(/_+$/, "")
+    const kind = this.canvas.catalogue.kinds.find((each) => each.slug === this.#step?.kind)
+    if (!target || !key || !kind || target.value.replace(/_\d+$/, "") !== firstKey(kind.slug, kind)) return
+    const before = this.path
+    this.path = [...before.split(".").slice(0, -1), key].join(".")
+    this.#mine = true
+    const fault = this.canvas.rename(before, key)
+    this.#mine = false
+    if (fault) return void (this.path = before)
+    this.#known = JSON.stringify(this.#form(this.#step))
+    this.root.querySelector("form").dataset.place = this.place.join(" ")
+    this.root.querySelector("#f-key-help .mono").textContent = `steps.${key}.output`
+    target.value = key
+  }
   #rename(target) {
     const fault = this.canvas.rename(this.path, target.value.trim())
     const says = document.getElementById("f-key-says")
@@ -154,7 +174,10 @@ export class Inspector {
   #clicked(event) {
     const button = event.target.closest("button")
     if (!button) return
-    const { append, drop, move, of } = button.dataset
+    const { append, drop, move, of, handlerStep } = button.dataset
+    if (handlerStep !== undefined) return this.show(handlerStep)
+    if (button.dataset.handlerAdd !== undefined) return this.#addHandler(this.root.querySelector("[data-handler-kind]").value)
+    if (button.dataset.handlerDrop !== undefined) return this.#dropHandler(button.dataset.handlerDrop)
     if (append !== undefined) this.#relist(append, (list) => [...list, JSON.parse(button.dataset.blank)], (list) => `${append}/${list.length - 1}`)
     else if (drop) this.#item(drop, (list, at) => list.toSpliced(at, 1))
     else if (of) this.#item(of, (list, at) => moved(list, at, Number(move)))
@@ -168,6 +191,20 @@ export class Inspector {
       const control = document.getElementById(button.dataset.insert) ?? button.closest("[data-row]").querySelector("[data-value]")
       this.pick?.(control, "")
     }
+  }
+  /** A step behind the last ones that run where a run is about to fail. */
+  #addHandler(kind) {
+    const { steps = {}, edges = [] } = this.canvas.value.on_error ?? {}
+    const leading = new Set(edges.map((edge) => edge.split(/[.\s]/)[0]))
+    const last = Object.keys(steps).filter((key) => !leading.has(key))
+    const key = free(kind, { ...steps, ...this.canvas.value.steps })
+    const defaults = this.canvas.catalogue.kinds.find((each) => each.slug === kind).defaults
+    this.canvas.set("", ["on_error"], { steps: { ...steps, [key]: { kind, with: structuredClone(defaults) } }, edges: [...edges, ...(last.length ? last : ["start"]).map((from) => `${from} -> ${key}`)] })
+    return this.show(`${HANDLER}${key}`).then(() => this.focusField(["label"]))
+  }
+  #dropHandler(key) {
+    this.canvas.remove([`${HANDLER}${key}`])
+    if (!Object.keys(this.canvas.value.on_error.steps).length) this.canvas.set("", ["on_error"], undefined)
   }
   #addRow(control) {
     control.querySelector(".pairs").append(control.querySelector("template").content.cloneNode(true))
@@ -204,7 +241,7 @@ export class Inspector {
       slot ? found.get(slot).push(content) : rest.push(content)
     }
     for (const each of this.problems) {
-      if (!place.every((part, at) => each.place[at] === part) || (this.path === "" && each.place[0] === "steps") || each.place.includes("body") && each.place.length > place.length + 4 && each.place[place.length + 2] === "steps") continue
+      if (!place.every((part, at) => each.place[at] === part) || (this.path === "" && (each.place[0] === "steps" || each.place[1] === "steps")) || each.place.includes("body") && each.place.length > place.length + 4 && each.place[place.length + 2] === "steps") continue
       put(each.place.slice(place.length).map((part) => `/${part}`).join(""), { ...each })
     }
     for (const [pointer, message] of this.#faults) put(pointer, { message, mend: "", severity: "error" })
@@ -255,11 +292,18 @@ export class Inspector {
     if (answer?.status !== 200) return
     for (const line of lines) {
       const found = answer.data.previews[line.dataset.preview]
-      line.hidden = !found
-      if (!found) continue
+      line.hidden = !found || (found.state === "error" && line.nextElementSibling?.childElementCount > 0)
+      if (line.hidden) continue
       line.dataset.state = found.state
       line.replaceChildren(...(found.state === "value" ? [make("span", { "aria-hidden": "true" }, "→ "), make("span", { class: "mono" }, found.text), make("span", { class: "faint" }, ` · ${answer.data.source}`)] : [[found.text, found.mend].filter(Boolean).join(". ")]))
     }
+  }
+}
+
+function free(wanted, taken) {
+  for (let number = 1; ; number++) {
+    const key = number === 1 ? wanted : `${wanted}_${number}`
+    if (!Object.hasOwn(taken, key)) return key
   }
 }
 

@@ -4,12 +4,13 @@ export function palette(root, { canvas, added }) {
   const search = root.querySelector("#palette-search")
   const items = () => [...root.querySelectorAll(".palette-item")].filter((each) => !each.closest("[hidden]"))
 
-  search.addEventListener("input", () => {
+  const filter = () => {
     const words = search.value.toLowerCase().trim()
     for (const each of root.querySelectorAll("li")) each.hidden = !`${each.textContent} ${each.firstElementChild.title}`.toLowerCase().includes(words)
     for (const group of root.querySelectorAll("[data-palette-group]")) group.hidden = !group.querySelector("li:not([hidden])")
     root.querySelector("[data-palette-none]").hidden = items().length > 0
-  })
+  }
+  search.addEventListener("input", filter)
   root.addEventListener("keydown", (event) => {
     const all = items()
     const at = all.indexOf(document.activeElement)
@@ -26,6 +27,8 @@ export function palette(root, { canvas, added }) {
   function add(item) {
     const path = canvas.add(item.dataset.kind)
     if (item.dataset.tool) canvas.set(path, ["with", "tool"], item.dataset.tool)
+    search.value = ""
+    filter()
     added(path)
   }
   return { focus: () => search.focus() }

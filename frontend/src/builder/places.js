@@ -1,13 +1,22 @@
 // Where steps and values stand in a document. A path (`rate.assess`) is how the canvas and runs name a step; a place
 // (["steps", "rate", "with", "body", "steps", "assess"]) is where it stands.
 
-export const placeOf = (path) => (path ? path.split(".").flatMap((key, at) => (at ? ["with", "body", "steps", key] : ["steps", key])) : [])
+export const HANDLER = "error." // what the paths of the steps begin with that run where a run is about to fail
+
+export const placeOf = (path) => {
+  if (path.startsWith(HANDLER)) return ["on_error", ...placeOf(path.slice(HANDLER.length))]
+  return path ? path.split(".").flatMap((key, at) => (at ? ["with", "body", "steps", key] : ["steps", key])) : []
+}
 
 /** The value at a place or at the words of a pointer; undefined where there is none. */
 export const valueAt = (value, place) => place.reduce((holder, part) => (holder !== null && typeof holder === "object" ? holder[part] : undefined), value)
 
 /** The step that a place is in or at, and the words that lead on from it: `[path, rest]`; path "" is the flow itself. */
 export function stepOf(doc, place) {
+  if (place[0] === "on_error" && doc.on_error) {
+    const [inner, rest] = stepOf(doc.on_error, place.slice(1))
+    return inner ? [HANDLER + inner, rest] : ["", place]
+  }
   let path = "", at = 0
   while (place[at] === "steps" && place.length > at + 1) {
     path = path ? `${path}.${place[at + 1]}` : String(place[at + 1])

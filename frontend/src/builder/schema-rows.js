@@ -2,7 +2,8 @@
 // show (formats, bounds, nested fields) stays as it is.
 import { icon, make } from "../behaviours/listen.js"
 
-const TYPES = { string: "text", number: "number", integer: "whole number", boolean: "yes or no", array: "list", object: "object", "": "anything" }
+const ONE_OF = "one of"
+const TYPES = { string: "text", [ONE_OF]: "a choice", number: "number", integer: "whole number", boolean: "yes or no", array: "list", object: "object", "": "anything" }
 
 class SchemaRows extends HTMLElement {
   connectedCallback() {
@@ -36,7 +37,7 @@ class SchemaRows extends HTMLElement {
   #row(name, each, required) {
     const options = Object.entries(TYPES).map(([value, label]) => {
       const option = make("option", { value }, label)
-      option.selected = value === (typeof each.type === "string" ? each.type : each.enum ? "string" : "")
+      option.selected = value === (Array.isArray(each.enum) ? ONE_OF : typeof each.type === "string" ? each.type : "")
       return option
     })
     const check = make("input", { type: "checkbox", "data-required": "" })
@@ -46,7 +47,9 @@ class SchemaRows extends HTMLElement {
       make("div", { class: "select" }, make("select", { class: "input", "aria-label": `Type of ${name || "the field"}`, "data-type": "" }, ...options)),
       make("label", { class: "choice" }, check, make("span", {}, "required")),
       make("button", { class: "button quiet icon-only", type: "button", "data-drop": "", "aria-label": `Remove ${name || "the field"}` }, icon("close")),
-      make("input", { class: "input about", "aria-label": `What ${name || "the field"} is`, placeholder: each.enum ? `one of ${each.enum.join(", ")}` : "what it is", value: each.description ?? each.title ?? "", "data-about": "", autocomplete: "off" }))
+      make("input", { class: "input about", "aria-label": `What ${name || "the field"} is`, placeholder: "what it is", value: each.description ?? each.title ?? "", "data-about": "", autocomplete: "off" }),
+      make("input", { class: "input choices-of", "aria-label": `Choices of ${name || "the field"}, with commas between`, placeholder: "refund, complaint, other", value: each.enum?.join(", ") ?? "", "data-choices": "", autocomplete: "off" }))
+    row.querySelector("[data-choices]").hidden = !Array.isArray(each.enum)
     row.was = each
     return row
   }
@@ -56,10 +59,12 @@ class SchemaRows extends HTMLElement {
     for (const row of this.querySelectorAll(".schema-row")) {
       const name = row.querySelector("[data-name]").value.trim()
       if (!name) continue
-      const { type: _type, ...rest } = row.was
+      const { type: was, enum: choices, ...rest } = row.was
       const type = row.querySelector("[data-type]").value
       const about = row.querySelector("[data-about]").value
-      const made = type && !(rest.enum && type === "string") ? { type, ...rest } : rest
+      const held = row.querySelector("[data-choices]")
+      held.hidden = type !== ONE_OF
+      const made = type === ONE_OF ? { type: was ?? "string", enum: chosen(held.value, choices), ...rest } : type ? { type, ...rest } : rest
       const key = row.was.description === undefined && row.was.title !== undefined ? "title" : "description"
       if (about) made[key] = about
       else delete made[key]
@@ -70,6 +75,12 @@ class SchemaRows extends HTMLElement {
     const schema = Object.keys(properties).length || Object.keys(rest).some((key) => key !== "type") ? { type: "object", ...rest, ...(required.length && { required }), properties } : undefined
     this.dispatchEvent(new CustomEvent("schema", { bubbles: true, detail: schema }))
   }
+}
+
+/** Choices as they are typed; one that was no text stays what it was. */
+function chosen(text, before = []) {
+  const typed = text.split(",").map((each) => each.trim()).filter(Boolean)
+  return typed.map((each) => before.find((value) => String(value) === each) ?? each)
 }
 
 customElements.define("schema-rows", SchemaRows)

@@ -341,6 +341,11 @@ export class FlowCanvas extends HTMLElement {
     this.scene.face(path)?.focus({ preventScroll: true })
     this.viewport.show(node.frame ? { ...node, h: node.head } : node)
   }
+  /** Brings a node into view; the focus stays where it is. */
+  reveal(place) {
+    const node = this.model.nodes.get(nodeOf(this.model.doc, place))
+    if (node) this.viewport.show(node.frame ? { ...node, h: node.head } : node)
+  }
   #focused(event) {
     ready()
     const path = event.target.closest?.(".fc-face")?.closest(".fc-node").dataset.path

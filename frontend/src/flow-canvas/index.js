@@ -23,7 +23,7 @@
  *             undo()  redo()              layout()  fit()  zoom(factor)
  *             add(kind, {x, y}?)          kind by slug; {x, y} in the window; else behind the selected step; gives the path
  *             insertMenu(path?, port?)    the searchable menu, as by the key N
- *             select(paths)  focusNode(path)  search(text) → [path]
+ *             select(paths)  focusNode(path)  reveal(path)  search(text) → [path]
  *             set(path, pointer, value)   a form's edit: pointer "with.prompt", "/with/prompt" or a list; path "" is the flow itself;
  *                                         edits of one field within a second are one step of history; undefined removes the key
  *             replace(doc, why)           a new document as one step of history (the code tab)

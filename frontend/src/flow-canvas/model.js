@@ -6,7 +6,7 @@ import * as edits from "./model/edits.js"
 import { faceOf } from "./model/face.js"
 import { arrange, freeBelow, layoutOf, local, NODE, settled } from "./model/geometry.js"
 import { History } from "./model/history.js"
-import { edgesOf, freeKey, keyOf, nodeOf, partAt, pathOf, scopeOf, stepAt, stepsOf, walk, within, withPart } from "./model/places.js"
+import { edgesOf, firstKey, freeKey, keyOf, nodeOf, partAt, pathOf, scopeOf, stepAt, stepsOf, walk, within, withPart } from "./model/places.js"
 import { portsOf } from "./model/ports.js"
 
 const EMPTY = { orchestrator: 1, name: "", steps: {}, edges: [] }
@@ -188,7 +188,7 @@ export class FlowModel {
     const edge = between && this.edges.find((each) => each.id === between)
     const source = edge ? { path: edge.from, port: edge.port } : after
     const where = source ? scopeOf(source.path) : (scope ?? (at ? this.scopeAt(at) : ""))
-    const key = freeKey(this.doc, slug)
+    const key = freeKey(this.doc, firstKey(slug, kind))
     const path = pathOf(where, key)
     const step = this.#fresh(slug, kind)
     const box = { w: step.with?.body ? 356 : NODE.w, h: step.with?.body ? 212 : NODE.h }

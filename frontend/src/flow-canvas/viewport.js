@@ -122,7 +122,8 @@ export class Viewport {
   show(box) {
     const seen = this.seen
     const pad = 40
-    const dx = box.x < seen.x + pad ? box.x - pad - seen.x : box.x + box.w > seen.x + seen.w - pad ? Math.min(box.x + box.w + pad - seen.x - seen.w, box.x - pad - seen.x) : 0
+    const beside = 96 // names of ports stand at the right
+    const dx = box.x < seen.x + pad ? box.x - pad - seen.x : box.x + box.w > seen.x + seen.w - beside ? Math.min(box.x + box.w + beside - seen.x - seen.w, box.x - pad - seen.x) : 0
     const dy = box.y < seen.y + pad ? box.y - pad - seen.y : box.y + box.h > seen.y + seen.h - pad ? Math.min(box.y + box.h + pad - seen.y - seen.h, box.y - pad - seen.y) : 0
     const { x, y, zoom } = this.now
     if (dx || dy) this.#go({ x: x - dx * zoom, y: y - dy * zoom, zoom }, true)

@@ -1,8 +1,9 @@
 // Where steps are. A node's path is the keys that lead to it, `rate.assess` for a step in the body of `rate`; its scope is the path
-// of the container, empty for the flow itself. Functions give new documents and share what they did not change.
+// of the container, empty for the flow itself; `error.notify` is a step of the flow's handler of failures, which is not drawn. Functions give new documents and share what they did not change.
 
 export const KEY = /^[a-z][a-z0-9_]*$/
 export const MAX_KEY = 64
+export const HANDLER = "error"
 export const RESERVED = new Set(["start", "input", "state", "run", "item", "index", "loop", "error"])
 
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value)
@@ -20,8 +21,9 @@ export const bodyOf = (step) => (isObject(step?.with?.body) ? step.with.body : n
 
 /** The flow (scope "") or the body of the container at `scope`; null where there is none. */
 export function partAt(doc, scope) {
-  let part = doc
-  for (const key of scope ? scope.split(".") : []) part = bodyOf(own(stepsOf(part), key))
+  const [first, ...rest] = scope.split(".")
+  let part = first === HANDLER ? own(doc, "on_error") : doc
+  for (const key of first === HANDLER ? rest : scope ? scope.split(".") : []) part = bodyOf(own(stepsOf(part), key))
   return part ?? null
 }
 
@@ -30,6 +32,7 @@ export const stepAt = (doc, path) => (path ? own(stepsOf(partAt(doc, scopeOf(pat
 /** The document with the part at `scope` replaced by what `edit` makes of it. */
 export function withPart(doc, scope, edit) {
   if (!scope) return edit(doc)
+  if (scope === HANDLER) return { ...doc, on_error: edit(doc.on_error ?? { steps: {}, edges: [] }) }
   return withStep(doc, scope, (step) => ({ ...step, with: { ...step.with, body: edit(bodyOf(step) ?? { steps: {}, edges: [] }) } }))
 }
 
@@ -69,6 +72,9 @@ export function keyFault(doc, scope, key) {
   if (Object.hasOwn(stepsOf(partAt(doc, scope)), key)) return `There is already a step “${key}” here.`
   return ""
 }
+
+/** What a new step of a kind is called: as the kind is, or as people call it where that word is reserved. */
+export const firstKey = (slug, kind) => (RESERVED.has(slug) ? (kind?.label ?? `${slug}_step`).toLowerCase().replace(/[^a-z0-9]+/g, "_") : slug)
 
 /** `wanted`, or `wanted_2` …: a key that no step of the whole document has, so that no reference changes its meaning. */
 export function freeKey(doc, wanted, taken = new Set()) {
