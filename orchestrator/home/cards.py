@@ -20,11 +20,13 @@ from flows.access.querysets import flows_for, runs_for
 from flows.costs.forecast import WEEKS, Forecast, month_end
 from flows.costs.reports import UNPRICED, Scope, calls_within, summed
 from flows.engine.states import TERMINAL_STATES
-from flows.models import Request, Run
+from flows.models import Request, Run, Trigger
 from flows.runs.listing import RunLine, lines_of
 from flows.runs.reads import runs_listed
+from flows.triggers.reads import triggers_for
 
-REQUESTS_SHOWN, RUNS_SHOWN, ERRORS_SHOWN = 5, 8, 5
+REQUESTS_SHOWN, RUNS_SHOWN, ERRORS_SHOWN, SCHEDULES_SHOWN = 5, 8, 5, 4
+AHEAD = timedelta(hours=3)
 RECENT = timedelta(hours=24)
 LOOKED_BACK = timedelta(days=7)
 MOST_FAILURES = 500
@@ -135,6 +137,14 @@ def money(actor: Actor) -> Money:
     spent = {_local(day): amount or Decimal(0) for day, amount in days.annotate(Sum("settled"))} if enough else {}
     forecast = month_end(spent, now.date(), _local(found["first"])) if enough else None
     return Money(found["spent"] or Decimal(0), found["pretended"] or Decimal(0), found["unpriced"], usual, forecast)
+
+
+def coming_up(actor: Actor) -> list[Trigger]:
+    """The schedules that fire within the next hours, the soonest first."""
+    now = timezone.now()
+    due = triggers_for(actor).filter(kind="schedule", paused_at__isnull=True, next_fire_at__range=(now, now + AHEAD))
+    live = due.filter(flow__archived_at__isnull=True, flow__paused_at__isnull=True, flow__published__isnull=False)
+    return list(live.order_by("next_fire_at", "id")[:SCHEDULES_SHOWN])
 
 
 @dataclass(frozen=True, slots=True)

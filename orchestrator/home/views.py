@@ -19,7 +19,13 @@ from flows.models import ModelEntry
 from orchestrator.home import cards
 from orchestrator.pages.navigation import anywhere
 
-CARDS = {"needs": Right.SEE_REQUESTS, "broken": Right.SEE_RUNS, "money": Right.SEE_COSTS, "flight": Right.SEE_RUNS}
+CARDS = {
+    "needs": Right.SEE_REQUESTS,
+    "broken": Right.SEE_RUNS,
+    "money": Right.SEE_COSTS,
+    "coming": Right.SEE_FLOWS,
+    "flight": Right.SEE_RUNS,
+}
 SCOPES = (("all", "All that I may see"), ("me", "What I started"))
 STATE_WORDS = {
     "running": "running",
@@ -71,6 +77,8 @@ def _card(actor: Actor, name: str, scope: str) -> dict[str, Any]:
         return {"broken": cards.broken(actor, scope)}
     if name == "money":
         return {"money": cards.money(actor)}
+    if name == "coming":
+        return {"coming": cards.coming_up(actor)}
     flight = cards.in_flight(actor, scope)
     return {
         "flight": flight,

@@ -15,7 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from flows.models import Flow, ModelEntry, Request, Run
+from flows.models import Flow, ModelEntry, Request, Run, Trigger
 from tests.makers import make_flow, make_person, make_request, make_run, make_team
 from tests.runs.journals import make_call
 
@@ -172,7 +172,27 @@ def test_cards_are_absent_without_their_right_and_other_teams_stay_unseen() -> N
     assert signed_in("viewer").get("/?card=money").status_code == 404
 
 
-@pytest.mark.parametrize("name", ["needs", "broken", "money", "flight"])
+def test_the_schedules_of_the_next_hours_stand_in_order_and_those_that_do_nothing_are_absent() -> None:
+    owner, now = make_person("owner"), timezone.now()
+
+    def schedule(name: str, hours: float, flow: Flow | None = None, **fields: Any) -> None:
+        settings = {"cron": "0 9 * * *", "zone": "UTC"}
+        at = {"next_fire_at": now + timedelta(hours=hours), "settings": settings, "owner": owner, "created_by": owner}
+        Trigger.objects.create(flow=flow or make_flow(), kind="schedule", name=name, **at, **fields)
+
+    schedule("Second", 2)
+    schedule("First", 1)
+    schedule("Too late", 4)
+    schedule("Paused", 1, paused_at=now)
+    schedule("Not published", 1, make_flow(published=False))
+    schedule("Of others", 1, make_flow(team=make_team()))
+
+    shown = card(seen(signed_in("viewer", team=make_team())), "coming")
+
+    assert re.findall(r">(First|Second|Too late|Paused|Not published|Of others)</a>", shown) == ["First", "Second"]
+
+
+@pytest.mark.parametrize("name", ["needs", "broken", "money", "coming", "flight"])
 def test_each_card_comes_alone_too(name: str) -> None:
     answer = seen(signed_in(), f"/?card={name}")
 
@@ -200,4 +220,4 @@ def test_the_number_of_queries_does_not_grow() -> None:
         make_request()
 
     assert queries() == before
-    assert before <= 17
+    assert before <= 18

@@ -106,7 +106,7 @@ def _checked(trigger: Trigger, delivery: Delivery) -> Any:
     now = database_now()
     if not is_signed(trigger, delivery.id, delivery.timestamp, delivery.body, delivery.signature, now):
         raise BadSignature
-    plain = delivery.timestamp.isascii() and delivery.timestamp.isdigit() and len(delivery.timestamp) <= 12
+    plain = delivery.timestamp.isascii() and delivery.timestamp.isdigit() and len(delivery.timestamp) <= 11
     if not plain or abs(now - datetime.fromtimestamp(int(delivery.timestamp), UTC)) > WINDOW:
         raise OutOfTime
     if not 0 < len(delivery.id) <= LONGEST_ID or not delivery.id.isprintable():
