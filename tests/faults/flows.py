@@ -132,7 +132,7 @@ on_error:
     tell:
       kind: model
       retry: {attempts: 8, backoff: exponential, first: 100ms, max: 1s}
-      with: {route: loop, prompt: "Run {{ run.id }} failed at {{ error.step }}", max_output: 100}
+      with: {route: loop, prompt: "[[serve: slow delay=0.5]] Run {{ run.id }} failed at {{ error.step }}", max_output: 100}
   edges: [start -> tell]
 """
 """A loop in a sub-flow in a map, behind an approval each; with `fails`, an error handler at the end."""
