@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from flows.runs.pages import control, limits, listing, many, receipt, retrying, run, steering
+from flows.runs.pages import control, events, limits, listing, many, receipt, retrying, run, steering
 
 urlpatterns = [
     path("runs", listing.listing, name="runs"),
@@ -17,6 +17,7 @@ urlpatterns = [
     path("runs/<str:run_id>/limits", limits.limits, name="run-limits"),
     path("runs/<str:run_id>/skip", steering.skip, name="run-skip"),
     path("runs/<str:run_id>/input", steering.step_input, name="run-input"),
+    path("runs/<str:run_id>/events.jsonl", events.events, name="run-events"),
     path("runs/<str:run_id>/regions/<slug:name>", run.region, name="run-region"),
     path("costs/calls/<str:call_id>", receipt.receipt, name="call"),
 ]

@@ -194,6 +194,7 @@ PAGES = [
     Door("POST", "runs/<str:run_id>/skip", may=CONTROLS, right="runs.control", thing=True, query="?step=greet"),
     Door("GET", "runs/<str:run_id>/input", may=CONTROLS, right="runs.control", thing=True, query="?step=greet"),
     Door("POST", "runs/<str:run_id>/input", may=CONTROLS, right="runs.control", thing=True, query="?step=greet"),
+    Door("GET", "runs/<str:run_id>/events.jsonl", thing=True),
     Door("GET", "runs/<str:run_id>/regions/<slug:name>", thing=True),
     Door("GET", "costs", may=COSTS, right="costs.see"),
     Door("GET", "costs", may=COSTS, right="costs.see", query="?by=call"),

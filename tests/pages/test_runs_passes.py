@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.test import Client
 from django.utils import timezone
 
@@ -89,6 +90,22 @@ def test_the_events_of_one_pass(client: Client, olga: Person) -> None:
 
     assert shown(client, run, "?tab=events").count('data-testid="event"') == 2
     assert shown(client, run, "?tab=events&pass=2").count('data-testid="event"') == 1
+
+
+def test_the_events_as_a_file_one_a_line(client: Client) -> None:
+    run = review()
+    event(run, "step.waiting", "tell", event="paid")
+    address = f"/runs/{run.public_id}/events.jsonl"
+
+    answer = client.get(address)
+
+    async def whole() -> bytes:
+        return b"".join([each async for each in answer])
+
+    assert f'href="{address}"' in shown(client, run)
+    lines = [json.loads(line) for line in async_to_sync(whole)().splitlines()]
+    assert [(line["seq"], line["type"], line["path"]) for line in lines] == [(1, "run.created", ""), (2, "step.waiting", "tell")]
+    assert lines[1]["data"] == {"event": "paid"}
 
 
 def test_runs_that_repeat_each_other_are_linked_both_ways_as_far_as_one_may_see_them(client: Client) -> None:
