@@ -15,6 +15,7 @@ from flows.api.killswitch import router as killswitch
 from flows.api.prices import router as prices
 from flows.api.problems import answer_with_problems, refused
 from flows.api.runs import router as runs
+from flows.api.testing import router as testing
 from flows.api.triggers import router as triggers
 
 api = NinjaAPI(
@@ -29,6 +30,7 @@ api = NinjaAPI(
 answer_with_problems(api)
 for router in (
     flows,
+    testing,
     control,
     runs,
     approvals,

@@ -20,7 +20,8 @@ def runs_for(viewer: Viewer) -> QuerySet[Run]:
 
 
 def requests_for(viewer: Viewer) -> QuerySet[Request]:
-    """The requests of the runs and flows that somebody may see, and those that name them, or a team in which they decide."""
+    """The requests of the runs and flows that somebody may see, and those that name them, or a team in which they decide. What a
+    test asks is nobody's but the tester's."""
     holdings = _holdings(viewer)
     seen = Q(run__isnull=False) & belonging(holdings, Right.SEE_REQUESTS, "run__flow__")
     seen |= Q(flow__isnull=False) & belonging(holdings, Right.SEE_REQUESTS, "flow__")
@@ -29,7 +30,7 @@ def requests_for(viewer: Viewer) -> QuerySet[Request]:
     person = viewer.person if isinstance(viewer, Actor) else viewer
     if person is not None and person.is_active:
         seen |= addressed_to(person, holdings)
-    return Request.objects.filter(seen)
+    return Request.objects.filter(seen).exclude(kind="test")
 
 
 def belonging(holdings: Holdings, right: Right, prefix: str = "") -> Q:

@@ -51,7 +51,7 @@ class StepAgainShape(Schema):
 
 class RetryPreviewShape(Schema):
     makes: str = Field(description="pass or run")
-    version: int
+    version: int | None
     live: bool = Field(description="whether it is the version that is published now")
     from_step: str | None
     reused: list[str]

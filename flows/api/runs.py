@@ -9,7 +9,6 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from ninja import Query, Router, Status
 
-from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require_scope
 from flows.api.auth import actor_of
 from flows.api.paging import MOST, newest_first, oldest_first
@@ -47,9 +46,6 @@ REFUSALS = {403: ProblemDocument, 404: ProblemDocument, 409: ProblemDocument, 42
 def post_run(request: HttpRequest, response: HttpResponse, slug: str, body: RunStart | None = None) -> Any:
     """Starts a run and answers at once; the same `key` gives the same run."""
     wanted = body or RunStart.model_validate({})
-    if wanted.simulate:
-        fault = Fault("simulate", "is not supported yet", "Use a flow whose routes lead to simulated models.")
-        raise Invalid("The run cannot be started.", problems=[fault])
     run = start_run(
         actor_of(request),
         slug,
@@ -59,6 +55,7 @@ def post_run(request: HttpRequest, response: HttpResponse, slug: str, body: RunS
         tags=wanted.tags,
         version=wanted.version,
         priority=wanted.priority,
+        simulate=wanted.simulate,
         source="api",
     )
     url = f"{runs_root(request)}/{run.public_id}"

@@ -113,7 +113,7 @@ class RunStart(Schema, extra="forbid"):
     tags: list[str] = []
     version: int | None = Field(None, description="number of a published version; the newest by default")
     priority: int | None = Field(None, description="-10 to 10, higher goes first; the flow's by default")
-    simulate: bool = False
+    simulate: bool = Field(False, description="every model call goes to a simulated model")
 
 
 class RunStarted(Schema):
@@ -140,7 +140,8 @@ class RunSummary(Schema):
     url: str
     number: int
     flow: str
-    version: int
+    version: int | None = Field(description="null: a draft that is tested")
+    purpose: str = Field(description="live or test")
     state: RunState
     reason: str
     pass_number: int = Field(serialization_alias="pass")
@@ -388,6 +389,7 @@ def run_summary(run: Run, root: str, costs: bool) -> dict[str, Any]:
         "number": run.number,
         "flow": run.flow.slug,
         "version": run.version.number,
+        "purpose": run.purpose,
         "state": run.status,
         "reason": run.reason,
         "pass_number": run.pass_number,

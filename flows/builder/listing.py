@@ -151,7 +151,7 @@ def page_of(actor: Actor, wanted: Wanted, now: datetime) -> tuple[list[FlowRow],
 def _figures(actor: Actor, since: datetime) -> dict[UUID, dict[str, Any]]:
     took = ExpressionWrapper(F("ended_at") - F("created_at"), output_field=DurationField())
     done = Q(status="succeeded")
-    recent = runs_for(actor).filter(created_at__gte=since).order_by().annotate(took=Extract(took, "epoch"))
+    recent = runs_for(actor).filter(created_at__gte=since, purpose="live").order_by().annotate(took=Extract(took, "epoch"))
     rows: Any = recent.values("flow").annotate(
         runs=Count("id"),
         succeeded=Count("id", filter=done),
@@ -184,7 +184,11 @@ def _sorted(
 
 
 def _rows(actor: Actor, ids: list[UUID], figures: Mapping[UUID, Any], spends: Mapping[str, Spend]) -> list[FlowRow]:
-    last = Run.objects.filter(flow=OuterRef("pk")).order_by("-id").values(json=JSONObject(state="status", number="number"))
+    last = (
+        Run.objects.filter(flow=OuterRef("pk"), purpose="live")
+        .order_by("-id")
+        .values(json=JSONObject(state="status", number="number"))
+    )
     unpublished = Exists(Flow.objects.filter(pk=OuterRef("pk"), published__isnull=False).exclude(draft=F("published__document")))
     flows = Flow.objects.filter(id__in=ids).select_related("team", "published", "owner", "paused_by", "archived_by")
     flows = flows.defer("draft", "replaced_draft", "published__document")

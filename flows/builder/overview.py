@@ -71,12 +71,15 @@ class VersionRow:
 def versions_of(actor: Actor, flow: Flow, most: int = 100) -> list[VersionRow]:
     """The newest versions first: two queries."""
     versions = list(
-        FlowVersion.objects.filter(flow=flow).defer("document").select_related("created_by").order_by("-number")[:most]
+        FlowVersion.objects.filter(flow=flow, number__isnull=False)
+        .defer("document")
+        .select_related("created_by")
+        .order_by("-number")[:most]
     )
     done = Q(status="succeeded")
     counted = (
         runs_for(actor)
-        .filter(flow=flow)
+        .filter(flow=flow, purpose="live")
         .order_by()
         .values("version")
         .annotate(

@@ -32,9 +32,9 @@ from flows.builder.overview import (
 from flows.builder.pages.ground import heading, told
 from flows.builder.pages.settings import settings_context
 from flows.builder.reads import flow_named, version_of
-from flows.builder.samples import example_of
 from flows.costs.reports import spend_by
 from flows.engine.document import FlowDocument
+from flows.engine.examples import example_of
 from flows.models import Flow
 from flows.models.identifiers import UnknownIdentifier, parsed
 

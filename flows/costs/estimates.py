@@ -28,7 +28,7 @@ def estimate_for(actor: Actor, flow: Flow) -> Estimate | None:
     """None where nothing has run yet, or where the actor may not see costs: two queries."""
     if not actor.may(Right.SEE_COSTS, flow.team_id):
         return None
-    done = runs_for(actor).filter(flow=flow, status="succeeded").order_by("-id")
+    done = runs_for(actor).filter(flow=flow, purpose="live", status="succeeded").order_by("-id")
     runs = list(done.values_list("id", "spent", "unpriced")[:LOOKED_AT])
     if not runs:
         return None

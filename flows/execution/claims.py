@@ -28,8 +28,9 @@ LEFT JOIN flows_person p ON p.id = c.started_by_id
 """
 
 _RETURNING: Final = """
-RETURNING r.id, r.number, r.flow_id, r.version_id, r.epoch, r.pass, r.seq, r.signals, r.steps, r.cancel_requested, r.paused, r.cap_cost,
-    r.cap_tokens, r.cap_steps, r.at_limit, r.saving, r.input, r.key, r.tags, r.started_by_id, r.created_at, r.started_at, r.claims,
+RETURNING r.id, r.number, r.flow_id, r.version_id, r.epoch, r.pass, r.seq, r.signals, r.steps, r.cancel_requested, r.paused,
+    r.cap_cost, r.cap_tokens, r.cap_steps, r.at_limit, r.saving, r.input, r.handling, r.key, r.tags, r.started_by_id, r.created_at,
+    r.started_at, r.claims,
     extract(epoch FROM r.deadline - clock_timestamp())::float8 AS seconds_left
 """
 
@@ -176,6 +177,7 @@ class ClaimedRun:
     at_limit: str
     saving: bool
     input: str
+    handling: dict[str, Any] | None
     key: str | None
     tags: list[str]
     started_by_id: UUID | None
@@ -184,7 +186,7 @@ class ClaimedRun:
     claims: int
     seconds_left: float | None  # until the run's deadline
     flow: str
-    version: int
+    version: int | None  # None: a draft that is tested
     by: str | None
 
 

@@ -14,6 +14,7 @@ from flows.engine.failures import UnknownOutcome
 from flows.engine.graph import Graph, Node
 from flows.engine.kinds import Done, Kind
 from flows.engine.plan import Begin, Child
+from flows.execution.handling import Handling
 
 
 @dataclass(slots=True)
@@ -179,6 +180,12 @@ class StepContext:
         """SHA-256 of what people decided on in the step `key` of this graph, from the request itself; None if they have not."""
         hash_: str | None = self._driver.answers.get(self.path.removesuffix(self.node.key) + key)
         return hash_
+
+    @property
+    def handling(self) -> Handling:
+        """How the run departs from what its document says."""
+        handling: Handling = self._driver.handling
+        return handling
 
     @property
     def has_cost_cap(self) -> bool:

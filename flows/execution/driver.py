@@ -45,6 +45,7 @@ from flows.execution.context import (
     Waiting,
     WorkKind,
 )
+from flows.execution.handling import Handling
 from flows.execution.journal import Op, Verdict
 from flows.execution.journal import Record as JournalRecord
 from flows.execution.jsontext import LARGEST, dump, kept, load, plain
@@ -102,6 +103,7 @@ class Driver:
         "cancelled",
         "carried",
         "engine",
+        "handling",
         "paused",
         "planner",
         "purse",
@@ -126,6 +128,9 @@ class Driver:
         }
         state = dict(flow.document.state or {})
         self.planner = Planner(flow, RunFacts(load(run.input), state, facts, run.cap_steps, run.steps, run.at_limit))
+        self.handling = Handling.of(run.handling)
+        for path, done in self.handling.given.items():
+            self.planner.go_past(path, done)
         self.purse = Purse(self, Allowances(self.planner), run.saving)
         self.repeats: dict[str, int] = {}  # path of a step of unknown outcome → the attempt that people allowed
         self.tasks: dict[str, asyncio.Task[None]] = {}
@@ -522,7 +527,7 @@ class Driver:
         past = self._pasts.setdefault(decision.path, Past())
         if past.calls == 0:
             past.began = time.monotonic()
-        context = StepContext(self, decision, past, self.engine.services)
+        context = StepContext(self, decision, past, self.engine.services.under(self.handling))
         task = self.engine.loop.create_task(self._perform(context))
         task.add_done_callback(functools.partial(self._home, context))
         self.tasks[decision.path] = task

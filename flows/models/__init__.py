@@ -2,7 +2,7 @@
 
 from flows.models.access import ApiKey, AuditRow, Membership, Person, Role, Team
 from flows.models.catalogue import Adjustment, AllowedHost, ModelEntry, Price, Route, RouteVersion, ToolEntry
-from flows.models.definitions import Flow, FlowVersion
+from flows.models.definitions import Flow, FlowVersion, Pin
 from flows.models.runs import Attempt, Call, Delivery, Event, Intervention, Request, Run, RunPass, ToolJob, Worker
 from flows.models.seals import AuditSeal
 from flows.models.switch import KillSwitch
@@ -26,6 +26,7 @@ __all__ = [
     "Membership",
     "ModelEntry",
     "Person",
+    "Pin",
     "Price",
     "Request",
     "Role",

@@ -43,11 +43,11 @@ class Flow(models.Model):
 
 
 class FlowVersion(models.Model):
-    """A document as it was published. Never altered."""
+    """A document as it was published, or, without a number, as it was tested. Never altered."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     flow = models.ForeignKey(Flow, on_delete=models.PROTECT, related_name="versions")
-    number = models.PositiveIntegerField()
+    number = models.PositiveIntegerField(null=True)  # empty: it was never published, only tested
     document = models.TextField()
     hash = models.CharField(max_length=64)
     note = models.TextField(blank=True)  # why it was published
@@ -59,3 +59,24 @@ class FlowVersion(models.Model):
             models.UniqueConstraint(fields=["flow", "number"], name="version_number_once"),
             models.CheckConstraint(condition=Q(number__gte=1), name="version_number_from_one"),
         ]
+
+    @property
+    def title(self) -> str:
+        """What people call it: `v12`; the draft as it was tested is `draft`."""
+        return f"v{self.number}" if self.number is not None else "draft"
+
+
+class Pin(models.Model):
+    """A result that tests use instead of carrying out a step of the flow's draft. Published runs know nothing of it."""
+
+    flow = models.ForeignKey(Flow, on_delete=models.PROTECT, related_name="pins")
+    path = models.CharField(max_length=400)  # of a step of the flow itself
+    output = models.TextField()  # JSON
+    port = models.CharField(max_length=64, default="done")
+    state = models.TextField(default="{}")  # JSON: the keys of the run's state that it changes
+    edited = models.BooleanField(default=False)  # whether somebody wrote it, instead of taking it as it was given
+    by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
+    at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["flow", "path"], name="pin_once")]

@@ -77,6 +77,8 @@ class Run(models.Model):
     input = models.TextField()  # JSON
     output = models.TextField(null=True)  # JSON
     error = models.TextField(null=True)  # JSON: {step, class, message}
+    purpose = models.CharField(max_length=8, default="live", db_default="live")  # live | test: of a draft, by who edits it
+    handling = models.JSONField(null=True)  # how it departs from its document: flows/execution/handling.py
     key = models.CharField(max_length=200, null=True, unique=True)  # the same key starts the same run
     tags = models.JSONField(default=list)
     source = models.CharField(max_length=16, default="api")
@@ -274,7 +276,7 @@ class Request(models.Model):
     flow = models.ForeignKey(Flow, on_delete=models.PROTECT, null=True, related_name="+")  # the one to publish, where no run asks
     pass_number = models.PositiveSmallIntegerField(default=1, db_column="pass")
     path = models.CharField(max_length=400, blank=True)
-    kind = models.CharField(max_length=12)  # approval | tool | budget | unknown | publish
+    kind = models.CharField(max_length=12)  # approval | test | tool | budget | unknown | publish
     round = models.PositiveSmallIntegerField(default=1)
     state = models.CharField(max_length=20, default="pending")
     revision = models.PositiveIntegerField(default=1)  # rises with every change; a decision names the one it saw

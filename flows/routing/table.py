@@ -48,6 +48,18 @@ class RoutingTable:
             raise Unknown(f"The route {name!r} has no candidates; add models to it in the catalogue.")
         return found
 
+    def simulated(self) -> RoutingTable:
+        """The same routes, with a simulated model in the place of each real one: the first that can do the same, one that fails on
+        purpose last. Where there is none that is simulated, a real one is no model of this table. Conditions and needs of a route
+        count only for the candidates that are simulated themselves."""
+        known = sorted((each for each in self.models.values() if each.simulated), key=lambda each: "fail" in each.settings)
+        models = {each.slug: each for each in known}
+        for slug, model in self.models.items():
+            if known and not model.simulated:
+                models[slug] = next((each for each in known if model.capabilities <= each.capabilities), known[0])
+        routes = {slug: _simulated(route, models) for slug, route in self.routes.items()}
+        return replace(self, models=MappingProxyType(models), routes=MappingProxyType(routes))
+
     def route(self, name: str) -> RouteInfo:
         """The route of this name; a model's slug is a route to that model alone. Raises `Unknown`."""
         route = self.routes.get(name)
@@ -59,6 +71,17 @@ class RoutingTable:
             return self.models[slug]
         except KeyError:
             raise Unknown(f"The catalogue has no route or model named {slug!r}.") from None
+
+
+def _simulated(route: RouteInfo, models: Mapping[str, ModelInfo]) -> RouteInfo:
+    """The route with its candidates' stand-ins, each once."""
+    found: dict[str, Candidate] = {}
+    for each in route.candidates:
+        if each.model in models:
+            slug = models[each.model].slug
+            found[slug] = each if slug == each.model and slug not in found else Candidate(slug)
+    needs = route.needs if all(each.model in found for each in route.candidates) else frozenset()
+    return replace(route, candidates=tuple(found.values()), needs=needs)
 
 
 MODELS = """

@@ -43,7 +43,7 @@ class RetryPreview:
     the actor may not see costs."""
 
     makes: str
-    version: int
+    version: int | None  # None: the draft that was tested
     live: bool
     from_step: str | None
     reused: tuple[str, ...]

@@ -86,8 +86,10 @@ class ApprovalKind(WorkKind):
             )
         yield from _seal_faults(settings, around)
 
-    async def perform(self, context: StepContext) -> Waiting:
-        """Asks. What is decided on is the payload, or what the sealed step would send as things stand now."""
+    async def perform(self, context: StepContext) -> Waiting | Done:
+        """Asks: the approvers, or in a test who tests; a test may also decide by itself.
+
+        What is decided on is the payload, or what the sealed step would send as things stand now."""
         settings: ApprovalSettings = context.settings
         services: StepServices = context.services
         terms: dict[str, Any] = {
@@ -105,12 +107,22 @@ class ApprovalKind(WorkKind):
             payload = sealed.render(context.names)["arguments"]
             spec = services.tools.spec(sealed.settings.tool)  # type: ignore[attr-defined]
             terms |= {"seals": settings.seals, "tool": spec.slug, "arguments_schema": dict(spec.arguments)}
+        decide = context.handling.decide
+        if decide in {"approve", "reject"}:
+            return self.on_answer(settings, _decided(settings, decide, payload))
         due = settings.due.seconds if settings.due is not None else None
-        return Waiting(Ask("approval", context.rendered["title"], payload, terms, context.rendered.get("show"), due))
+        kind = "test" if decide == "tester" else "approval"
+        return Waiting(Ask(kind, context.rendered["title"], payload, terms, context.rendered.get("show"), due))
 
     def on_answer(self, settings: ApprovalSettings, answer: Answer) -> Done:
         output = {"outcome": answer.outcome, "payload": answer.payload, "comment": answer.comment, "by": answer.by}
         return Done(output, answer.outcome)
+
+
+def _decided(settings: ApprovalSettings, meaning: str, payload: Any) -> Answer:
+    """What a test decides by itself: the first outcome of this meaning, or, where there is none, the first of another."""
+    names = [name for name, each in settings.outcomes.items() if each == meaning] or list(settings.outcomes)
+    return Answer("approved" if meaning == "approve" else "rejected", names[0], payload, "Decided by the test.", None)
 
 
 def _deadline_faults(settings: ApprovalSettings) -> Iterable[Fault]:

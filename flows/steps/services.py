@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, Final
 
 from psycopg import AsyncConnection
@@ -10,9 +11,11 @@ from psycopg_pool import AsyncConnectionPool
 
 from flows.access.egress import Egress
 from flows.engine.calllimits import CallLimits
+from flows.execution.handling import Handling
 from flows.routing.health import Health
 from flows.routing.table import RoutingTable, load_table
 from flows.tools.base import ToolContext, ToolKind
+from flows.tools.dry import DryToolBox
 from flows.tools.registry import ToolBox, load_tools
 
 ANSWER: Final = """
@@ -50,6 +53,17 @@ class StepServices:
         async with self._connections.connection() as connection:
             self.table = await load_table(connection)
             self.tools = await load_tools(connection, self._tool_kinds)
+
+    def under(self, handling: Handling) -> StepServices:
+        """What the steps of a run use that is handled so: itself, where the run does what its document says."""
+        if not (handling.simulate or handling.dry):
+            return self
+        under = copy(self)
+        if handling.simulate:
+            under.table = self.table.simulated()
+        if handling.dry:
+            under.tools = DryToolBox.of(self.tools, handling.real_tools)
+        return under
 
     def limits_of(self, kind: str, target: str) -> CallLimits | None:
         """What the catalogue says a model or tool takes; None where it says nothing of it."""

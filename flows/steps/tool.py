@@ -52,7 +52,9 @@ class ToolKind(WorkKind):
         settings: ToolSettings = context.settings
         services: StepServices = context.services
         spec = services.tools.spec(settings.tool)
-        arguments = _sealed(context, context.rendered["arguments"])
+        arguments = context.rendered["arguments"]
+        if not services.tools.is_dry(settings.tool):
+            arguments = _sealed(context, arguments)
         services.tools.check(settings.tool, arguments)
         context.result_schema = spec.result
         effect = _Effect(context, spec, arguments)
@@ -147,7 +149,10 @@ class _Effect:
         return None
 
     def _intent(self, kind: str) -> Intent:
-        reason = "asks what became of the call before" if kind == "find" else ""
+        dry = self.services.tools.is_dry(self.spec.slug)
+        reason = "dry: nothing was sent, the result is an example" if dry else ""
+        if kind == "find":
+            reason = "asks what became of the call before"
         return Intent(
             kind=kind,
             target=self.spec.slug,
@@ -155,6 +160,7 @@ class _Effect:
             repeat=self.spec.repeat,
             reason=reason,
             request_hash=self.hash,
+            simulated=dry,
         )
 
     def _call(self, call: OpenCall) -> ToolCall:

@@ -64,6 +64,10 @@ class ToolBox:
         if problems:
             raise BadRequest(f"{slug}: {'; '.join(map(str, problems[:3]))}")
 
+    def is_dry(self, slug: str) -> bool:
+        """Whether a call of this tool is only written down."""
+        return False
+
     async def call(self, call: ToolCall, context: ToolContext) -> Any:
         """Checks the arguments, then calls. Gives a JSON value; raises the kind's `Failure`s."""
         self.check(call.spec.slug, call.arguments)

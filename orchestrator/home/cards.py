@@ -69,9 +69,9 @@ class Breakage:
 def broken(actor: Actor, scope: str) -> list[Breakage]:
     """Flows whose last finished run failed, or many of whose recent runs did, with their errors of a week; the newest first."""
     since = timezone.now() - RECENT
-    last = Run.objects.filter(flow=OuterRef("pk"), status__in=FINISHED).order_by("-id").values("status")[:1]
+    last = Run.objects.filter(flow=OuterRef("pk"), purpose="live", status__in=FINISHED).order_by("-id").values("status")[:1]
     flows = flows_for(actor).filter(archived_at__isnull=True).annotate(last=Subquery(last)).values("id", "slug", "name", "last")
-    recent = _of(runs_for(actor), actor, scope).filter(ended_at__gte=since, status__in=FINISHED)
+    recent = _of(runs_for(actor), actor, scope).filter(ended_at__gte=since, purpose="live", status__in=FINISHED)
     counts = {
         row["flow"]: row
         for row in recent.order_by().values("flow").annotate(n=Count("id"), failed=Count("id", filter=Q(status__in=BROKEN)))
@@ -83,7 +83,7 @@ def broken(actor: Actor, scope: str) -> list[Breakage]:
             suspects[flow["id"]] = (flow, found)
     if not suspects:
         return []
-    failures = _of(runs_for(actor), actor, scope).filter(flow__in=suspects, status__in=BROKEN)
+    failures = _of(runs_for(actor), actor, scope).filter(flow__in=suspects, purpose="live", status__in=BROKEN)
     failures = failures.filter(ended_at__gte=timezone.now() - LOOKED_BACK).order_by("-id")
     groups: dict[tuple[Any, str, str], list[tuple[UUID, datetime, str]]] = {}
     for id_, flow, status, error, ended in failures.values_list("id", "flow", "status", "error", "ended_at")[:MOST_FAILURES]:
@@ -177,7 +177,7 @@ class Digest:
 
 
 def digest(actor: Actor, since: datetime, scope: str, *, costs: bool) -> Digest:
-    runs = _of(runs_for(actor), actor, scope).filter(created_at__gte=since)
+    runs = _of(runs_for(actor), actor, scope).filter(created_at__gte=since, purpose="live")
     counts = runs.aggregate(n=Count("id"), failed=Count("id", filter=Q(status__in=BROKEN)))
     spent = summed(calls_within(actor, Scope(since=since, purpose="real"))).cost if costs else None
     decided = requests_in(actor, "done").filter(decided_at__gte=since, decided_by__isnull=False).order_by().count()

@@ -20,7 +20,7 @@ from approvals.models import Vote
 from flows.access import signin
 from flows.api import chat
 from flows.execution.doorbells import INBOX
-from flows.models import Attempt, AuditRow, Call, Event, Firing, Flow, FlowVersion, Person, Request, Run, Trigger
+from flows.models import Attempt, AuditRow, Call, Event, Firing, Flow, FlowVersion, Person, Pin, Request, Run, Trigger
 from flows.runs import live
 from orchestrator.api import api
 from orchestrator.asgi import application
@@ -256,6 +256,18 @@ API = [
     Door("POST", "api/v1/flows/<slug>/archive", may="builder owner", right="flows.publish", thing=True, body={}),
     Door("POST", "api/v1/flows/<slug>/publication", may="builder owner", right="flows.publish", thing=True, body={}),
     Door("POST", "api/v1/flows/<slug>/runs", may=CONTROLS, right="runs.start", thing=True, body={"input": {"name": "Ann"}}),
+    Door("POST", "api/v1/flows/<slug>/tests", may=BUILDS, right="flows.edit", thing=True, body={"input": {"name": "Ann"}}),
+    Door("GET", "api/v1/flows/<slug>/pins", thing=True),
+    Door("PUT", "api/v1/flows/<slug>/pins/<step>", may=BUILDS, right="flows.edit", thing=True, body={"output": 1}),
+    Door("DELETE", "api/v1/flows/<slug>/pins/<step>", may=BUILDS, right="flows.edit", thing=True),
+    Door(
+        "POST",
+        "api/v1/runs/<run_id>/answers",
+        may=BUILDS,
+        right="flows.edit",
+        thing=True,
+        body={"path": "greet", "outcome": "approve"},
+    ),
     Door("GET", "api/v1/runs"),
     Door("GET", "api/v1/runs/<run_id>", thing=True),
     Door("GET", "api/v1/runs/<run_id>/events", thing=True),
@@ -335,7 +347,7 @@ MODELS = [
     Door("POST", "v1/chat/completions", may=CONTROLS, right="runs.start", thing=True, body=CHAT),
 ]
 DOORS = PAGES + API + MODELS
-TABLES = (Run, Attempt, Call, Event, Request, Vote, AuditRow, Flow, FlowVersion, Person, Trigger)
+TABLES = (Pin, Run, Attempt, Call, Event, Request, Vote, AuditRow, Flow, FlowVersion, Person, Trigger)
 
 
 @dataclass
@@ -367,6 +379,7 @@ def make_world() -> World:
         "form": "csv",
         "number": "1",
         "path": "greet",
+        "step": "greet",
         "template": "refund_decision",
         "trigger_id": trigger.public_id,
         "firing_id": firing.public_id,

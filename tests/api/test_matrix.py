@@ -30,6 +30,8 @@ BODIES = {
     "/prices/reratings": {"model": "none", "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z", "reason": "A test"},
     "/triggers": {"flow": "hidden", "kind": "webhook", "name": "orders"},
     "/triggers/{trigger_id}": {"name": "orders"},
+    "/flows/{slug}/pins/{step}": {"output": 1},
+    "/runs/{run_id}/answers": {"path": "greet", "outcome": "approve"},
     "/killswitch": {"on": True, "reason": "A test"},
 }
 CLOSEST = {
@@ -68,7 +70,7 @@ def names() -> dict[str, str]:
         "trigger_id": trigger.public_id,
         "firing_id": firing.public_id,
     }
-    return {"slug": flow.slug, "path": "greet", **things}
+    return {"slug": flow.slug, "path": "greet", "step": "greet", **things}
 
 
 def unchanged() -> bool:

@@ -41,7 +41,7 @@ def restore_draft(actor: Actor, slug: str, number: int | None, *, revision: int 
             return flow
         document = read_document(text)
         before = flow.draft
-        flow.replaced_draft = "" if flow.versions.filter(document=before).exists() else before
+        flow.replaced_draft = "" if flow.versions.filter(number__isnull=False, document=before).exists() else before
         flow.draft, flow.name, flow.description = text, document.name[:160], document.description
         flow.revision += 1
         flow.save(update_fields=["draft", "replaced_draft", "name", "description", "revision", "changed_at"])

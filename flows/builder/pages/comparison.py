@@ -58,7 +58,12 @@ def comparison_context(request: Any, flow: Flow) -> dict[str, Any]:
 
 
 def _versions(flow: Flow) -> list[str]:
-    return [f"v{number}" for number in flow.versions.order_by("-number").values_list("number", flat=True)[:MOST_VERSIONS]]
+    return [
+        f"v{number}"
+        for number in flow.versions.filter(number__isnull=False)
+        .order_by("-number")
+        .values_list("number", flat=True)[:MOST_VERSIONS]
+    ]
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

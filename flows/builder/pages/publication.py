@@ -95,11 +95,11 @@ def publication_context(actor: Actor, flow: Flow) -> dict[str, Any]:
     here = checked(draft.document, flow.slug, flow.team_id)
     both = before is not None and before.document is not None and draft.document is not None
     found = differences(before.document, draft.document) if both else None  # type: ignore[union-attr, arg-type]
-    in_flight = runs_for(actor).filter(flow=flow, ended_at__isnull=True).count()
+    in_flight = runs_for(actor).filter(flow=flow, purpose="live", ended_at__isnull=True).count()
     asked = Request.objects.filter(flow=flow, kind="publish", state__in=["pending", "info_requested"]).first()
     return heading(actor, flow, "versions") | {
         "live": live,
-        "next": live.number + 1 if live is not None else 1,
+        "next": (live.number or 0) + 1 if live is not None else 1,
         "found": found,
         "changes": shown(found) if found is not None else [],
         "problems": told(flow, here.problems),

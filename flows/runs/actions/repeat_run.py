@@ -18,7 +18,8 @@ from flows.execution.passes import RunGoesOn, outcomes_of
 from flows.models import Attempt, FlowVersion, Run
 from flows.runs.actions.edit_input import checked_fields
 from flows.runs.actions.retry_run import NeverRan, has_run
-from flows.runs.actions.start_run import NotPublished, Repeats, start_run
+from flows.runs.actions.start_run import NotPublished, start_run
+from flows.runs.beginning import Repeats
 from flows.runs.documents import flow_of
 from flows.runs.limits import shown
 from flows.runs.stepstates import asks_people
@@ -26,6 +27,12 @@ from flows.runs.stepstates import asks_people
 LIVE = "live"
 SAME: Any = object()
 """The input as it was: None is an input, too."""
+
+
+class DraftWasTested(Conflict):
+    """What a test gave counts for that test only, so nothing of it is carried into another run. Test the draft again."""
+
+    slug = "test-not-repeated"
 
 
 class BehindApproval(Conflict):
@@ -61,6 +68,8 @@ def repeat_run(
     `Forbidden`, `RunGoesOn`, `NeverRan`, `BehindApproval`, `Invalid`, and what `start_run` raises.
     """
     require(actor, Right.CONTROL_RUNS, run)
+    if run.purpose == "test":
+        raise DraftWasTested
     target = version_for(run, version)
     if from_step is not None and run.status not in TERMINAL_STATES:
         raise RunGoesOn(run)

@@ -3,45 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
-from django.db import IntegrityError, transaction
-from django.db.models.functions import Now
+from django.db import IntegrityError
 
 from flows.access.actor import Actor
-from flows.access.audit import record_change
 from flows.access.querysets import flows_for
 from flows.access.refusals import Conflict, Fault, Invalid, NotFound
 from flows.access.rights import Right, require
-from flows.engine.canonical import canonical, storable
-from flows.engine.courses import Course
+from flows.engine.canonical import storable
 from flows.engine.document import Limits
-from flows.engine.inputs import input_problems
-from flows.execution.moves import announce
-from flows.execution.passes import carry
+from flows.execution.handling import Handling
 from flows.execution.queue import PRIORITY_MENDS, is_priority
-from flows.models import Event, Flow, FlowVersion, Intervention, Run
+from flows.models import Flow, FlowVersion, Run
+from flows.runs.beginning import Repeats, begin_run, input_text, lowest, require_simulated_models
 from flows.runs.documents import document_of
 from flows.runs.limits import limits_given
 
 LONGEST_KEY = 200  # characters
 MOST_TAGS = 20
 LONGEST_TAG = 60
-LARGEST_INPUT = 1024 * 1024  # characters of JSON
-
-
-@dataclass(frozen=True, slots=True)
-class Repeats:
-    """The run that a new one repeats: from which step (empty: from its beginning), which results it takes over, and which fields of
-    which steps (by path) are set in place of the flow's."""
-
-    run: Run
-    from_path: str = ""
-    course: Course = field(default_factory=Course)
-    edits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 class KeyReused(Conflict):
@@ -68,12 +49,6 @@ class FlowArchived(Conflict):
     slug = "archived"
 
 
-class InputRefused(Invalid):
-    """The input does not match what the flow asks for. No run was started."""
-
-    slug = "input-refused"
-
-
 def start_run(
     actor: Actor,
     slug: str,
@@ -86,15 +61,16 @@ def start_run(
     priority: int | None = None,
     source: str = "api",
     repeats: Repeats | None = None,
+    simulate: bool = False,
 ) -> Run:
     """Starts a run of a published version (the newest, or that of number `version`) with `input`, a JSON value that matches the
     flow's input schema.
 
     The same `key` gives the same run. `limits` are written as in the document; of the document's, the flow's ceiling and these the
-    lowest holds. `priority` is -10 … 10, the flow's where it is None; `repeats` says which earlier run this one repeats in part. The
-    run bears the flow's tags beside `tags`. The run, its first event and the audit row are one transaction; the engine is rung once
-    it has committed. Raises `NotFound`, `Forbidden`, `NotPublished`, `FlowPaused`, `FlowArchived`, `InputRefused` and `Invalid`
-    naming each place, `KeyReused`.
+    lowest holds. `priority` is -10 … 10, the flow's where it is None; `repeats` says which earlier run this one repeats in part; with
+    `simulate` every model call goes to a simulated model. The run, its first event and the audit row are one transaction; the engine
+    is rung once it has committed. Raises `NotFound`, `Forbidden`, `NotPublished`, `FlowPaused`, `FlowArchived`, `InputRefused` and
+    `Invalid` naming each place, `KeyReused`.
     """
     found = flows_for(actor).filter(slug=slug[:80]) if "\x00" not in slug else Flow.objects.none()
     flow = found.defer("draft").select_related("team").first()
@@ -104,17 +80,29 @@ def start_run(
     refuse_start(flow)
     version_id = _version_of(flow, version)
     document = document_of(version_id)
-    text = _input_text(input, document.input)
-    caps = _lower(document.limits, limits_given(limits), Limits.model_validate(flow.ceiling))
+    text = input_text(input, document.input)
+    caps = lowest(document.limits, limits_given(limits), Limits.model_validate(flow.ceiling))
     problems = [*_key_faults(key), *tag_faults(tags), *_priority_faults(priority)]
     if problems:
         raise Invalid("The run cannot be started.", problems=problems)
     known = _run_of_key(key, flow, text)
     if known is not None:
         return known
+    if simulate:
+        require_simulated_models()
     try:
-        return _insert(
-            actor, flow, version_id, text, key, caps, list(dict.fromkeys([*flow.tags, *tags])), priority, source, repeats
+        return begin_run(
+            actor,
+            flow,
+            version_id,
+            text,
+            caps,
+            key=key,
+            tags=tags,
+            priority=priority,
+            source=source,
+            repeats=repeats,
+            handling=Handling(simulate=simulate),
         )
     except IntegrityError:
         known = _run_of_key(key, flow, text)
@@ -131,58 +119,6 @@ def refuse_start(flow: Flow) -> None:
         raise FlowPaused
 
 
-def _insert(
-    actor: Actor,
-    flow: Flow,
-    version_id: Any,
-    text: str,
-    key: str | None,
-    caps: Limits,
-    tags: list[str],
-    priority: int | None,
-    source: str,
-    repeats: Repeats | None,
-) -> Run:
-    with transaction.atomic():
-        run = Run.objects.create(
-            flow=flow,
-            version_id=version_id,
-            input=text,
-            key=key,
-            tags=tags,
-            priority=flow.priority if priority is None else priority,
-            source=source,
-            started_by=actor.person,
-            started_key=actor.key,
-            seq=1,
-            cap_cost=caps.cost,
-            cap_tokens=caps.tokens,
-            cap_steps=caps.steps,
-            at_limit=caps.at_limit,
-            deadline=Now() + timedelta(seconds=caps.duration.seconds) if caps.duration is not None else None,
-            origin=repeats.run if repeats is not None else None,
-            origin_path=repeats.from_path if repeats is not None else "",
-            signals=int(repeats is not None),  # so that its engine reads what was carried into it
-        )
-        origin = {} if repeats is None else {"origin": repeats.run.public_id, "from_step": repeats.from_path or None}
-        data = canonical({"by": actor.name, "source": source, **origin})
-        Event.objects.bulk_create([Event(run_id=run.id, seq=1, pass_number=1, type="run.created", data=data)])
-        record_change(
-            actor, "run.start", "run", run.public_id, {"flow": flow.slug, "key": key, "source": source, "tags": tags, **origin}
-        )
-        if repeats is not None:
-            _bring_along(actor, run, repeats)
-        announce(run)
-    return run
-
-
-def _bring_along(actor: Actor, run: Run, repeats: Repeats) -> None:
-    carry(run, repeats.course, run.seq)
-    for path, fields in repeats.edits.items():
-        after = canonical(storable(fields))
-        Intervention.objects.create(run=run, pass_number=1, path=path, kind="input", after=after, by=actor.person)
-
-
 def _version_of(flow: Flow, number: int | None) -> Any:
     if number is None:
         if flow.published_id is None:
@@ -193,37 +129,6 @@ def _version_of(flow: Flow, number: int | None) -> Any:
     if found is None:
         raise NotFound(f"version {number} of {flow.slug}")
     return found
-
-
-def _input_text(value: Any, schema: Mapping[str, Any] | None) -> str:
-    """The input as canonical JSON, once it is known to match the schema."""
-    try:
-        value = storable({} if value is None else value)
-        text = canonical(value)
-    except ValueError as error:
-        raise InputRefused(problems=[Fault("input", str(error))]) from None
-    if len(text) > LARGEST_INPUT:
-        mend = f"At most {LARGEST_INPUT:,} fit; give large data by reference."
-        raise InputRefused(problems=[Fault("input", f"has {len(text):,} characters", mend)])
-    problems = input_problems(value, schema)
-    if problems:
-        raise InputRefused(problems=[Fault(problem.path, problem.message, problem.mend) for problem in problems])
-    return text
-
-
-def _lower(document: Limits | None, given: Limits, ceiling: Limits) -> Limits:
-    """Of each limit the lowest; what happens at the limit is as given for the run, else as in the document."""
-    own = document or Limits()
-    lower: dict[str, Any] = {}
-    for name in ("cost", "tokens", "steps"):
-        values: list[Decimal | int] = [
-            value for value in (getattr(each, name) for each in (own, given, ceiling)) if value is not None
-        ]
-        lower[name] = min(values) if values else None
-    durations = [each for each in (own.duration, given.duration, ceiling.duration) if each is not None]
-    lower["duration"] = min(durations, key=lambda each: each.seconds) if durations else None
-    at_limit = given.at_limit if "at_limit" in given.model_fields_set else own.at_limit
-    return Limits.model_construct(**lower, at_limit=at_limit)
 
 
 def _key_faults(key: str | None) -> list[Fault]:

@@ -117,7 +117,7 @@ def flow_of(actor: Actor, slug: str) -> Flow:
 
 def ground_of(request: Any, flow: Flow, wanted: str) -> Ground | None:
     """None where nothing was published. Raises `NotFound` for a version or a run that there is not."""
-    newest = FlowVersion.objects.filter(flow=flow).order_by("-number").defer("document")
+    newest = FlowVersion.objects.filter(flow=flow, number__isnull=False).order_by("-number").defer("document")
     versions = list(newest[:MOST_VERSIONS])
     if flow.published_id is None or not versions:
         return None

@@ -1,0 +1,60 @@
+"""How a run departs from what its document says: simulated models, tools that are not really called, steps whose results are given.
+
+It is kept with the run (`flows_run.handling`) and never changes; a run without any does what its document says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flows.engine.kinds import Done
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """`decide` is who answers approvals: the approvers whom they name, the `tester`, or nobody, since it is `approve` or `reject`
+    every time. `given` are results, by path, of steps that are not carried out."""
+
+    simulate: bool = False  # every model call goes to a simulated model
+    dry: bool = False  # tools that write are not called; their results are examples
+    real_tools: frozenset[str] = frozenset()  # those that are called all the same
+    decide: str = "approvers"  # approvers | tester | approve | reject
+    skip_waits: bool = False
+    given: Mapping[str, Done] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Only what departs."""
+        given = {
+            path: {"output": each.output, "port": each.port, "state": dict(each.state or {})} for path, each in self.given.items()
+        }
+        found: dict[str, Any] = {
+            "simulate": self.simulate,
+            "dry": self.dry,
+            "real_tools": sorted(self.real_tools),
+            "decide": self.decide,
+            "skip_waits": self.skip_waits,
+            "given": given,
+        }
+        return {name: value for name, value in found.items() if value and value != "approvers"}
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any] | None) -> Handling:
+        """What was stored of a run."""
+        if not value:
+            return AS_WRITTEN
+        given = {
+            path: Done(each["output"], each["port"], each.get("state") or {}) for path, each in value.get("given", {}).items()
+        }
+        return cls(
+            simulate=value.get("simulate", False),
+            dry=value.get("dry", False),
+            real_tools=frozenset(value.get("real_tools", ())),
+            decide=value.get("decide", "approvers"),
+            skip_waits=value.get("skip_waits", False),
+            given=given,
+        )
+
+
+AS_WRITTEN = Handling()
