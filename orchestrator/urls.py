@@ -24,6 +24,7 @@ urlpatterns = [
     path("", include("flows.builder.urls")),
     path("", include("flows.builder.editing.urls")),
     path("", include("flows.runs.starting.urls")),
+    path("", include("flows.runs.testing.urls")),
     path("", include("flows.runs.spending.urls")),
     path("", include("flows.runs.urls")),
     path("", include("flows.triggers.urls")),

@@ -23,6 +23,7 @@ class Handling:
     decide: str = "approvers"  # approvers | tester | approve | reject
     skip_waits: bool = False
     given: Mapping[str, Done] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)  # where each of `given` comes from, in words
 
     def as_json(self) -> dict[str, Any]:
         """Only what departs."""
@@ -36,6 +37,7 @@ class Handling:
             "decide": self.decide,
             "skip_waits": self.skip_waits,
             "given": given,
+            "sources": dict(self.sources),
         }
         return {name: value for name, value in found.items() if value and value != "approvers"}
 
@@ -54,6 +56,7 @@ class Handling:
             decide=value.get("decide", "approvers"),
             skip_waits=value.get("skip_waits", False),
             given=given,
+            sources=value.get("sources", {}),
         )
 
 

@@ -11,6 +11,7 @@ import { Problems } from "./builder/problems.js"
 import { Saving } from "./builder/saving.js"
 import { ask } from "./builder/server.js"
 import { showStatus } from "./builder/status.js"
+import { Tests } from "./builder/tests.js"
 
 const root = document.getElementById("builder")
 const data = JSON.parse(document.getElementById("builder-data").textContent)
@@ -31,6 +32,15 @@ inspector.pick = (control, begun) => picker.open(control, begun)
 const problems = new Problems(document.getElementById("dock-problems"), { canvas, readonly: data.readonly, goTo })
 const code = new Code(document.getElementById("dock-code"), { canvas, url: urls.conversion, key: `code:${data.person}:${data.flow}`, checked: (found) => check(found.problems) })
 
+const dockTest = document.getElementById("dock-test")
+const tests = dockTest && new Tests(dockTest, { flow: data.flow, canvas, saving, goTo, pinned: recheck })
+
+/** Problems and facts of what is stored: where something beside the document has changed. */
+async function recheck() {
+  const { status, data: found } = await ask(urls.draft)
+  if (status === 200) check(found.problems, found.facts)
+}
+
 function check(list, facts) {
   problems.show(list)
   inspector.showProblems(list)
@@ -48,6 +58,7 @@ async function goTo(path, words) {
 
 function turn(path) {
   remember("node", path)
+  tests?.follow(path)
   return inspector.show(path)
 }
 
@@ -57,7 +68,7 @@ function take(doc, why) {
   inspector.show("", { again: true })
   code.follow()
   toast(why)
-  ask(urls.draft).then(({ status, data: found }) => status === 200 && check(found.problems, found.facts))
+  recheck()
 }
 
 function history() {
@@ -138,6 +149,7 @@ function openDock(name) {
   dock.querySelector("[data-dock-close]").hidden = !name
   remember("panel", name)
   name === "code" ? code.show() : code.hide()
+  name === "test" ? tests?.show() : tests?.hide()
 }
 
 root.querySelector("[role=tablist]").addEventListener("keydown", (event) => {
@@ -170,7 +182,7 @@ function remember(name, value) {
 const asked = new URL(location.href).searchParams
 check(data.problems, data.facts)
 look(asked.get("view") ?? (phone.matches ? "outline" : "canvas"))
-if (["problems", "code"].includes(asked.get("panel"))) openDock(asked.get("panel"))
+if (["problems", "code", ...(tests ? ["test"] : [])].includes(asked.get("panel"))) openDock(asked.get("panel"))
 const node = asked.get("node") ?? new URLSearchParams(location.hash.slice(1)).get("step")
 if (node) canvas.select([node]), turn(node), requestAnimationFrame(() => requestAnimationFrame(() => canvas.reveal(node)))
 

@@ -26,7 +26,7 @@ from flows.runs.actions.pause_run import NotPaused, pause_run, resume_run
 from flows.runs.actions.repeat_run import BehindApproval, repeat_run
 from flows.runs.actions.retry_run import NeverRan, NothingFailed, PassChanged, retry_run
 from flows.runs.actions.skip_step import skip_step
-from flows.runs.actions.start_run import InputRefused
+from flows.runs.beginning import InputRefused
 from flows.runs.previews import preview_retry
 from flows.runs.stepstates import DecideInstead, NotBegun, StepBusy, StepOver
 from tests.engine.flows import source_of

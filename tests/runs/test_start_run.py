@@ -11,7 +11,8 @@ from django.db import connection
 from flows.access.actor import Actor
 from flows.access.refusals import Forbidden, Invalid, NotFound
 from flows.models import AuditRow, Event, Run
-from flows.runs.actions.start_run import InputRefused, KeyReused, NotPublished, start_run
+from flows.runs.actions.start_run import KeyReused, NotPublished, start_run
+from flows.runs.beginning import InputRefused
 from tests.makers import DOCUMENT, make_actor, make_flow, make_key, make_person, make_team
 
 pytestmark = pytest.mark.django_db

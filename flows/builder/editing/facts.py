@@ -61,16 +61,20 @@ def _is_container(kind: Kind) -> bool:
     return any(info.annotation is Body for info in kind.Settings.model_fields.values())
 
 
-def faces_of(survey: Survey | None, options: Options) -> dict[str, dict[str, Any]]:
-    """What the canvas cannot know of each step, by its path: how many fallbacks its route has, the type of what it gives."""
+def faces_of(survey: Survey | None, options: Options, pins: frozenset[str] = frozenset()) -> dict[str, dict[str, Any]]:
+    """What the canvas cannot know of each step, by its path: how many fallbacks its route has, whether its result is pinned, the type
+    of what it gives."""
     faces = {}
     for graph, level in (survey.levels if survey is not None else {}).items():
         if graph[:1] == ("on_error",):  # not on the canvas
             continue
         for key, settings in level.settings.items():
             candidates = options.routes.get(str(getattr(settings, "route", "")), ())
-            badges = {"fallbacks": len(candidates) - 1} if len(candidates) > 1 else {}
-            faces[path_of((*graph, "steps", key))] = {
+            path = path_of((*graph, "steps", key))
+            badges: dict[str, Any] = {"fallbacks": len(candidates) - 1} if len(candidates) > 1 else {}
+            if path in pins:
+                badges["pin"] = True
+            faces[path] = {
                 "badges": badges,
                 "types": {"done": type_of(level.kinds[key].output_schema(settings))},
             }

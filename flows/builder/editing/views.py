@@ -21,10 +21,10 @@ from flows.builder.editing.inspector import form_at
 from flows.builder.editing.options import Options, current_options
 from flows.builder.editing.previews import preview_all, values_shown
 from flows.builder.editing.requests import answering, body_of, place_in, refused, text_in
-from flows.builder.editing.samples import NO_SAMPLE, Sample, last_run
+from flows.builder.editing.samples import NO_SAMPLE, SOURCES, Sample, sample_from
 from flows.builder.reads import flow_named
 from flows.engine.problems import DocumentError
-from flows.models import AuditRow, Flow
+from flows.models import AuditRow, Flow, Pin
 
 KEYS = (
     ("N", "Add a step"),
@@ -118,7 +118,7 @@ def _state(flow: Flow, found: Draft, checked: Checked, options: Options) -> dict
         "revision": flow.revision,
         "saved_at": timezone.localtime(flow.changed_at).isoformat(),
         "problems": problems_shown(found, checked),
-        "facts": faces_of(checked.survey, options),
+        "facts": faces_of(checked.survey, options, frozenset(Pin.objects.filter(flow=flow).values_list("path", flat=True))),
     }
 
 
@@ -203,6 +203,7 @@ def _edited(request: Any, slug: str) -> tuple[Flow, dict[str, Any]]:
 
 
 def _sample(request: Any, flow: Flow, body: dict[str, Any]) -> Sample:
-    if body.get("sample") == "schema" or not request.actor.may(Right.SEE_RUNS, flow.team_id):
+    source = body.get("sample", SOURCES[0])
+    if source not in SOURCES or not request.actor.may(Right.SEE_RUNS, flow.team_id):
         return NO_SAMPLE
-    return last_run(request.actor, flow)
+    return sample_from(request.actor, flow, source)

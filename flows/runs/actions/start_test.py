@@ -20,7 +20,7 @@ from flows.runs.actions.pin_output import flow_to_test
 from flows.runs.actions.start_run import FlowArchived
 from flows.runs.beginning import begin_run, input_text, lowest, require_simulated_models
 from flows.runs.limits import limits_given
-from flows.runs.testing.standins import pins_of, stand_ins
+from flows.runs.testing.standins import StandIn, pins_of, stand_ins
 from flows.steps import known_kinds
 
 Extent = Literal["draft", "to", "only"]
@@ -74,9 +74,10 @@ def start_test(
     if simulate:
         require_simulated_models()
     if extent == "only" and step is not None:
-        given = {key: each.done for key, each in stand_ins(actor, flow, compiled, step).items()}
+        given = stand_ins(actor, flow, compiled, step)
     else:
-        given = {path: done for path, done in pins_of(flow).items() if path in compiled.graph.nodes and path != step}
+        pinned = pins_of(flow).items()
+        given = {path: StandIn(done, "pinned") for path, done in pinned if path in compiled.graph.nodes and path != step}
     document = compiled.document
     return begin_run(
         actor,
@@ -92,7 +93,8 @@ def start_test(
             real_tools=frozenset(real_tools),
             decide=decide,
             skip_waits=skip_waits,
-            given=given,
+            given={path: each.done for path, each in given.items()},
+            sources={path: each.source for path, each in given.items()},
         ),
     )
 

@@ -18,10 +18,11 @@ from flows.models.identifiers import new_id
 from flows.runs.starting.parts import MISSING, Box, Choice, Missing, Part, Rest, as_json, beside, parts_of, read_json, unix_lines
 
 TABS = ("form", "json")
+DRAFT = "draft"  # among the versions: the draft, as a test
 KEY = re.compile(r"[0-9a-f]{32}")
 MONEY = re.compile(r"[0-9]{1,12}(\.[0-9]{0,10})?|\.[0-9]{1,10}")
 LONGEST_OLD_VALUE = 60  # characters of a value that a mark of change repeats
-PLACES = {"limits.cost": "limit", "tags": "tags", "version": "version"}
+PLACES = {"limits.cost": "limit", "tags": "tags", "version": "version", "simulate": "simulate", "priority": "priority"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,17 @@ class RunForm(forms.Form):
     )
     tags = forms.CharField(
         required=False, label="Tags", help_text="Words to find the run by, with commas between.", max_length=1500
+    )
+
+    simulate = forms.BooleanField(
+        required=False, label="Simulate models", help_text="Every model call goes to a simulated model: no real money."
+    )
+    priority = forms.TypedChoiceField(
+        required=False,
+        label="Priority",
+        coerce=int,
+        empty_value=None,
+        choices=[("", "the flow’s"), *((str(each), f"{each:+d}" if each else "0, normal") for each in range(10, -11, -1))],
     )
 
     def __init__(
@@ -209,9 +221,20 @@ class RunForm(forms.Form):
             body["limits"] = {"cost": self.cleaned_data["limit"]}
         if self.cleaned_data["tags"]:
             body["tags"] = self.cleaned_data["tags"]
-        if self.cleaned_data["version"]:
+        if self.cleaned_data["priority"] is not None and not self.tests_draft:
+            body["priority"] = self.cleaned_data["priority"]
+        if self.cleaned_data["simulate"] or self.tests_draft:
+            body["simulate"] = self.cleaned_data["simulate"]
+        if self.tests_draft:
+            body.pop("tags", None)
+        elif self.cleaned_data["version"]:
             body["version"] = int(self.cleaned_data["version"])
         return body
+
+    @property
+    def tests_draft(self) -> bool:
+        """Whether it is the draft that is to run, as a test."""
+        return bool(self.cleaned_data["version"] == DRAFT)
 
     def take(self, faults: Iterable[Fault]) -> None:
         """Puts each fault at the field that it is about."""

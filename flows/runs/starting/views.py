@@ -18,16 +18,19 @@ from flows.access.querysets import flows_for, runs_for
 from flows.access.refusals import Invalid, NotFound
 from flows.access.rights import Right, require
 from flows.costs.estimates import Estimate, estimate_for
-from flows.engine.document import FlowDocument
+from flows.engine.document import FlowDocument, parse_document
+from flows.engine.problems import DocumentError
 from flows.models import Flow, FlowVersion, Run
 from flows.models.identifiers import UnknownIdentifier, new_id, parsed
 from flows.runs.actions.start_run import FlowArchived, FlowPaused, KeyReused, start_run
+from flows.runs.actions.start_test import start_test
 from flows.runs.documents import document_of
 from flows.runs.reads import value_of
-from flows.runs.starting.form import TABS, RunForm
+from flows.runs.starting.form import DRAFT, TABS, RunForm
 from flows.runs.starting.parts import MISSING, Missing, as_json
 
 MOST_VERSIONS = 100
+MOST_RECENT = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,12 @@ class Ground:
     document: FlowDocument
     source: Run | None
     note: str = ""
+    offers_draft: bool = False
+
+    @property
+    def value(self) -> str:
+        """How the form names what is chosen."""
+        return str(self.chosen.number) if self.chosen.number is not None else DRAFT
 
     @property
     def highest(self) -> Decimal | None:
@@ -52,6 +61,8 @@ class Ground:
 
     def form(self, **more: Any) -> RunForm:
         choices = [(str(each.number), self._name(each)) for each in self.versions]
+        if self.offers_draft:
+            choices.insert(1, (DRAFT, "draft, as a test"))
         return RunForm(self.document.input, choices, before=self.before, highest=self.highest, **more)
 
     def _name(self, version: FlowVersion) -> str:
@@ -72,9 +83,9 @@ def run_form(request: Any, slug: str) -> HttpResponse:
     if posted is None:
         return shown(request, ground, blank(ground, tab))
     act, came = posted.get("act", "start"), tab_of(posted.get("tab", tab))
-    shown_as = posted.get("of") or str(ground.chosen.number)  # the version whose fields were typed into
-    if act == "show" or shown_as != str(ground.chosen.number):
-        typed = ground if shown_as == str(ground.chosen.number) else ground_of(request, flow, shown_as) or ground
+    shown_as = posted.get("of") or ground.value  # the version whose fields were typed into
+    if act == "show" or shown_as != ground.value:
+        typed = ground if shown_as == ground.value else ground_of(request, flow, shown_as) or ground
         form = turned(ground, typed.form(tab=came, data=posted, files=request.FILES), tab if act == "show" else came)
         return shown(request, ground, form, other_version=act != "show")
     form = ground.form(tab=came, data=posted, files=request.FILES)
@@ -92,9 +103,11 @@ def started(request: Any, ground: Ground, form: RunForm) -> HttpResponse:
     """The run's page, or the form again with what the verb refused."""
     body = form.request_body()
     try:
-        run = start_run(
-            ground.actor, ground.flow.slug, body.pop("input"), key=f"form-{form.cleaned_data['key']}", source="page", **body
-        )
+        if form.tests_draft:
+            run = start_test(ground.actor, ground.flow.slug, body.pop("input"), **body)
+        else:
+            key = f"form-{form.cleaned_data['key']}"
+            run = start_run(ground.actor, ground.flow.slug, body.pop("input"), key=key, source="page", **body)
     except KeyReused:
         form.add_error(None, "This form has already started a run with other values. Send it once more to start another one.")
         return shown(request, ground, form, status=409, fresh_key=True)
@@ -119,14 +132,31 @@ def ground_of(request: Any, flow: Flow, wanted: str) -> Ground | None:
     """None where nothing was published. Raises `NotFound` for a version or a run that there is not."""
     newest = FlowVersion.objects.filter(flow=flow, number__isnull=False).order_by("-number").defer("document")
     versions = list(newest[:MOST_VERSIONS])
-    if flow.published_id is None or not versions:
+    draft = draft_to_test(request.actor, flow)
+    if draft is None and (flow.published_id is None or not versions):
         return None
-    chosen = next((each for each in versions if str(each.number) == wanted.strip().removeprefix("v")), None)
-    if chosen is None and wanted.strip():
+    wanted = wanted.strip().removeprefix("v")
+    chosen = next((each for each in versions if str(each.number) == wanted), None)
+    if chosen is None and wanted and not (wanted == DRAFT and draft is not None):
         raise NotFound(f"version {wanted[:20]} of {flow.slug}")
-    chosen = chosen or next((each for each in versions if each.id == flow.published_id), versions[0])
+    if chosen is None and wanted != DRAFT:
+        chosen = next((each for each in versions if each.id == flow.published_id), versions[0] if versions else None)
     source, note = source_of(request.actor, flow, request.GET.get("from", ""))
-    return Ground(request.actor, flow, versions, chosen, document_of(chosen.id), source, note)
+    if chosen is None and draft is not None:
+        return Ground(request.actor, flow, versions, FlowVersion(flow=flow), draft, source, note, offers_draft=True)
+    assert chosen is not None
+    document = document_of(chosen.id)
+    return Ground(request.actor, flow, versions, chosen, document, source, note, offers_draft=draft is not None)
+
+
+def draft_to_test(actor: Actor, flow: Flow) -> FlowDocument | None:
+    """The draft, where the actor may test it and it can be read."""
+    if not actor.may(Right.EDIT_FLOWS, flow.team_id) or flow.archived_at is not None:
+        return None
+    try:
+        return parse_document(flow.draft)
+    except DocumentError:
+        return None
 
 
 def source_of(actor: Actor, flow: Flow, wanted: str) -> tuple[Run | None, str]:
@@ -148,8 +178,16 @@ def source_of(actor: Actor, flow: Flow, wanted: str) -> tuple[Run | None, str]:
     return run, ""
 
 
+def recent_inputs(actor: Actor, flow: Flow) -> list[Run]:
+    """The newest runs and tests of the flow with other inputs than those after them."""
+    found: dict[str, Run] = {}
+    for run in runs_for(actor).filter(flow=flow).order_by("-id").only("id", "number", "input", "created_at", "purpose")[:50]:
+        found.setdefault(run.input, run)
+    return list(found.values())[:MOST_RECENT]
+
+
 def blank(ground: Ground, tab: str) -> RunForm:
-    return ground.form(tab=tab, given=ground.before, options={"version": str(ground.chosen.number)})
+    return ground.form(tab=tab, given=ground.before, options={"version": ground.value})
 
 
 def turned(ground: Ground, form: RunForm, tab: str) -> RunForm:
@@ -159,7 +197,7 @@ def turned(ground: Ground, form: RunForm, tab: str) -> RunForm:
         if not isinstance(value, Missing):
             form.add_error("json", "Only an object of names and values can be shown as fields.")
         return form
-    options = {name: form.data.get(name, "") for name in ("limit", "tags", "version", "key")}
+    options = {name: form.data.get(name, "") for name in ("limit", "tags", "version", "key", "simulate", "priority")}
     return ground.form(tab=tab, given=value, options=options)
 
 
@@ -175,7 +213,8 @@ def is_tight(form: RunForm, estimate: Estimate | None) -> bool:
 
 def curl_of(request: HttpRequest, flow: Flow, form: RunForm) -> str:
     """The command that starts the same run over the API."""
-    address = request.build_absolute_uri(reverse("api:post_run", kwargs={"slug": flow.slug}))
+    door = "api:post_test" if form.tests_draft else "api:post_run"
+    address = request.build_absolute_uri(reverse(door, kwargs={"slug": flow.slug}))
     lines = (
         f"curl -X POST {shlex.quote(address)}",
         '-H "Authorization: Bearer $ORCHESTRATOR_KEY"',
@@ -197,6 +236,7 @@ def shown(request: Any, ground: Ground, form: RunForm, status: int = 200, **more
         "form": form,
         "key": new_id().hex if more.pop("fresh_key", False) else form["key"].value(),
         "estimate": estimate_for(ground.actor, ground.flow),
+        "recent": recent_inputs(ground.actor, ground.flow),
         "tabs": [
             {"name": name, "label": label, "url": f"{address}?{'&'.join(part for part in (f'tab={name}', kept) if part)}"}
             for name, label in (("form", "Form"), ("json", "JSON"))

@@ -17,7 +17,7 @@ export class Picker {
     this.list.addEventListener("click", (event) => this.#take(event.target.closest("[role=option]")))
   }
 
-  /** Where samples come from: "last" or "schema". */
+  /** Where samples come from: "pinned", "test", "last" or "schema". */
   get sample() {
     return this.source.value
   }
@@ -34,7 +34,7 @@ export class Picker {
   async #fill() {
     const { values, source } = await this.load()
     this.#values = values
-    this.dialog.querySelector("[data-picker-source]").textContent = source ? `from ${source}` : this.sample === "last" ? "no run yet" : ""
+    this.dialog.querySelector("[data-picker-source]").textContent = source ? `from ${source}` : this.sample === "schema" ? "" : "no run yet"
     this.#draw()
   }
 
