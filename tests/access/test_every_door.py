@@ -145,6 +145,14 @@ PAGES = [
     Door("POST", "flows/<str:slug>/archive", may=BUILDS, right="flows.publish", thing=True),
     Door("GET", "flows/<str:slug>/run", may=CONTROLS, right="runs.start", thing=True),
     Door("POST", "flows/<str:slug>/run", may=CONTROLS, right="runs.start", thing=True, body={"act": "start", "name": "Ann"}),
+    Door("GET", "flows/<str:slug>/tests", may=BUILDS, right="flows.edit", thing=True),
+    Door("POST", "flows/<str:slug>/tests", may=BUILDS, right="flows.edit", thing=True, body={"input-name": "Ann"}),
+    Door("GET", "flows/<str:slug>/tests/extents", may=BUILDS, right="flows.edit", thing=True),
+    Door("GET", "flows/<str:slug>/tests/<str:run_id>", may=BUILDS, right="flows.edit", thing=True),
+    Door(
+        "POST", "flows/<str:slug>/tests/<str:run_id>/answers", may=BUILDS, right="flows.edit", thing=True, body={"path": "greet"}
+    ),
+    Door("POST", "flows/<str:slug>/pins", may=BUILDS, right="flows.edit", thing=True, body={"step": "greet"}),
     Door("GET", "flows/<str:slug>/edit", may="builder owner", right="flows.edit", thing=True, outsider="unseen"),
     Door("GET", "flows/<str:slug>/draft", thing=True),
     Door("PUT", "flows/<str:slug>/draft", may="builder owner", right="flows.edit", thing=True, json=True, body=EDITED),

@@ -75,11 +75,11 @@ def test_BLD_7_a_pin_changes_the_test_and_not_the_next_published_run(visit: Any,
     step.locator("[data-edited]").fill('"pinned words"')
     step.get_by_test_id("pin-edited").click()
     expect(step.get_by_test_id("unpin")).to_be_visible()
-    expect(at.see("estimate-draft")).to_contain_text("median of 1")
+    expect(at.see("estimate-draft")).to_contain_text("median of 1", timeout=15_000)
     at.page.wait_for_function("document.getElementById('canvas').model.facts.two.badges.pin")
 
     at.see("test-draft").click()
-    expect(at.see("test-source")).to_have_text("pinned")
+    expect(at.see("test-source")).to_have_text("pinned", timeout=15_000)
     ended(at)
     assert output_of(Run.objects.latest("id")) == {"said": "pinned words"}
 
@@ -100,7 +100,7 @@ def test_a_step_is_tested_without_a_call_before_it(visit: Any, person: Any) -> N
 
     run = Run.objects.get()
     assert [call.path for call in calls_of(run)] == ["two"]
-    expect(at.see("test-source")).to_have_text("schema")
+    expect(at.see("test-source")).to_have_text("schema", timeout=15_000)
     at.is_quiet()
 
 

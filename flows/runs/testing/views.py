@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from flows.access.querysets import runs_for
-from flows.access.refusals import NotFound, Refusal
+from flows.access.refusals import Conflict, NotFound, Refusal
 from flows.access.rights import Right, require
 from flows.engine.examples import example_of
 from flows.models import Flow, Pin, Run
@@ -106,6 +106,12 @@ def pins(request: Any, slug: str) -> HttpResponse:
     return HttpResponse(status=204)
 
 
+class NoTest(Conflict):
+    """This run is none of the draft's tests. Look at it on its own page."""
+
+    slug = "no-test"
+
+
 class NotJSON(Refusal):
     """The output is no JSON. Nothing was pinned."""
 
@@ -139,8 +145,10 @@ def _flow(request: Any, slug: str) -> Flow:
 def _test(request: Any, slug: str, run_id: str) -> Run:
     flow = _flow(request, slug)
     run = run_named(request.actor, run_id)
-    if run.flow_id != flow.id or run.purpose != "test":
+    if run.flow_id != flow.id:
         raise NotFound("test of this flow")
+    if run.purpose != "test":
+        raise NoTest
     return run
 
 
