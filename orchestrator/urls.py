@@ -26,6 +26,7 @@ urlpatterns = [
     path("", include("flows.runs.starting.urls")),
     path("", include("flows.runs.testing.urls")),
     path("", include("flows.runs.spending.urls")),
+    path("", include("flows.runs.catalogue.urls")),
     path("", include("flows.runs.urls")),
     path("", include("flows.triggers.urls")),
     path("", include("approvals.urls")),

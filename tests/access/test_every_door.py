@@ -20,7 +20,7 @@ from approvals.models import Vote
 from flows.access import signin
 from flows.api import chat
 from flows.execution.doorbells import INBOX
-from flows.models import Attempt, AuditRow, Call, Event, Firing, Flow, FlowVersion, Person, Pin, Request, Run, Trigger
+from flows.models import Attempt, AuditRow, Call, Event, Firing, Flow, FlowVersion, Person, Pin, Request, Route, Run, Trigger
 from flows.runs import live
 from orchestrator.api import api
 from orchestrator.asgi import application
@@ -208,6 +208,8 @@ PAGES = [
     Door("GET", "costs", may=COSTS, right="costs.see", query="?by=call"),
     Door("GET", "costs/export.csv", may=COSTS, right="costs.see"),
     Door("GET", "costs/export.jsonl", may=COSTS, right="costs.see"),
+    Door("GET", "models", right="flows.see"),
+    Door("GET", "routes/<str:route>", right="flows.see"),
     Door("GET", "prices", may=COSTS, right="costs.see"),
     Door("GET", "prices", may=COSTS, right="costs.see", query="?tab=unpriced"),
     Door("GET", "prices/export.csv", may=COSTS, right="costs.see"),
@@ -388,6 +390,7 @@ def make_world() -> World:
         "number": "1",
         "path": "greet",
         "step": "greet",
+        "route": Route.objects.create(slug="balanced").slug,
         "template": "refund_decision",
         "trigger_id": trigger.public_id,
         "firing_id": firing.public_id,
