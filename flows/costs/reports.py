@@ -28,7 +28,7 @@ GROUPS: dict[str, Any] = {
     "day": TruncDay("started_at"),
     "month": TruncMonth("started_at"),
     "person": F("run__started_by__username"),
-    "key": F("run__started_key__name"),
+    "key": F("run__started_key__label"),
     "run": F("run_id"),
     "step": F("path"),
     "version": F("run__version__number"),
@@ -110,7 +110,7 @@ def calls_within(actor: Actor, scope: Scope) -> QuerySet[Call]:
         "run__flow__slug__in": scope.flows,
         "run__version__number__in": scope.versions,
         "run__started_by__username__in": scope.people,
-        "run__started_key__name__in": scope.keys,
+        "run__started_key__label__in": scope.keys,
         "run__source__in": scope.sources,
         "path__in": scope.steps,
     }
@@ -182,6 +182,28 @@ class Difference:
 
     run: Run
     settled: Decimal
+
+
+def leaking_runs(limit: int = 100) -> list[Difference]:
+    """The runs whose reservation is not exactly what their calls in flight reserved. None is what it should be."""
+    flying = Call.objects.filter(run=OuterRef("pk"), status="started").order_by().values("run").annotate(sum=Sum("reserved"))
+    reserved = Coalesce(Subquery(flying.values("sum")), ZERO, output_field=DecimalField(max_digits=30, decimal_places=12))
+    runs = Run.objects.filter(Q(reserved__gt=0) | Q(open_calls__gt=0)).annotate(settled=reserved).exclude(settled=F("reserved"))
+    return [Difference(run, run.settled) for run in runs.order_by("id").defer("input", "output")[:limit]]
+
+
+def differing_reports() -> dict[str, Decimal]:
+    """By name of the grouping: what a report over everything comes to where that is not the sum of all runs. Empty is what it
+    should be."""
+    runs = Run.objects.aggregate(total=Coalesce(Sum("spent"), ZERO))["total"]
+    sums = {}
+    for by, group in GROUPS.items():
+        calls = Call.objects.filter(kind=by) if by in ("model", "tool") else Call.objects.all()
+        rows = calls.annotate(name=group).values("name").annotate(sum=Coalesce(Sum("settled"), ZERO)).order_by()
+        sums[by] = sum((row["sum"] for row in rows), ZERO)
+    kinds = Call.objects.exclude(kind__in=["model", "tool"]).aggregate(sum=Coalesce(Sum("settled"), ZERO))["sum"]
+    sums["model"] = sums.pop("model") + sums.pop("tool") + kinds
+    return {by: total for by, total in sums.items() if total != runs}
 
 
 @dataclass(frozen=True, slots=True)
