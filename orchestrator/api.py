@@ -8,6 +8,7 @@ from ninja import NinjaAPI
 from approvals.api import router as approvals
 from flows.access.refusals import NotFound
 from flows.api.auth import DOORS
+from flows.api.budgets import router as budgets
 from flows.api.control import router as control
 from flows.api.costs import router as costs
 from flows.api.flows import router as flows
@@ -36,6 +37,7 @@ for router in (
     approvals,
     costs,
     prices,
+    budgets,
     killswitch,
     triggers,
 ):  # `control` has an address that `runs` would take for a run's

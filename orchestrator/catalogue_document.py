@@ -167,10 +167,12 @@ class TeamPart(Part):
 
 
 class BudgetPart(Part):
+    """What a scope may use in a period: `all`, or such as `flow:refunds`, `team:finance`, `tag:urgent`."""
+
     scope: str
     period: Literal["hour", "day", "week", "month"]
     cost: Money
-    at_limit: Literal["stop", "pause", "notify", "cheaper", "finish"] = "stop"
+    at_limit: Literal["stop", "notify", "cheaper", "finish"] = "stop"
     warn: Annotated[tuple[int, ...], Field(strict=False)] = ()
 
 

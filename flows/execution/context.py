@@ -28,6 +28,7 @@ class Intent:
     reason: str = ""  # why this target
     reserve: Decimal = Decimal(0)  # dollars, the upper bound
     priced: bool = True  # whether the upper bound is known; else nothing is reserved, and the cost is unknown, not zero
+    allow_unpriced: bool = False  # whether it may be called under a limit in dollars all the same
     reserve_tokens: int = 0
     price: UUID | None = None
     simulated: bool = False

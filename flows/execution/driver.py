@@ -254,19 +254,29 @@ class Driver:
         key = uuid.uuid5(self.run.id, f"{context.path}/{self.carried.generation(context.path)}")
         call = OpenCall(new_id(), n, key, intent)
         self.purse.allowances.reserve(context.path, call)
+        wish = Wish(context, call, begin_op(context, call), self.engine.loop.create_future())
         try:
             limits = self.engine.services.limits_of(intent.kind, intent.target)
             if limits is not None:
                 await self._take_permit(context, call, limits)
-            wish = Wish(context, call, begin_op(context, call), self.engine.loop.create_future())
+            if self.engine.budgets.any and intent.kind == "model" and not intent.simulated:
+                await self._hold(call)
             self._wish(wish)
             self._schedule()
             await wish.verdict
-        except BaseException:
+        except BaseException as error:
             self.purse.allowances.release(call)
             self.engine.permits.give_back(call.id)
+            if not isinstance(error, asyncio.CancelledError) or wish in self.purse.refused:
+                self.engine.budgets.let_go(call.id)  # else the record's verdict may still come
             raise
         return call
+
+    async def _hold(self, call: OpenCall) -> None:
+        """Holds what the call may use in the budgets that apply; where one has no room, does what it says."""
+        reached = await self.engine.budgets.hold(self.run.id, self.run.epoch, call.id, call.intent)
+        if reached is not None:
+            self.purse.heed_budget(reached, call.intent)
 
     def _wish(self, wish: Wish) -> None:
         self._begins.append(wish)
@@ -675,6 +685,8 @@ class Driver:
                 if not wish.verdict.done():
                     wish.verdict.set_result(None)
             else:
+                if wish.verdict.done():
+                    self.engine.budgets.let_go(wish.call.id)
                 alone = self._refuse(wish, reason, alone) and alone
         if not self._begins:
             for wish in self.purse.next_alone():

@@ -20,7 +20,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
 import psycopg
@@ -29,6 +29,7 @@ from psycopg_pool import PoolTimeout
 from flows.engine.document import Limits
 from flows.engine.failures import BudgetSpent, TooDear
 from flows.execution.allowances import Allowances
+from flows.execution.budgets import Reached
 from flows.execution.claims import RequestRow
 from flows.execution.context import Ask, Intent, OpenCall, StepContext
 from flows.execution.journal import Op
@@ -227,6 +228,19 @@ class Purse:
             raise TooDear(message, limit=reason)
         self.driver.planner.stop("budget_stopped", reason)
         raise BudgetSpent(message)
+
+    # ------------------------------------------------------------------ budgets of periods
+
+    def heed_budget(self, reached: Reached, intent: Intent) -> NoReturn:
+        """Does what a budget says that has no room for the call. The call does not begin."""
+        reason = f"budget {reached.name}"[:60]
+        if reached.at_limit == "finish":
+            self.driver.planner.stop("succeeded", "limited", otherwise=reason)
+            raise HeldBack
+        if reached.at_limit == "cheaper" and intent.kind == "model" and not intent.spared:
+            raise TooDear(reached.message, limit=reason)
+        self.driver.planner.stop("budget_stopped", reason)
+        raise BudgetSpent(reached.message)
 
     # ------------------------------------------------------------------ asking
 

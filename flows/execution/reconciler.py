@@ -15,6 +15,7 @@ import psycopg
 from django.db import close_old_connections
 from psycopg import AsyncConnection
 
+from flows.execution.budgets import note_thresholds, settle_left_behind
 from flows.execution.killswitch import RELEASE
 from flows.execution.orphans import settle_orphans
 from flows.execution.saying import said
@@ -90,6 +91,8 @@ class Reconciler:
                 self.on_due()
             await connection.execute(GONE)
             await settle_orphans(connection)
+            await settle_left_behind(connection)
+            await note_thresholds(connection)
             for hook in self.hooks:
                 try:
                     await asyncio.to_thread(_with_fresh_connection, hook)

@@ -26,6 +26,7 @@ from flows.engine.failures import BadRequest, Unavailable
 from flows.engine.graph import Flow
 from flows.engine.plan import Child
 from flows.execution.allowances import used_inside
+from flows.execution.budgets import Budgets
 from flows.execution.claims import ClaimedRun, Journal, News, claim_queued, load_journals, news_of, reclaim
 from flows.execution.driver import Driver
 from flows.execution.handling import Handling
@@ -213,6 +214,7 @@ class Engine:
         self.writer = Writer(self.dsn)
         self.live = Live(self._redis_address)
         self.permits = Permits(self._redis_address, self.id, self.lease.seconds, lambda: self._pool)
+        self.budgets = Budgets(lambda: self._pool)
         self._pool = AsyncConnectionPool(
             self.dsn, min_size=1, max_size=8, open=False, kwargs={"autocommit": True}, timeout=30.0, name="engine"
         )
@@ -223,6 +225,7 @@ class Engine:
             self.writer.run(),
             self.live.run(),
             self.permits.run(),
+            self.budgets.run(),
             reconciler.run(),
             self._tick(),
             self._scan(),

@@ -1,6 +1,7 @@
 """The tables, one file a subject."""
 
 from flows.models.access import ApiKey, AuditRow, Membership, Person, Role, Team
+from flows.models.budgets import Budget, BudgetHold, BudgetPeriod
 from flows.models.catalogue import Adjustment, AllowedHost, ModelEntry, Price, Route, RouteVersion, ToolEntry
 from flows.models.definitions import Flow, FlowVersion, Pin
 from flows.models.runs import Attempt, Call, Delivery, Event, Intervention, Request, Run, RunPass, ToolJob, Worker
@@ -15,6 +16,9 @@ __all__ = [
     "Attempt",
     "AuditRow",
     "AuditSeal",
+    "Budget",
+    "BudgetHold",
+    "BudgetPeriod",
     "Call",
     "Delivery",
     "Event",

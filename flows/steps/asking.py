@@ -163,6 +163,7 @@ class _Asking:
             )
         intent = self._plain_intent(model, messages)
         intent.reserve, intent.priced = reserve or Decimal(0), reserve is not None
+        intent.allow_unpriced = model.unpriced == "allow"
         intent.reserve_tokens = wanted.input_tokens + (self.question.max_output or model.max_output)
         if repair:
             intent.reason = f"repair {repair} of {self.question.repair} at most: the answer was not of the schema"

@@ -12,11 +12,14 @@ from flows.access.actor import Actor
 from flows.access.audit import record_change
 from flows.access.rights import Right, require
 from flows.costs.actions.add_price import Wanted, in_words, put_price
+from flows.costs.actions.put_budget import Wanted as BudgetWanted
+from flows.costs.actions.put_budget import put_budget
 from flows.costs.pricebook import FIGURES
 from flows.engine.problems import DocumentError, Problem
 from flows.models import AllowedHost, Membership, ModelEntry, Person, Role, Route, RouteVersion, Team, ToolEntry
 from flows.routing.providers.listed import Figures, listed_prices, source
 from orchestrator.catalogue_document import (
+    BudgetPart,
     CatalogueDocument,
     ModelPart,
     RoutePart,
@@ -72,11 +75,8 @@ def apply_catalogue(actor: Actor, document: CatalogueDocument) -> Applied:
         for host in document.allowed_hosts:
             if AllowedHost.objects.get_or_create(host=host)[1]:
                 _note(actor, applied, "host.allow", "host", host, {}, f"allowed host {host}")
-    if document.budgets:
-        applied.warnings.append(
-            f"budgets: {len(document.budgets)} entries were NOT applied: budgets of a period are not available yet. "
-            "Limits of runs, flows and steps are."
-        )
+        for budget in document.budgets:
+            _apply_budget(actor, budget, applied)
     return applied
 
 
@@ -146,6 +146,14 @@ def _apply_price(actor: Actor, entry: ModelEntry, tiers: Mapping[int, Figures], 
             continue
         row = put_price(actor, Wanted(entry.slug, figures, above=above, source=source))
         applied.changes.append(f"price of {in_words(row)}, from now on ({source})")
+
+
+def _apply_budget(actor: Actor, part: BudgetPart, applied: Applied) -> None:
+    scope, _, subject = part.scope.partition(":")
+    wanted = BudgetWanted(scope, subject.strip(), part.period, part.cost, at_limit=part.at_limit, warn=part.warn)
+    budget, changed = put_budget(actor, wanted, "as the catalogue says")
+    if changed:
+        applied.changes.append(f"budget {budget.name}: ${part.cost.normalize():f}, then {part.at_limit}")
 
 
 def _apply_team(actor: Actor, slug: str, part: TeamPart, applied: Applied) -> None:

@@ -210,6 +210,11 @@ PAGES = [
     Door("GET", "costs/export.jsonl", may=COSTS, right="costs.see"),
     Door("GET", "models", right="flows.see"),
     Door("GET", "routes/<str:route>", right="flows.see"),
+    Door("GET", "budgets", may=COSTS, right="costs.see"),
+    Door("GET", "budgets/edit", may="owner", right="budgets.manage", outsider="refused"),
+    Door(
+        "POST", "budgets/edit", may="owner", right="budgets.manage", outsider="refused", body={"scope": "all", "act": "preview"}
+    ),
     Door("GET", "prices", may=COSTS, right="costs.see"),
     Door("GET", "prices", may=COSTS, right="costs.see", query="?tab=unpriced"),
     Door("GET", "prices/export.csv", may=COSTS, right="costs.see"),
@@ -310,6 +315,15 @@ API = [
         body=DECISION,
     ),
     Door("GET", "api/v1/costs", may=COSTS, right="costs.see"),
+    Door("GET", "api/v1/budgets", may=COSTS, right="costs.see"),
+    Door(
+        "PUT",
+        "api/v1/budgets",
+        may="owner",
+        right="budgets.manage",
+        outsider="refused",
+        body={"scope": "all", "period": "day", "cost": "9"},
+    ),
     Door("GET", "api/v1/prices", may=COSTS, right="costs.see"),
     Door(
         "POST",

@@ -25,6 +25,7 @@ BODIES = {
     "/runs/bulk": {"verb": "cancel", "runs": []},
     "/approvals/{request_id}/decisions": {"outcome": "approve", "revision": 1},
     "/flows/{slug}/settings": {"tags": []},
+    "/budgets": {"scope": "all", "period": "day", "cost": "9"},
     "/prices": {"model": "none", "input": "1", "output": "1"},
     "/prices/import": {"csv": "model,input,output"},
     "/prices/reratings": {"model": "none", "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z", "reason": "A test"},

@@ -10,10 +10,10 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from flows.access.actor import Actor, system
-from flows.access.refusals import Forbidden
+from flows.access.refusals import Forbidden, Invalid
 from flows.engine.calllimits import CallLimits
 from flows.engine.problems import DocumentError
-from flows.models import AllowedHost, AuditRow, Membership, ModelEntry, Person, Price, Route, Team, ToolEntry
+from flows.models import AllowedHost, AuditRow, Budget, Membership, ModelEntry, Person, Price, Route, Team, ToolEntry
 from flows.routing.table import Unknown, current_table
 from flows.tools.registry import current_tools
 from orchestrator.actions.apply_catalogue import Applied, apply_catalogue
@@ -158,9 +158,13 @@ def test_it_needs_the_right() -> None:
 
 
 @pytest.mark.django_db
-def test_budgets_are_refused_aloud_and_members_kept() -> None:
-    applied = apply("budgets: [{scope: all, period: day, cost: 120.00, at_limit: stop, warn: [50, 80]}]")
-    assert any("NOT applied" in warning for warning in applied.warnings)
+def test_budgets_are_made_once_and_members_kept() -> None:
+    text = "budgets: [{scope: all, period: day, cost: 120.00, at_limit: stop, warn: [50, 80]}]"
+    assert apply(text).changes == ["budget all, day: $120, then stop"]
+    assert apply(text).changes == []
+    assert Budget.objects.get().cost == 120
+    with pytest.raises(Invalid, match="there is no flow 'nobody'"):
+        apply("budgets: [{scope: 'flow:nobody', period: day, cost: 1}]")
 
     apply("teams: {finance: {members: [ann, bob]}}")
     applied = apply("teams: {finance: {members: [ann]}}")
@@ -202,7 +206,7 @@ def test_the_command_prints_what_changed_and_names_the_file(tmp_path: Path) -> N
     out, err = StringIO(), StringIO()
     call_command("catalogue", "apply", str(file), stdout=out, stderr=err)
     assert "new model a" in out.getvalue()
-    assert "WARNING: budgets" in err.getvalue()
+    assert "budget all, day" in out.getvalue()
 
     file.write_text("models: {a: {modl: sim/a}}")
     with pytest.raises(CommandError, match=rf"{file}: line 1, column \d+: models\.a\.modl: unknown key"):

@@ -2,13 +2,15 @@
 
 from django.urls import path
 
-from flows.runs.spending import prices
+from flows.runs.spending import budgets, prices
 from flows.runs.spending.views import costs, export
 
 urlpatterns = [
     path("costs", costs, name="costs"),
     path("costs/export.csv", export, {"form": "csv"}, name="costs-csv"),
     path("costs/export.jsonl", export, {"form": "jsonl"}, name="costs-jsonl"),
+    path("budgets", budgets.budgets, name="budgets"),
+    path("budgets/edit", budgets.budget, name="budget"),
     path("prices", prices.book, name="prices"),
     path("prices/export.csv", prices.export, name="prices-csv"),
     path("prices/new", prices.new, name="price-new"),

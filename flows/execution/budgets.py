@@ -1,0 +1,291 @@
+"""Budgets of periods: what a real model call may cost at most is held in every budget that applies, before its intent is written.
+
+A hold is one transaction of its own: it locks the periods by rising id, so nobody deadlocks, adds what the call may use to `reserved`
+where `spent + reserved` keeps within the limit in *all* of them, and writes one row a period. Only then does the journal judge the
+call by the run's own purse. After the call's settlement has been committed, another transaction takes the row away and moves what the
+call has cost from `reserved` to `spent`; the row's removal is what counts, so it happens once, whoever comes first.
+
+So at no instant is spent + reserved more than a limit, and a call is counted from before it begins until its bill is in. A call whose
+hold finds room only once others are settled waits for them. Where a worker dies, the reconciler goes on: a hold whose call has been
+settled is counted; one whose call was never written is given back once the run's epoch has risen, or nobody drives it, since then
+that call can no longer begin.
+
+The journal's statement knows nothing of this: a run to which no budget applies pays one look into memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from flows.execution.context import Intent
+from flows.execution.saying import said
+
+log = logging.getLogger(__name__)
+
+LOOKS = 0.1
+"""Seconds between two looks at what has been settled."""
+
+RENEWS = 1.0
+"""Seconds after which the engine asks again whether there are budgets."""
+
+ANY: Final = "SELECT EXISTS (SELECT 1 FROM flows_budget)"
+
+# The periods of all budgets that apply to a call of this run to this model, as they are now; those that are missing are made.
+_APPLY: Final = """
+SELECT b.* FROM flows_budget b, flows_run r JOIN flows_flow f ON f.id = r.flow_id
+LEFT JOIN flows_team t ON t.id = f.team_id LEFT JOIN flows_person p ON p.id = r.started_by_id
+WHERE r.id = %(run)s AND (b.scope = 'all' OR b.scope = 'flow' AND b.subject = f.slug OR b.scope = 'team' AND b.subject = t.slug
+    OR b.scope = 'person' AND b.subject = p.username OR b.scope = 'key' AND b.subject = r.started_key_id::text
+    OR b.scope = 'tag' AND r.tags ? b.subject OR b.scope = 'model' AND b.subject = %(model)s)
+"""
+OPEN: Final = """
+INSERT INTO flows_budgetperiod (id, budget_id, begins, ends)
+SELECT gen_random_uuid(), b.id, date_trunc(b.period, now() AT TIME ZONE b.zone) AT TIME ZONE b.zone,
+    (date_trunc(b.period, now() AT TIME ZONE b.zone) + ('1 ' || b.period)::interval) AT TIME ZONE b.zone
+FROM ({applying}) b ON CONFLICT (budget_id, begins) DO NOTHING
+""".replace("{applying}", _APPLY)
+LOCK: Final = """
+SELECT s.id, b.scope, b.subject, b.period, b.at_limit, b.cost AS cost_limit, b.tokens AS tokens_limit, b.calls AS calls_limit,
+    s.spent, s.reserved, s.spent_tokens, s.reserved_tokens, s.spent_calls, s.reserved_calls
+FROM ({applying}) b JOIN flows_budgetperiod s ON s.budget_id = b.id
+    AND s.begins = date_trunc(b.period, now() AT TIME ZONE b.zone) AT TIME ZONE b.zone
+ORDER BY s.id FOR NO KEY UPDATE OF s
+""".replace("{applying}", _APPLY)
+HELD: Final = "SELECT 1 FROM flows_budgethold WHERE call_id = %s LIMIT 1"
+HOLD: Final = """
+WITH held AS (
+    INSERT INTO flows_budgethold (call_id, run_id, epoch, period_id, reserved, tokens)
+    SELECT %(call)s, %(run)s, %(epoch)s, period, %(cost)s, %(tokens)s FROM unnest(%(periods)s::uuid[]) period
+)
+UPDATE flows_budgetperiod SET reserved = reserved + %(cost)s, reserved_tokens = reserved_tokens + %(tokens)s,
+    reserved_calls = reserved_calls + 1 WHERE id = ANY(%(periods)s)
+"""
+
+_LOCK_OF: Final = """
+SELECT id FROM flows_budgetperiod WHERE id IN (SELECT period_id FROM flows_budgethold h WHERE {which}) ORDER BY id FOR NO KEY UPDATE
+"""
+_SETTLE: Final = """
+WITH gone AS (
+    DELETE FROM flows_budgethold h USING flows_call c WHERE c.id = h.call_id AND c.status <> 'started' AND {which}
+    RETURNING h.call_id, h.period_id, h.reserved, h.tokens, c.settled,
+        CASE WHEN c.input_tokens IS NULL AND c.usage_source = 'estimated' THEN c.reserved_tokens
+            ELSE coalesce(c.input_tokens, 0) + coalesce(c.output_tokens, 0) END AS used,
+        c.settled IS NULL AND (c.status IN ('succeeded', 'unknown') OR c.usage_source IN ('provider', 'estimated')) AS unpriced
+), sums AS (
+    SELECT period_id, sum(reserved) AS reserved, sum(tokens) AS tokens, count(*) AS n, coalesce(sum(settled), 0) AS settled,
+        sum(used) AS used, count(*) FILTER (WHERE unpriced) AS unpriced FROM gone GROUP BY period_id
+), counted AS (
+    UPDATE flows_budgetperiod s SET reserved = s.reserved - sums.reserved, spent = s.spent + sums.settled,
+        reserved_tokens = s.reserved_tokens - sums.tokens, spent_tokens = s.spent_tokens + sums.used,
+        reserved_calls = s.reserved_calls - sums.n, spent_calls = s.spent_calls + sums.n, unpriced = s.unpriced + sums.unpriced
+    FROM sums WHERE s.id = sums.period_id
+)
+SELECT DISTINCT call_id FROM gone
+"""
+_RELEASE: Final = """
+WITH gone AS (
+    DELETE FROM flows_budgethold h WHERE NOT EXISTS (SELECT 1 FROM flows_call c WHERE c.id = h.call_id) AND {which}
+    RETURNING h.period_id, h.reserved, h.tokens
+), sums AS (
+    SELECT period_id, sum(reserved) AS reserved, sum(tokens) AS tokens, count(*) AS n FROM gone GROUP BY period_id
+)
+UPDATE flows_budgetperiod s SET reserved = s.reserved - sums.reserved, reserved_tokens = s.reserved_tokens - sums.tokens,
+    reserved_calls = s.reserved_calls - sums.n FROM sums WHERE s.id = sums.period_id
+"""
+_OURS: Final = "h.call_id = ANY(%s)"
+# Run rows first, as everywhere: with the run locked nobody writes a call of it meanwhile, and none with the hold's epoch later.
+LEFT_BEHIND: Final = """
+SELECT r.id FROM flows_run r WHERE r.id IN (SELECT run_id FROM flows_budgethold) AND (r.status <> 'running'
+    OR EXISTS (SELECT 1 FROM flows_budgethold h WHERE h.run_id = r.id AND h.epoch < r.epoch))
+ORDER BY r.id LIMIT 100 FOR UPDATE SKIP LOCKED
+"""
+_OF_THEM: Final = """
+EXISTS (SELECT 1 FROM flows_run r WHERE r.id = h.run_id AND r.id = ANY(%s) AND (r.status <> 'running' OR h.epoch < r.epoch))
+"""
+NOTE: Final = """
+WITH noted AS (
+UPDATE flows_budgetperiod s SET noted = reached.share FROM (
+    SELECT s.id, (SELECT max(w::int) FROM jsonb_array_elements_text(b.warn || '[100]'::jsonb) w
+        WHERE s.spent * 100 >= b.cost * w::int) AS share
+    FROM flows_budgetperiod s JOIN flows_budget b ON b.id = s.budget_id WHERE s.ends > now() AND b.cost > 0
+) reached WHERE s.id = reached.id AND reached.share > s.noted RETURNING s.budget_id, s.noted, s.spent
+)
+INSERT INTO flows_auditrow (at, actor_name, door, action, subject_kind, subject, data)
+SELECT now(), 'budgets', 'worker', 'budget.reached', 'budget', trim(b.scope || ' ' || b.subject) || ', ' || b.period,
+    jsonb_build_object('id', b.id, 'share', n.noted, 'spent', n.spent::text, 'limit', b.cost::text)
+FROM noted n JOIN flows_budget b ON b.id = n.budget_id
+"""
+
+
+@dataclass(slots=True)
+class PeriodRow:
+    """One period of a budget that applies, locked."""
+
+    id: UUID
+    scope: str
+    subject: str
+    period: str
+    at_limit: str
+    cost_limit: Decimal | None
+    tokens_limit: int | None
+    calls_limit: int | None
+    spent: Decimal
+    reserved: Decimal
+    spent_tokens: int
+    reserved_tokens: int
+    spent_calls: int
+    reserved_calls: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.scope} {self.subject}".strip() + f", {self.period}"
+
+    def short_of(self, intent: Intent, *, settled: bool) -> str:
+        """Which measure has no room for the call; empty where all have. With `settled` only what is spent for good counts."""
+        held = (Decimal(0), 0, 0) if settled else (self.reserved, self.reserved_tokens, self.reserved_calls)
+        if self.cost_limit is not None and self.spent + held[0] + intent.reserve > self.cost_limit:
+            return "cost"
+        if self.tokens_limit is not None and self.spent_tokens + held[1] + intent.reserve_tokens > self.tokens_limit:
+            return "tokens"
+        if self.calls_limit is not None and self.spent_calls + held[2] + 1 > self.calls_limit:
+            return "calls"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A budget that has no room for a call, and what it says is to be done."""
+
+    name: str
+    which: str  # cost | tokens | calls | unpriced
+    at_limit: str
+    message: str
+    waits: bool = False  # whether calls in flight may still make room
+
+
+class Budgets:
+    """One an engine process, on its loop."""
+
+    def __init__(self, pool: Callable[[], AsyncConnectionPool[AsyncConnection[Any]]]) -> None:
+        self._pool = pool
+        self._held: set[UUID] = set()
+        self._errands: set[asyncio.Task[None]] = set()
+        self.any = False
+
+    async def hold(self, run: UUID, epoch: int, call: UUID, intent: Intent) -> Reached | None:
+        """Holds what the call may use in every budget that applies; gives the budget that has no room for it, and holds nothing then.
+        Waits as long as calls in flight may make room."""
+        while True:
+            try:
+                async with self._pool().connection() as connection:
+                    reached = await held(connection, run, epoch, call, intent)
+            except (psycopg.Error, PoolTimeout, OSError) as error:
+                log.warning("budgets: %s; tried again", said(error))
+                await asyncio.sleep(LOOKS * 5)
+                continue
+            if reached is None:
+                self._held.add(call)
+            if reached is None or not reached.waits:
+                return reached
+            await asyncio.sleep(LOOKS)
+
+    def let_go(self, call: UUID) -> None:
+        """The call was refused and does not begin any more: what is held for it, if anything is, is given back."""
+        if call in self._held:
+            self._held.discard(call)
+            task = asyncio.get_running_loop().create_task(self._release(call))
+            self._errands.add(task)
+            task.add_done_callback(self._errands.discard)
+
+    async def _release(self, call: UUID) -> None:
+        try:
+            async with self._pool().connection() as connection, connection.transaction():
+                await connection.execute(_LOCK_OF.format(which=_OURS), ([call],))
+                await connection.execute(_RELEASE.format(which=_OURS), ([call],))
+        except (psycopg.Error, PoolTimeout, OSError) as error:
+            log.warning("budgets: %s; the reconciler will give back what is held", said(error))
+
+    async def run(self) -> None:
+        """Counts what has been settled, for ever."""
+        looked = float("-inf")
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                if loop.time() - looked >= RENEWS:
+                    async with self._pool().connection() as connection:
+                        row = await (await connection.execute(ANY)).fetchone()
+                    self.any, looked = bool(row and row[0]), loop.time()
+                if self._held:
+                    calls = list(self._held)
+                    async with self._pool().connection() as connection:
+                        self._held.difference_update(await settle(connection, calls))
+            except (psycopg.Error, PoolTimeout, OSError) as error:
+                log.warning("budgets: %s", said(error))
+            await asyncio.sleep(LOOKS)
+
+
+async def held(connection: AsyncConnection[Any], run: UUID, epoch: int, call: UUID, intent: Intent) -> Reached | None:
+    """Holds what the call may use in every budget that applies, all or none. Doing it again holds nothing more."""
+    who = {"run": run, "model": intent.target}
+    async with connection.transaction():
+        await connection.execute(OPEN, who)
+        async with connection.cursor(row_factory=class_row(PeriodRow)) as cursor:
+            await cursor.execute(LOCK, who)
+            periods = await cursor.fetchall()
+        if not periods or await (await connection.execute(HELD, (call,))).fetchone():
+            return None
+        for period in periods:
+            reached = _reached(period, intent)
+            if reached is not None:
+                return reached
+        figures = {"call": call, "run": run, "epoch": epoch, "cost": intent.reserve, "tokens": intent.reserve_tokens}
+        await connection.execute(HOLD, figures | {"periods": [period.id for period in periods]})
+    return None
+
+
+async def settle(connection: AsyncConnection[Any], calls: list[UUID]) -> list[UUID]:
+    """Counts those of the calls that have been settled, once each; gives them."""
+    async with connection.transaction():
+        await connection.execute(_LOCK_OF.format(which=_OURS), (calls,))
+        return [row[0] for row in await (await connection.execute(_SETTLE.format(which=_OURS), (calls,))).fetchall()]
+
+
+async def settle_left_behind(connection: AsyncConnection[Any]) -> None:
+    """What a worker that died had held: counted where the call was settled, given back where it can never begin."""
+    async with connection.transaction():
+        runs = [row[0] for row in await (await connection.execute(LEFT_BEHIND)).fetchall()]
+        if runs:
+            await connection.execute(_LOCK_OF.format(which=_OF_THEM), (runs,))
+            await connection.execute(_SETTLE.format(which=_OF_THEM), (runs,))
+            await connection.execute(_RELEASE.format(which=_OF_THEM), (runs,))
+
+
+async def note_thresholds(connection: AsyncConnection[Any]) -> None:
+    """Marks the periods that have passed one of their shares, once each, with a row of the audit log."""
+    await connection.execute(NOTE)
+
+
+def _reached(period: PeriodRow, intent: Intent) -> Reached | None:
+    if period.at_limit == "notify":
+        return None
+    if period.cost_limit is not None and not intent.priced and not intent.allow_unpriced:
+        message = (
+            f"The price of {intent.target} is not known and the budget {period.name} is in dollars; add one to the price book."
+        )
+        return Reached(period.name, "unpriced", "stop", message)
+    which = period.short_of(intent, settled=False)
+    if not which:
+        return None
+    message = f"The budget {period.name} has no room for another call of up to ${intent.reserve.normalize():f} ({which})."
+    return Reached(period.name, which, period.at_limit, message, waits=not period.short_of(intent, settled=True))

@@ -1,0 +1,129 @@
+"""``/budgets``: what may be spent in a period, what has been, and what is held; making, changing and removing one."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from flows.access.actor import Actor
+from flows.access.refusals import Fault, Forbidden, Invalid
+from flows.access.rights import Right, require
+from flows.costs.actions.put_budget import AT_LIMIT, Wanted, faults_of, put_budget, remove_budget
+from flows.costs.budgets import gauges, history_of, would_have_stopped
+from flows.models import Budget
+from flows.models.budgets import PERIODS, SCOPES
+
+DOES = {
+    "stop": "stops the run before the call",
+    "cheaper": "tries cheaper candidates, then stops",
+    "finish": "ends with what there is",
+    "notify": "only notes it",
+}
+
+
+@require_safe
+@login_required
+def budgets(request: Any) -> HttpResponse:
+    """All budgets with their meters. Raises `Forbidden` without the right to see costs anywhere."""
+    actor: Actor = request.actor
+    if not actor.holdings.allow(Right.SEE_COSTS) and not actor.holdings.teams(Right.SEE_COSTS):
+        raise Forbidden(Right.SEE_COSTS)
+    risky = request.GET.get("status") == "at-risk"
+    found = [(gauge, DOES[gauge.budget.at_limit]) for gauge in gauges() if gauge.at_risk or not risky]
+    return render(request, "budgets/list.html", {"gauges": found, "risky": risky, "may_manage": actor.may(Right.MANAGE_BUDGETS)})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def budget(request: Any) -> HttpResponse:
+    """The form of one budget: what it would have done last month, and its history. Raises `Forbidden`."""
+    actor: Actor = request.actor
+    require(actor, Right.MANAGE_BUDGETS)
+    given = request.POST if request.method == "POST" else request.GET
+    old = Budget.objects.filter(**{name: given.get(name, "") for name in ("scope", "subject", "period")}).first()
+    problems: list[Fault] = []
+    preview: int | None = None
+    if request.method == "POST":
+        try:
+            if given.get("act") == "remove" and old is not None:
+                remove_budget(actor, old.id, given.get("reason", ""))
+                request.toast(f"The budget {old.name} is removed.")
+                return redirect("budgets")
+            wanted = _wanted(given)
+            if given.get("act") == "preview":
+                preview = _preview(wanted)
+            else:
+                kept, _ = put_budget(actor, wanted, given.get("reason", ""))
+                request.toast(f"The budget {kept.name} holds.")
+                return redirect("budgets")
+        except Invalid as refusal:
+            problems = [*refusal.problems]
+    context = {
+        "values": given if request.method == "POST" or old is None else _values(old),
+        "old": old,
+        "history": history_of(old) if old is not None else [],
+        "scopes": SCOPES,
+        "periods": PERIODS,
+        "choices": [(each, DOES[each]) for each in AT_LIMIT],
+        "problems": problems,
+        "preview": preview,
+        "zone": settings.TIME_ZONE,
+    }
+    return render(request, "budgets/edit.html", context, status=422 if problems else 200)
+
+
+def _preview(wanted: Wanted) -> int | None:
+    faults = faults_of(wanted)
+    if faults:
+        raise Invalid("The budget cannot be used.", problems=faults)
+    if wanted.cost is None:
+        return None
+    return would_have_stopped(wanted.scope, wanted.subject, wanted.period, wanted.zone or settings.TIME_ZONE, wanted.cost)
+
+
+def _wanted(given: Any) -> Wanted:
+    faults: list[Fault] = []
+    amounts: dict[str, Decimal | None] = {}
+    for name in ("cost", "tokens", "calls"):
+        text = given.get(name, "").replace(",", "").strip().removeprefix("$")
+        try:
+            amounts[name] = Decimal(text) if text else None
+        except InvalidOperation:
+            amounts[name] = None
+            faults.append(Fault(name, f"{text[:40]!r} is no number", "Write 120.00."))
+    counts = {}
+    for name in ("tokens", "calls"):
+        amount = amounts[name]
+        if amount is not None and (not amount.is_finite() or amount != int(amount)):
+            faults.append(Fault(name, f"{amount} is no whole number"))
+        else:
+            counts[name] = None if amount is None else int(amount)
+    warn = [each.strip().removesuffix("%").strip() for each in given.get("warn", "").split(",") if each.strip()]
+    if any(not (each.isascii() and each.isdigit() and len(each) < 4) for each in warn):
+        faults.append(Fault("warn", "shares are whole percents", "Write 50, 80."))
+    if faults:
+        raise Invalid("The budget cannot be used.", problems=faults)
+    scope, subject, period, zone = (given.get(name, "").strip() for name in ("scope", "subject", "period", "zone"))
+    shares = tuple(map(int, warn))
+    at_limit = given.get("at_limit", "stop")
+    return Wanted(scope, subject, period, amounts["cost"], counts["tokens"], counts["calls"], at_limit, shares, zone)
+
+
+def _values(old: Budget) -> dict[str, Any]:
+    return {
+        "scope": old.scope,
+        "subject": old.subject,
+        "period": old.period,
+        "zone": old.zone,
+        "cost": "" if old.cost is None else f"{old.cost.normalize():f}",
+        "tokens": old.tokens or "",
+        "calls": old.calls or "",
+        "at_limit": old.at_limit,
+        "warn": ", ".join(map(str, old.warn)),
+    }
