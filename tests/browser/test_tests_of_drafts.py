@@ -76,7 +76,7 @@ def test_BLD_7_a_pin_changes_the_test_and_not_the_next_published_run(visit: Any,
     step.get_by_test_id("pin-edited").click()
     expect(step.get_by_test_id("unpin")).to_be_visible()
     expect(at.see("estimate-draft")).to_contain_text("median of 1", timeout=15_000)
-    at.page.wait_for_function("document.getElementById('canvas').model.facts.two.badges.pin")
+    at.page.wait_for_function("() => document.getElementById('canvas').model.facts.two.badges.pin")
 
     at.see("test-draft").click()
     expect(at.see("test-source")).to_have_text("pinned", timeout=15_000)

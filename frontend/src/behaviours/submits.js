@@ -1,4 +1,5 @@
-// A form is sent once. After 300 ms its button shows that it works; a page from the back button is usable again.
+// A form is sent once. After 300 ms its button shows that it works; a page from the back button is usable again. A form that a script
+// sends as often as somebody asks says so: <form data-sent-by-script>.
 const sending = new WeakSet()
 
 function begin(form, button) {
@@ -13,7 +14,7 @@ function begin(form, button) {
 
 document.addEventListener("submit", (event) => {
   const form = event.target
-  if (event.defaultPrevented || form.method === "get" || form.method === "dialog") return
+  if (event.defaultPrevented || form.dataset.sentByScript !== undefined || form.method === "get" || form.method === "dialog") return
   if (sending.has(form)) {
     event.preventDefault()
     event.stopImmediatePropagation()

@@ -9,6 +9,8 @@ export class Tests {
   #watch = null
   #timer = 0
   #loaded = false
+  #offers = 0
+  #offered = ""
   #form
 
   constructor(panel, { flow, canvas, saving, goTo, pinned }) {
@@ -47,8 +49,12 @@ export class Tests {
     const slot = this.panel.querySelector("#test-extents")
     if (!slot) return
     const query = new URLSearchParams({ step: this.step, models: this.panel.querySelector("[name=models]")?.value ?? "simulated" })
+    const number = ++this.#offers
     const response = await get(`${slot.dataset.url}?${query}`)
-    if (response?.ok) slot.innerHTML = await response.text()
+    const text = response?.ok ? await response.text() : null
+    if (number !== this.#offers) return // a later one is on its way
+    // A button that is replaced between press and release hears no click: the same offer leaves it alone.
+    if (text !== null && (text !== this.#offered || !slot.children.length)) slot.innerHTML = this.#offered = text
     this.panel.querySelector("#test-form [name=step]").value = this.step.split(".")[0]
   }
 
