@@ -188,6 +188,11 @@ class Planner:
         self.in_flight -= 1
         task.status = "ready"
 
+    def take_up(self, paths: Iterable[str]) -> None:
+        """Begin again what was abandoned: the run goes on here after all."""
+        found = (self.tasks.get(path) for path in paths)
+        self._ready.extend(task for task in found if task is not None and task.status == "ready" and task not in self._ready)
+
     def put_back(self, path: str, *, counted: bool) -> None:
         """The step at `path` could not begin after all: it waits for `begin_again`. `counted` says whether it has done anything
         before; else it counts as a step only when it begins again."""

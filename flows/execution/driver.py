@@ -78,6 +78,7 @@ class Driver:
         "_asking",
         "_asks",
         "_begins",
+        "_broken_off",
         "_deadline",
         "_deliveries",
         "_dropped",
@@ -146,6 +147,7 @@ class Driver:
         self._scheduled = False
         self._dropped = False
         self._refreshing = False
+        self._broken_off: list[str] = []  # steps that were begun and may not have been; begun anew once they may
         self._ops: list[Op] = []
         self._rows: dict[tuple[str, int], Op] = {}  # of `_ops`: those that write an attempt
         self._begins: list[Wish] = []  # of `_ops`: who waits for their verdict
@@ -416,6 +418,9 @@ class Driver:
         if results:
             for wish in self.purse.again():
                 self._wish(wish)
+        if self._broken_off and self._may_begin:  # a run that was paused, and resumed before it came to rest
+            self.planner.take_up(self._broken_off)
+            self._broken_off = []
         for decision in self.planner.decide(begin=self._may_begin):
             self._carry_out(decision)
         if self.planner.out_of_steps:
@@ -449,6 +454,7 @@ class Driver:
             self.planner.enter(path, outcome.child, outcome.given)
         else:
             self.planner.abandon(path)
+            self._broken_off.append(path)
 
     def _ask_what_happened(self, context: StepContext, failure: UnknownOutcome) -> None:
         """Nobody knows what became of a call that may not be repeated. Where only looking it up failed, that is tried again as the
@@ -617,7 +623,11 @@ class Driver:
         for path in purse.moot():
             self._asking.discard(path)
             self._withdraws.append({"run": self.run.id, "path": path})
+        soonest = min(self._timers.values(), default=None)
+        seconds = None if soonest is None else soonest - time.monotonic()
         if self.tasks or self._results or planner.ended or purse.preparing or self._refreshing:
+            if seconds is not None:  # a wait or a back-off beside what is in flight
+                self._set_timer(seconds)
             return
         if self.engine.draining:
             self._ops.append({"op": "fate", "event": None, "next": "queued"})
@@ -625,8 +635,6 @@ class Driver:
         if self.paused:
             self._park("waiting", "paused", None)
             return
-        soonest = min(self._timers.values(), default=None)
-        seconds = None if soonest is None else soonest - time.monotonic()
         if self._stopped_by_switch:
             self._park("waiting", KILL_SWITCH, seconds)
             return
@@ -864,11 +872,16 @@ class Driver:
     # ------------------------------------------------------------------ time
 
     def _set_timer(self, seconds: float) -> None:
+        """Look at the timers in so many seconds, or earlier where that was meant already."""
+        loop = self.engine.loop
         if self._timer is not None:
+            if self._timer.when() <= loop.time() + seconds:
+                return
             self._timer.cancel()
-        self._timer = self.engine.loop.call_later(max(seconds, 0.0), self._on_timer)
+        self._timer = loop.call_later(max(seconds, 0.0), self._on_timer)
 
     def _on_timer(self) -> None:
+        self._timer = None
         if not self._dropped:
             self._fire_timers()
             self._schedule()

@@ -108,6 +108,24 @@ def test_a_paused_run_finishes_what_is_in_flight_and_begins_nothing(drive: Drive
     assert sorted(gate.asked) == ["a", "b", "c", "d"]
 
 
+def test_a_run_that_is_resumed_before_it_came_to_rest_goes_on_with_what_the_pause_refused(drive: Drive, gate: Gate) -> None:
+    """The engine hears of the pause by a refused begin, and of the resumption while another call is still in flight."""
+    steps = {"a": step("a"), "t": {"kind": "wait", "with": {"for": "1500ms"}}, "b": step("b")}
+    run = start(steps, ["start -> a", "start -> t", "t -> b"])
+    engine = drive()
+    until(lambda: gate.asked == ["a"])
+    Run.objects.filter(id=run.id).update(paused=True)
+    until(lambda: run.id in engine.drivers and engine.drivers[run.id].paused)
+    time.sleep(0.1)
+    assert gate.asked == ["a"]
+
+    resume_run(make_actor("operator"), run)
+    until(lambda: sorted(gate.asked) == ["a", "b"])
+    gate.let_through()
+
+    assert finish(run).status == "succeeded"
+
+
 def test_what_waits_for_a_slot_does_not_keep_a_paused_run_awake(drive: Drive, gate: Gate) -> None:
     ToolEntry.objects.filter(slug="test.gate").update(max_in_flight=1)
     first = start({"a": step("first")}, ["start -> a"])

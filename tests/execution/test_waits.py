@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from flows.engine.failures import Unavailable
 from flows.models import Delivery, Request, Run
 from flows.runs.actions.cancel_run import cancel_run
 from flows.runs.actions.deliver_event import deliver_event
@@ -45,6 +47,36 @@ def test_it_waits_for_a_while_in_memory_or_parked(drive: Drive, duration: str, e
     assert run.status == "succeeded"
     assert run.epoch == epoch
     assert ("run.parked" in types_of(run)) is (epoch == 2)
+
+
+def test_a_wait_and_a_back_off_end_while_another_call_is_in_flight(drive: Drive, add_tool: AddTool) -> None:
+    asked: list[str] = []
+    late = threading.Event()
+
+    async def note(what: str) -> str:
+        asked.append(what)
+        while what == "long" and not late.is_set():
+            await asyncio.sleep(0.01)
+        if asked.count("again") == 1 and what == "again":
+            raise Unavailable("The service is down.")
+        return what
+
+    add_tool("test.note", note, effect="read")
+    drive()
+    run = start(
+        {
+            "long": tool("test.note", {"what": "long"}),
+            "w": wait(**{"for": "50ms"}),
+            "after": tool("test.note", {"what": "after"}),
+            "again": tool("test.note", {"what": "again"}, retry={"attempts": 2, "first": "50ms"}),
+        },
+        ["start -> long", "start -> w", "w -> after", "start -> again"],
+    )
+
+    until(lambda: sorted(asked) == ["after", "again", "again", "long"])
+    late.set()
+
+    assert finish(run).status == "succeeded"
 
 
 def test_it_waits_until_a_time(drive: Drive) -> None:
