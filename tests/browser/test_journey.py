@@ -112,6 +112,8 @@ def upload_and_start(operator: Any, password: str) -> None:
     page.get_by_label("Username").fill("operator")
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("operator", ignore_case=True)
+    operator.go("/runs")
     expect(operator.see("empty")).to_contain_text("No runs yet")
     operator.is_accessible()
 

@@ -43,7 +43,7 @@ def test_SH_5_an_address_of_a_filtered_list_shows_others_the_same(visit: Any, pe
     flow = make_flow(document=DOCUMENT)
     for status in ("failed", "succeeded", "failed", "running", "budget_stopped"):
         make_run(flow, status=status)
-    first, second = visit(as_=person("operator")), visit(as_=person("viewer"))
+    first, second = visit(as_=person("operator")), visit(as_=person("owner"))
     path = "/runs?state=failed,budget_stopped&sort=-cost"
     shown = []
     for each in (first, second):
