@@ -35,7 +35,7 @@ from tests.faults.harness import Database, Outside, folder_for_servers, told
 from tests.faults.invariants import settled_of, violations
 from tests.orchestrator.processes import ROOT, until
 
-SCOPES = "flows:read,runs:read,runs:write,costs:read,approvals:read,approvals:write,costs:read"
+SCOPES = "flows:read,runs:read,runs:write,approvals:read,approvals:write,costs:read"
 TAKEN_UP_WITHIN = 4.0  # seconds until the engines, which look every two, use a changed catalogue
 CLAUSES = sum(len(part.strip()) > 40 for part in (ROOT / "LICENSE").read_text().split("\n\n"))
 
