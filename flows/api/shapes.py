@@ -141,7 +141,7 @@ class RunSummary(Schema):
     number: int
     flow: str
     version: int | None = Field(description="null: a draft that is tested")
-    purpose: str = Field(description="live or test")
+    purpose: str = Field(description="live, test or drill")
     state: RunState
     reason: str
     pass_number: int = Field(serialization_alias="pass")

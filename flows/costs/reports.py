@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, DecimalField, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Case, CharField, Count, DecimalField, F, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce, TruncDay, TruncMonth
 
 from flows.access.actor import Actor
@@ -20,6 +20,15 @@ from flows.access.querysets import belonging
 from flows.access.rights import Right
 from flows.costs.prices import MILLION
 from flows.models import Adjustment, Call, Price, Run
+
+PURPOSE = Case(
+    When(run__purpose="drill", then=Value("drill")),
+    When(simulated=True, then=Value("simulated")),
+    When(run__purpose="test", then=Value("test")),
+    default=Value("production"),
+    output_field=CharField(),
+)
+"""What a call was for. One of a drill counts as that whatever it called; a test's are only apart where they cost real money."""
 
 GROUPS: dict[str, Any] = {
     "flow": F("run__flow__slug"),
@@ -33,14 +42,22 @@ GROUPS: dict[str, Any] = {
     "step": F("path"),
     "version": F("run__version__number"),
     "source": F("run__source"),
-    "purpose": F("simulated"),
+    "purpose": PURPOSE,
 }
 """What spend can be grouped by. Days and months are those of the current time zone."""
 
 IN_ORDER = frozenset({"day", "month", "version"})
 """Groups that stand in their own order; of the others the dearest comes first."""
 
-PURPOSES = {"real": Q(simulated=False), "simulated": Q(simulated=True), "all": Q()}
+PURPOSES = {
+    "real": Q(simulated=False),
+    "simulated": Q(simulated=True) & ~Q(run__purpose="drill"),
+    "all": Q(),
+    "production": Q(simulated=False, run__purpose="live"),
+    "test": Q(simulated=False, run__purpose="test"),
+    "drill": Q(run__purpose="drill"),
+}
+"""Which calls are meant: all that cost real money, or those that were made for one thing."""
 
 ZERO = Decimal(0)
 MOST_ROWS = 1000

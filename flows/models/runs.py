@@ -17,6 +17,9 @@ from flows.models.access import ApiKey, Person
 from flows.models.definitions import Flow, FlowVersion
 from flows.models.identifiers import new_id, shown
 
+RUN_PURPOSES = ("live", "test", "drill")
+"""Why a run was started: to do its work, to try a draft, or to rehearse an outage. `live` is what pages and figures of a flow mean."""
+
 Dollars = partial(models.DecimalField, max_digits=24, decimal_places=12)
 """A column of money, to a millionth of a microdollar."""
 
@@ -77,7 +80,7 @@ class Run(models.Model):
     input = models.TextField()  # JSON
     output = models.TextField(null=True)  # JSON
     error = models.TextField(null=True)  # JSON: {step, class, message}
-    purpose = models.CharField(max_length=8, default="live", db_default="live")  # live | test: of a draft, by who edits it
+    purpose = models.CharField(max_length=8, default="live", db_default="live")  # one of `RUN_PURPOSES`
     handling = models.JSONField(null=True)  # how it departs from its document: flows/execution/handling.py
     key = models.CharField(max_length=200, null=True, unique=True)  # the same key starts the same run
     tags = models.JSONField(default=list)

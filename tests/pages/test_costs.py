@@ -161,6 +161,20 @@ def test_CST_6_simulated_money_is_apart(client: Client, spent: list[Run]) -> Non
     assert amount(seen(client, f"/costs?{period()}&purpose=all"), "total") == real + 7
 
 
+def test_calls_stand_apart_by_what_they_were_for(client: Client) -> None:
+    """A rehearsal is no production, a draft's test with a real model costs real money and says so."""
+    flow = make_flow()
+    for cost, purpose, simulated in (("1", "live", False), ("2", "test", False), ("4", "drill", True), ("8", "live", True)):
+        make_call(make_run(flow, status="succeeded", purpose=purpose), "a", cost=cost, simulated=simulated)
+
+    found = rows(seen(client, f"/costs?{period()}&by=purpose&purpose=all"))
+
+    assert {label: cost for label, (_, cost) in found.items()} == {"production": 1, "test": 2, "drill": 4, "simulated": 8}
+    assert amount(seen(client, f"/costs?{period()}"), "total") == 3
+    for label, (url, cost) in found.items():
+        assert amount(seen(client, unescape(url)), "total") == cost, label
+
+
 def test_CST_7_days_are_those_of_the_readers_zone(client: Client) -> None:
     run = make_run(make_flow(), status="succeeded")
     today = timezone.localdate()

@@ -48,8 +48,8 @@ class CallPage:
 
 
 def cost_in(spend: Spend, purpose: str) -> Decimal:
-    """The money that a purpose means: real, simulated, or both together."""
-    return {"real": spend.cost, "simulated": spend.simulated, "all": spend.cost + spend.simulated}[purpose]
+    """The money that a purpose means: real, simulated, or, where it keeps calls by what they were for, both together."""
+    return {"real": spend.cost, "simulated": spend.simulated}.get(purpose, spend.cost + spend.simulated)
 
 
 def sums_of(actor: Actor, wanted: Wanted) -> Spend:

@@ -24,6 +24,7 @@ DIMENSIONS: Mapping[str, str] = {
     "person": "Person",
     "key": "API key",
     "source": "Started by",
+    "purpose": "Purpose",
     "run": "Run",
     "step": "Step",
     "call": "Call",
@@ -40,6 +41,7 @@ NEXT: Mapping[str, str] = {
     "person": "flow",
     "key": "flow",
     "source": "flow",
+    "purpose": "flow",
     "run": "call",
     "step": "call",
 }
