@@ -112,7 +112,7 @@ class House:
             self.clients[user] = httpx.Client(base_url=base, headers=headers, timeout=20, trust_env=False)
         return self.clients[user]
 
-    def get(self, path: str, user: str = "approver-3", **params: Any) -> Any:
+    def get(self, path: str, user: str = "operator", **params: Any) -> Any:
         answer = self.api(user).get(path, params=params or None)
         assert answer.status_code == 200, answer.text
         return answer.json()
@@ -210,7 +210,7 @@ def walk(house: House, capsys: pytest.CaptureFixture[str]) -> tuple[str, Watcher
     watcher.start()
     until(lambda: house.get(f"/runs/{run}")["state"] == "waiting_approval", 60, "the run asks")
 
-    (request,) = [item for item in house.get("/approvals", box="all")["items"] if item["run"] == run]
+    (request,) = [item for item in house.get("/approvals", user="approver-3", box="all")["items"] if item["run"] == run]
     assert request["title"] == "Post the report on the contract"
     assert request["show"]["clauses"] == CLAUSES == len(request["payload"]["lines"])
     refused = decide(house, "operator", request)
