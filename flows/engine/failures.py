@@ -7,6 +7,8 @@ can be tried again; `answered` whether the other side said itself that it did no
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class Failure(Exception):
     """The step could not be done."""
@@ -20,6 +22,11 @@ class Failure(Exception):
         super().__init__(self.message)
         self.sent = sent
         self.retry_after = retry_after  # seconds that the other side asked us to wait
+
+
+def error_of(failure: Failure) -> dict[str, Any]:
+    """A failure as the journal keeps it and expressions see it."""
+    return {"class": failure.slug, "message": failure.message}
 
 
 class RateLimited(Failure):

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flows.engine.expressions import Expression, ExpressionError, Names, Path, build
+from flows.engine.evaluation import Expression, ExpressionError, Names, Path
+from flows.engine.expressions import build
 from flows.engine.scanning import ScanError, scan
 from flows.engine.values import MAX_TEXT, Fault, Frame, as_text
 
