@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from flows.engine.failures import UnknownOutcome
@@ -133,12 +133,29 @@ ONCE = frozenset({"never", "lookup"})
 """Calls that are not simply made again while the outcome of the one before is not known."""
 
 
+class Host(Protocol):
+    """What the context of a step asks of the run that it is a step of."""
+
+    @property
+    def handling(self) -> Handling: ...
+    @property
+    def saving(self) -> bool: ...
+    def edits(self, path: str) -> Mapping[str, Any] | None: ...
+    def decided_hash(self, path: str) -> str | None: ...
+    def has_cost_cap(self, path: str) -> bool: ...
+    def may_repeat(self, path: str, attempt: int) -> bool: ...
+    async def find_flow(self, slug: str, version: int | None) -> Child: ...
+    async def begin(self, context: StepContext, intent: Intent, n: int) -> OpenCall: ...
+    def settle(self, context: StepContext, call: OpenCall, result: Settlement, last: bool) -> None: ...
+    def text_sink(self, path: str, call: UUID) -> Callable[[str], None]: ...
+
+
 class StepContext:
     """One attempt of one step."""
 
     __slots__ = (
         "_begin",
-        "_driver",
+        "_host",
         "_started",
         "attempt",
         "calls",
@@ -154,15 +171,15 @@ class StepContext:
         "settled",
     )
 
-    def __init__(self, driver: Any, begin: Begin, past: Past, services: Any) -> None:
-        self._driver = driver
+    def __init__(self, host: Host, begin: Begin, past: Past, services: Any) -> None:
+        self._host = host
         self._begin = begin
         self._started = time.monotonic()
         self.path = begin.path
         self.attempt = begin.n
         self.node: Node = begin.node
         self.rendered: Mapping[str, Any] = begin.rendered
-        edits = driver.carried.inputs.get(begin.path)
+        edits = host.edits(begin.path)
         self.settings: Any = begin.node.settings.model_copy(update=edits) if edits else begin.node.settings
         self.names: Mapping[str, Any] = begin.names
         self.past = past
@@ -179,34 +196,30 @@ class StepContext:
 
     def decided_hash(self, key: str) -> str | None:
         """SHA-256 of what people decided on in the step `key` of this graph, from the request itself; None if they have not."""
-        hash_: str | None = self._driver.answers.get(self.path.removesuffix(self.node.key) + key)
-        return hash_
+        return self._host.decided_hash(self.path.removesuffix(self.node.key) + key)
 
     @property
     def handling(self) -> Handling:
         """How the run departs from what its document says."""
-        handling: Handling = self._driver.handling
-        return handling
+        return self._host.handling
 
     @property
     def has_cost_cap(self) -> bool:
         """Whether a limit in dollars applies, so that a call without a known price must be refused."""
         own = self.node.limits is not None and self.node.limits.cost is not None
-        return own or self._driver.run.cap_cost is not None or self._driver.purse.allowances.cap_cost(self.path)
+        return own or self._host.has_cost_cap(self.path)
 
     @property
     def saving(self) -> bool:
         """Whether only those candidates may be called that are cheaper than a route's first."""
-        saving: bool = self._driver.purse.saving
-        return saving
+        return self._host.saving
 
     @property
     def unresolved(self) -> bool:
         """Whether the newest call of this step has an unknown outcome, and nobody has said that it may be repeated."""
         if self.past.last != "unknown":
             return False
-        told = self._driver.repeats.get(self.path) == self.attempt
-        return not (told and self.past.last_attempt < self.attempt)
+        return not (self._host.may_repeat(self.path, self.attempt) and self.past.last_attempt < self.attempt)
 
     @property
     def elapsed(self) -> float:
@@ -232,7 +245,7 @@ class StepContext:
         if self.unresolved and self.past.repeat in ONCE and intent.kind != "find":
             raise UnknownOutcome("The call was sent and its outcome is not known; it may not be repeated.")
         self.calls += 1
-        call = await self._driver.begin_call(self, intent, self.calls)
+        call = await self._host.begin(self, intent, self.calls)
         self.open_call = call
         return call
 
@@ -240,17 +253,16 @@ class StepContext:
         """Reports what became of the call. It is written together with what follows: the step's result, or, with `last` false,
         its next call."""
         self.open_call = None
-        self._driver.settle_call(self, call, settlement, last)
+        self._host.settle(self, call, settlement, last)
 
     async def find_flow(self, slug: str, version: int | None) -> Child:
         """The flow of this name in the version of this number, or in the one that is published now. Raises `BadRequest`,
         and `Unavailable` while the flow is paused."""
-        child: Child = await self._driver.engine.find_flow(slug, version)
-        return child
+        return await self._host.find_flow(slug, version)
 
     def on_text(self, call: OpenCall) -> Callable[[str], None]:
         """Where a model's text goes while it is being written: to the pages that watch, never to the database."""
-        return self._driver.text_sink(self.path, call.id)
+        return self._host.text_sink(self.path, call.id)
 
 
 class WorkKind(Kind):

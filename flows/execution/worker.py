@@ -25,10 +25,10 @@ from flows.engine.calllimits import CallLimits
 from flows.engine.failures import BadRequest, Unavailable
 from flows.engine.graph import Flow
 from flows.engine.plan import Child
-from flows.execution.allowances import used_inside
 from flows.execution.budgets import Budgets
 from flows.execution.claims import ClaimedRun, Journal, News, claim_queued, load_journals, news_of, reclaim
-from flows.execution.driver import Driver
+from flows.execution.driving.allowances import used_inside
+from flows.execution.driving.driver import Driver
 from flows.execution.handling import Handling
 from flows.execution.journal import Op, Record
 from flows.execution.jsontext import plain
@@ -306,7 +306,7 @@ class Engine:
         if not self.draining:
             self.draining = self.lease.draining = True
             for driver in list(self.drivers.values()):
-                driver._schedule()
+                driver.look()
 
     async def _scan(self) -> None:
         """Claims what is queued when a ring comes, and once a period in any case; then also looks after the abandoned."""

@@ -13,7 +13,8 @@ import pytest
 import redis
 from django.conf import settings
 
-from flows.execution import driver, reconciler, worker
+from flows.execution import reconciler, worker
+from flows.execution.driving import resting
 from flows.execution.worker import Engine
 from flows.models import ToolEntry
 from flows.routing.providers import preload
@@ -39,7 +40,7 @@ def drive(transactional_db: None, models_loaded: None, monkeypatch: pytest.Monke
     monkeypatch.setattr(worker, "GRACE", 0.2)
     monkeypatch.setattr(reconciler, "PERIOD", 0.05)
     monkeypatch.setattr(reconciler, "random", SimpleNamespace(random=lambda: 0.0))
-    monkeypatch.setattr(driver, "SHORT_WAIT", 0.4)
+    monkeypatch.setattr(resting, "SHORT_WAIT", 0.4)
     _forget_standings()
     started: list[Engine] = []
 

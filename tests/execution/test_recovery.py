@@ -252,7 +252,7 @@ def test_a_blocked_heartbeat_stops_new_calls_and_they_go_on_when_it_beats_again(
     release.set()
     until(lambda: Attempt.objects.filter(run_id=run.id, path="a", status="succeeded").exists() or not engine.lease.may_begin)
     waiting = start({"b": tool("test.count")}, ["start -> b"])
-    until(lambda: "b" in engine.drivers[run.id].tasks)
+    until(lambda: "b" in engine.drivers[run.id].steps.tasks)
     assert [call.path for call in calls_of(run)] == ["a"]
     assert Run.objects.get(id=waiting.id).status == "queued"
     assert counter.calls == 0

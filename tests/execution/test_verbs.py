@@ -115,7 +115,7 @@ def test_a_run_that_is_resumed_before_it_came_to_rest_goes_on_with_what_the_paus
     engine = drive()
     until(lambda: gate.asked == ["a"])
     Run.objects.filter(id=run.id).update(paused=True)
-    until(lambda: run.id in engine.drivers and engine.drivers[run.id].paused)
+    until(lambda: run.id in engine.drivers and engine.drivers[run.id].desk.paused)
     time.sleep(0.1)
     assert gate.asked == ["a"]
 

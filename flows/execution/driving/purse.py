@@ -15,12 +15,11 @@ up again simply tries once more: what still finds no room is put back again, and
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 from uuid import UUID
 
 import psycopg
@@ -28,17 +27,15 @@ from psycopg_pool import PoolTimeout
 
 from flows.engine.document import Limits
 from flows.engine.failures import BudgetSpent, TooDear
-from flows.execution.allowances import Allowances
 from flows.execution.budgets import Reached
 from flows.execution.claims import RequestRow
 from flows.execution.context import Ask, Intent, OpenCall, StepContext
-from flows.execution.journal import Op
+from flows.execution.driving.allowances import Allowances
+from flows.execution.driving.desk import Desk
+from flows.execution.driving.sheet import Wish
 from flows.execution.jsontext import load
 from flows.execution.saying import said
 from flows.execution.spending import Spending
-
-if TYPE_CHECKING:
-    from flows.execution.driver import Driver
 
 log = logging.getLogger(__name__)
 
@@ -55,35 +52,11 @@ class HeldBack(Exception):
     """The step does not begin now: a limit has no room for its call."""
 
 
-@dataclass(slots=True, eq=False)
-class Wish:
-    """A call that wants to begin: its line of the record, and who waits for the verdict."""
-
-    context: StepContext
-    call: OpenCall
-    op: Op
-    verdict: asyncio.Future[None]
-    reason: str = ""  # cost | tokens: which cap refused it
-    alone: bool = False  # refused with nothing in front of it, since something last settled
-
-    @property
-    def intent(self) -> Intent:
-        return self.call.intent
-
-    @property
-    def size(self) -> tuple[Decimal, int]:
-        return self.intent.reserve, self.intent.reserve_tokens
-
-    def fail(self, failure: BaseException) -> None:
-        if not self.verdict.done():
-            self.verdict.set_exception(failure)
-
-
 @dataclass(slots=True)
 class Purse:
     """The refused calls of a run, the steps that were put back, and the questions that are open."""
 
-    driver: Driver
+    desk: Desk
     allowances: Allowances
     saving: bool = False  # only cheaper candidates from now on
     refused: list[Wish] = field(default_factory=list)
@@ -134,23 +107,23 @@ class Purse:
 
     def _reached(self) -> None:
         refused, self.refused = self.refused, []
-        at_limit = self.driver.run.at_limit
+        at_limit = self.desk.run.at_limit
         reason = refused[0].reason
         if at_limit == "pause":
             self._hold(refused, reason)
         elif at_limit == "finish":
-            self.driver.planner.stop("succeeded", "limited", otherwise=reason)
+            self.desk.planner.stop("succeeded", "limited", otherwise=reason)
             for wish in refused:
                 wish.fail(HeldBack())
         elif at_limit == "cheaper" and not any(self._spared(wish) for wish in refused):
             if not self.saving:
                 self.saving = True
-                self.driver.note("run.saving", RUN, {"limit": reason})
-                self.driver.save()
+                self.desk.sheet.note("run.saving", RUN, {"limit": reason})
+                self.desk.sheet.save()
             for wish in refused:
                 wish.fail(TooDear(self._no_room(wish), limit=reason))
         else:
-            self.driver.planner.stop("budget_stopped", reason)
+            self.desk.planner.stop("budget_stopped", reason)
             for wish in refused:
                 wish.fail(BudgetSpent(self._no_room(wish)))
 
@@ -164,12 +137,12 @@ class Purse:
             self.held.add(wish.context.path)
             wish.fail(HeldBack())
         needed: Any = smallest.intent.reserve_tokens if reason == "tokens" else smallest.intent.reserve
-        cap = self.driver.run.cap_tokens if reason == "tokens" else self.driver.run.cap_cost
+        cap = self.desk.run.cap_tokens if reason == "tokens" else self.desk.run.cap_cost
         self._ask(RUN, reason, cap, needed, None)
 
     def out_of_steps(self) -> None:
         """The next step is one more than the run may take."""
-        planner, run = self.driver.planner, self.driver.run
+        planner, run = self.desk.planner, self.desk.run
         if run.at_limit == "pause":
             self._ask(RUN, "steps", run.cap_steps, 1, None)
         elif run.at_limit == "finish":
@@ -178,7 +151,7 @@ class Purse:
             planner.stop("budget_stopped", "steps")
 
     def _no_room(self, wish: Wish) -> str:
-        run = self.driver.run
+        run = self.desk.run
         if wish.reason == "tokens":
             return f"The run's limit of {run.cap_tokens:,} tokens has no room for another call of up to {wish.size[1]:,}."
         cap, reserve = (run.cap_cost or Decimal(0)).normalize(), wish.size[0].normalize()
@@ -222,11 +195,11 @@ class Purse:
             self._ask(path, which, cap, needed, spent)
             raise HeldBack
         if at_limit == "finish":
-            self.driver.planner.stop("succeeded", "limited", otherwise=reason)
+            self.desk.planner.stop("succeeded", "limited", otherwise=reason)
             raise HeldBack
         if at_limit == "cheaper" and intent.kind == "model" and not intent.spared:
             raise TooDear(message, limit=reason)
-        self.driver.planner.stop("budget_stopped", reason)
+        self.desk.planner.stop("budget_stopped", reason)
         raise BudgetSpent(message)
 
     # ------------------------------------------------------------------ budgets of periods
@@ -235,11 +208,11 @@ class Purse:
         """Does what a budget says that has no room for the call. The call does not begin."""
         reason = f"budget {reached.name}"[:60]
         if reached.at_limit == "finish":
-            self.driver.planner.stop("succeeded", "limited", otherwise=reason)
+            self.desk.planner.stop("succeeded", "limited", otherwise=reason)
             raise HeldBack
         if reached.at_limit == "cheaper" and intent.kind == "model" and not intent.spared:
             raise TooDear(reached.message, limit=reason)
-        self.driver.planner.stop("budget_stopped", reason)
+        self.desk.planner.stop("budget_stopped", reason)
         raise BudgetSpent(reached.message)
 
     # ------------------------------------------------------------------ asking
@@ -248,14 +221,14 @@ class Purse:
         if path not in self.questions:
             self.questions.add(path)
             self.preparing += 1
-            self.driver.engine.spawn(self._prepare(path, which, cap, needed, spent))
+            self.desk.engine.spawn(self._prepare(path, which, cap, needed, spent))
 
     async def _prepare(self, path: str, which: str, cap: Any, needed: Any, spent: Any) -> None:
-        driver = self.driver
+        desk = self.desk
         try:
-            figures = await driver.engine.spending_of(driver.run.id)
+            figures = await desk.engine.spending_of(desk.run.id)
         except (psycopg.Error, PoolTimeout, OSError) as error:
-            log.warning("run %s: its figures cannot be read: %s", driver.run.id, said(error))
+            log.warning("run %s: its figures cannot be read: %s", desk.run.id, said(error))
             figures = Spending()
         finally:
             self.preparing -= 1
@@ -266,11 +239,14 @@ class Purse:
             "by_step": figures.by_step,
             "expected": figures.expected,
         }
-        whose = f"Step {path}" if path else f"Run #{driver.run.number}"
+        whose = f"Step {path}" if path else f"Run #{desk.run.number}"
         title = f"{whose} has reached its limit on {which}"  # without the amount: who may not see costs reads it, too
         choices = {name: means for name, means in CHOICES.items() if which != "steps" or name != "cheaper"}
         terms = {"outcomes": choices, "order": list(choices), "which": which}
-        driver.ask(path, Ask("budget", title, payload, terms))
+        if not desk.dropped:
+            desk.asked = True
+            desk.sheet.note("request.asked", path, desk.sheet.ask(path, Ask("budget", title, payload, terms)))
+            desk.schedule()
 
     # ------------------------------------------------------------------ what people said
 
@@ -301,7 +277,7 @@ class Purse:
 
     def moot(self) -> list[str]:
         """Open questions of steps that will not run any more: their branch has failed."""
-        planner = self.driver.planner
+        planner = self.desk.planner
         self.held = {path for path in self.held if planner.wants(path)}
         if self.preparing:
             return []
