@@ -18,6 +18,8 @@ from flows.api.problems import answer_with_problems, refused
 from flows.api.runs import router as runs
 from flows.api.testing import router as testing
 from flows.api.triggers import router as triggers
+from orchestrator.auditing.api import router as audit
+from orchestrator.people.api import router as people
 
 api = NinjaAPI(
     title="Orchestrator",
@@ -40,6 +42,8 @@ for router in (
     budgets,
     killswitch,
     triggers,
+    people,
+    audit,
 ):  # `control` has an address that `runs` would take for a run's
     api.add_router("", router)
 

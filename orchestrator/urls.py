@@ -21,6 +21,7 @@ urlpatterns = [
     path("v1/chat/completions", completions),
     path("v1/models", models),
     path("", include("orchestrator.pages.urls")),
+    path("", include("orchestrator.people.urls")),
     path("", include("flows.builder.urls")),
     path("", include("flows.builder.editing.urls")),
     path("", include("flows.runs.starting.urls")),

@@ -45,6 +45,8 @@ class Actor:
     key: ApiKey | None = None
     door: str = "page"  # page | api | cli | worker
     part: str = ""  # which part of the system acts, where there is no person
+    request: str = ""  # the number of the request by which they ask, where there is one
+    address: str = ""  # of the network, from which they ask
 
     def __post_init__(self) -> None:
         if self.person is None and not self.part:

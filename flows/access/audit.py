@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import re
+from datetime import timedelta
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models.functions import Now
 
 from flows.access.actor import Actor
 from flows.access.keys import KEY_PATTERN
+from flows.access.refusals import Refusal
 from flows.models import AuditRow
 
 SECRET_WORDS = frozenset(
@@ -18,6 +21,8 @@ SECRET_WORDS = frozenset(
 SECRET_PAIRS = frozenset({("api", "key"), ("private", "key"), ("access", "key"), ("signing", "key")})
 REMOVED = "[removed]"
 LONGEST = 2000  # characters of a text that are kept
+REFUSAL = "refusal"
+MOST_REFUSALS = 60
 
 
 def record_change(actor: Actor, action: str, subject_kind: str, subject: str, data: dict[str, Any] | None = None) -> AuditRow:
@@ -36,7 +41,19 @@ def record_change(actor: Actor, action: str, subject_kind: str, subject: str, da
         subject_kind=subject_kind,
         subject=subject[:160],
         data=without_secrets(data or {}),
+        request=actor.request,
+        address=actor.address[:64],
     )
+
+
+def record_refusal(actor: Actor, refusal: Refusal, method: str, path: str) -> None:
+    """Writes down that somebody was not allowed what they tried. Of one who keeps trying at most `MOST_REFUSALS` rows a minute."""
+    recent = AuditRow.objects.filter(action=REFUSAL, actor=actor.person, at__gte=Now() - timedelta(minutes=1))
+    if recent.count() >= MOST_REFUSALS:
+        return
+    with transaction.atomic():
+        data = {"method": method, "why": refusal.message, **refusal.facts()}
+        record_change(actor, REFUSAL, "address", path, data)
 
 
 def without_secrets(value: Any) -> Any:

@@ -66,6 +66,9 @@ def link(before: str, row: AuditRow) -> str:
         "subject": row.subject,
         "data": row.data,
     }
+    facts |= {
+        name: value for name, value in (("request", row.request), ("address", row.address)) if value
+    }  # younger than the chain
     return hashlib.sha256(f"{before}\n{canonical(facts)}".encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -12,6 +12,8 @@ from ninja.utils import check_csrf
 from flows.access.actor import Actor
 from flows.access.keys import key_behind
 from flows.access.refusals import Forbidden, NotSignedIn
+from flows.access.signins import address_of
+from flows.models import ApiKey, Person
 
 
 class BearerKey(HttpBearer):
@@ -21,7 +23,7 @@ class BearerKey(HttpBearer):
         key = key_behind(token.strip())
         if key is None:
             raise NotSignedIn("This API key is unknown, expired or revoked.")
-        return Actor(person=key.person, key=key, door="api")
+        return actor_at(request, key.person, key)
 
 
 class PageSession(APIKeyCookie):
@@ -34,10 +36,15 @@ class PageSession(APIKeyCookie):
             return None
         if check_csrf(request) is not None:
             raise Forbidden("csrf", "The CSRF token is missing or wrong. Send it as the header X-CSRFToken.")
-        return Actor(person=request.user, door="api")
+        return actor_at(request, request.user)
 
     def authenticate(self, request: HttpRequest, key: str | None) -> Actor | None:
         raise NotImplementedError
+
+
+def actor_at(request: HttpRequest, person: Person, key: ApiKey | None = None) -> Actor:
+    """Who asks by this request, with its number and address, as the audit log keeps them."""
+    return Actor(person=person, key=key, door="api", request=getattr(request, "request_id", ""), address=address_of(request))
 
 
 DOORS = [BearerKey(), PageSession()]

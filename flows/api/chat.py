@@ -32,6 +32,7 @@ from flows.access.keys import key_behind
 from flows.access.querysets import flows_for
 from flows.access.refusals import Fault, Invalid, NotFound, NotSignedIn, Refusal, TooLarge, TooManyAttempts
 from flows.access.rights import Right, require_scope
+from flows.api.auth import actor_at
 from flows.engine.states import TERMINAL_STATES
 from flows.models import Call, Flow, Run
 from flows.runs.actions.start_run import start_run
@@ -231,7 +232,7 @@ def _actor(request: HttpRequest) -> Actor:
     key = key_behind(secret.strip()) if scheme.lower() == "bearer" else None
     if key is None:
         raise NotSignedIn("This API key is unknown, expired or revoked. Send one as `Authorization: Bearer …`.")
-    return Actor(person=key.person, key=key, door="api")
+    return actor_at(request, key.person, key)
 
 
 def _wanted(request: HttpRequest) -> ChatRequest:

@@ -13,9 +13,12 @@ from ninja import NinjaAPI, Schema
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from pydantic import Field
 
-from flows.access.refusals import Fault, Invalid, NotFound, NotSignedIn, Refusal, TooLarge, TooManyAttempts
+from flows.access.actor import Actor
+from flows.access.audit import record_refusal
+from flows.access.refusals import Fault, Forbidden, Invalid, NotFound, NotSignedIn, Refusal, TooLarge, TooManyAttempts
 from flows.engine.problems import path_text
 
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 log = logging.getLogger(__name__)
 
 TITLES = {
@@ -96,6 +99,9 @@ def answer_with_problems(api: NinjaAPI) -> None:
 
     @api.exception_handler(Refusal)
     def on_refusal(request: HttpRequest, error: Refusal) -> HttpResponse:
+        actor = getattr(request, "auth", None)
+        if isinstance(error, Forbidden) and isinstance(actor, Actor) and request.method not in SAFE:
+            record_refusal(actor, error, str(request.method), request.path)
         return refused(error)
 
     @api.exception_handler(AuthenticationError)

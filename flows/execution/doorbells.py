@@ -13,10 +13,14 @@ from typing import Any
 from uuid import UUID
 
 from channels.layers import get_channel_layer
+from django.dispatch import receiver
+
+from flows.access.changes import rights_changed
 
 log = logging.getLogger(__name__)
 
 INBOX = "inbox"
+RIGHTS = "rights"
 PATIENCE = 2.0  # seconds that Redis gets
 MOST_WAITING = 1000  # doorbells; further ones are dropped
 
@@ -39,6 +43,12 @@ def doorbell(run_id: UUID, seq: int) -> None:
 def inbox_changed() -> None:
     """Something was asked, answered or withdrawn. Never raises, never waits."""
     _send(INBOX, {"type": "doorbell", "topic": INBOX})
+
+
+@receiver(rights_changed)
+def rights_bell(person: UUID | None, **_: Any) -> None:
+    """Every socket of this person (None: every socket) looks again at what it may show. Never raises, never waits."""
+    _send(RIGHTS, {"type": "rights", "person": person.hex if person is not None else None})
 
 
 def _send(group: str, message: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """The tables, one file a subject."""
 
-from flows.models.access import ApiKey, AuditRow, Membership, Person, Role, Team
+from flows.models.access import ApiKey, AuditRow, Invitation, Membership, Person, Role, SignIn, Team
 from flows.models.budgets import Budget, BudgetHold, BudgetPeriod
 from flows.models.catalogue import Adjustment, AllowedHost, ModelEntry, Price, Route, RouteVersion, ToolEntry
 from flows.models.definitions import Flow, FlowVersion, Pin
@@ -26,6 +26,7 @@ __all__ = [
     "Flow",
     "FlowVersion",
     "Intervention",
+    "Invitation",
     "KillSwitch",
     "Membership",
     "ModelEntry",
@@ -38,6 +39,7 @@ __all__ = [
     "RouteVersion",
     "Run",
     "RunPass",
+    "SignIn",
     "Team",
     "ToolEntry",
     "ToolJob",

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from flows.models.identifiers import new_id
+from flows.models.identifiers import new_id, shown
 
 
 class Role(models.TextChoices):
@@ -37,6 +37,7 @@ class Person(AbstractBaseUser):
     email = models.EmailField(blank=True)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    seen_at = models.DateTimeField(null=True, blank=True)  # when they last asked for a page, to the minute
 
     objects = People()
 
@@ -69,6 +70,42 @@ class Membership(models.Model):
         ]
 
 
+class Invitation(models.Model):
+    """Somebody may become a person here, once, with these roles. Of the link only a hash is kept."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    digest = models.CharField(max_length=64, unique=True)  # SHA-256 of what the link ends in
+    email = models.EmailField(blank=True)
+    name = models.CharField(max_length=120, blank=True)
+    roles = models.JSONField(default=list)  # [{"role": …, "team": slug or null}]
+    by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")  # who came of it
+    withdrawn_at = models.DateTimeField(null=True)
+
+    @property
+    def public_id(self) -> str:
+        return shown("inv", self.id)
+
+
+class SignIn(models.Model):
+    """A browser in which a person is signed in. The row goes when they sign out, or when it is ended elsewhere."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="sign_ins")
+    session_key = models.CharField(max_length=40, unique=True)
+    at = models.DateTimeField(db_default=Now())
+    seen_at = models.DateTimeField(db_default=Now())
+    address = models.CharField(max_length=64, blank=True)
+    agent = models.CharField(max_length=200, blank=True)  # what the browser calls itself
+
+    @property
+    def public_id(self) -> str:
+        return shown("sig", self.id)
+
+
 class ApiKey(models.Model):
     """A key for the API: only its hash is kept, with what it may be used for and until when."""
 
@@ -82,6 +119,10 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     used_at = models.DateTimeField(null=True, blank=True)
+
+    @property
+    def public_id(self) -> str:
+        return shown("key", self.id)
 
 
 class AuditRow(models.Model):
@@ -97,6 +138,10 @@ class AuditRow(models.Model):
     subject_kind = models.CharField(max_length=32)
     subject = models.CharField(max_length=160)
     data = models.JSONField(default=dict)
+    request = models.CharField(
+        max_length=24, db_default="", default="", blank=True
+    )  # its number, as error pages and log lines name it
+    address = models.CharField(max_length=64, db_default="", default="", blank=True)  # of the network
 
     class Meta:
         indexes = [

@@ -2,7 +2,8 @@
 
 A run's topic sends each event after `after` once and in order, then what follows; the text of calls in progress comes beside
 them, from its beginning. ``inbox`` and ``runs`` are doorbells: their data say only that something changed. Frames are JSON: events
-``{topic, seq, data}``, the rest ``{topic, data}``. Rights are checked at subscribe and every few minutes.
+``{topic, seq, data}``, the rest ``{topic, data}``. Rights are checked at subscribe, when they change, and
+every minute; who may go on after a change hears ``{"topic": "rights"}``.
 
 Closing codes: 4400 the address is wrong, 4401 not signed in, 4404 a topic that one may not see (any more).
 """
@@ -13,6 +14,7 @@ import asyncio
 import json
 import logging
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
@@ -31,7 +33,7 @@ from flows.access.keys import key_behind
 from flows.access.querysets import runs_for
 from flows.access.refusals import Forbidden
 from flows.access.rights import Right, require_scope
-from flows.execution.doorbells import INBOX, run_group
+from flows.execution.doorbells import INBOX, RIGHTS, run_group
 from flows.models import Person
 from flows.models.identifiers import UnknownIdentifier, parsed, shown
 from flows.runs.feeds import IN_PROGRESS, EventRow, Feed, feeds
@@ -39,7 +41,7 @@ from flows.runs.feeds import IN_PROGRESS, EventRow, Feed, feeds
 log = logging.getLogger(__name__)
 
 MOST_TOPICS = 20
-RIGHTS_ARE_CHECKED_EVERY = 180.0  # seconds
+RIGHTS_ARE_CHECKED_EVERY = 60.0  # seconds; a change is told at once, unless Redis loses it
 MOST_TEXTS = 200  # pieces of text that wait for a slow socket; then the whole text is read anew
 LAYER_PATIENCE = 2.0  # seconds that Redis gets; without it the feed's poll goes on
 INBOX_POLL = 10.0  # seconds
@@ -69,6 +71,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         super().__init__(*args, **kwargs)
         self.topics: dict[str, Topic] = {}  # by the run's identifier in hexadecimal
         self.inbox = False
+        self.person: UUID | None = None
+        self.checking = asyncio.Event()  # somebody said that rights changed
         self.list_watcher: asyncio.Event | None = None
         self.tasks: list[asyncio.Task[None]] = []
         self.turn = asyncio.Lock()  # one frame at a time
@@ -86,6 +90,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         except (ValueError, UnknownIdentifier):
             await self.close(BAD_ADDRESS)
             return
+        self.person = actor.person.id if actor.person is not None else None
+        await self.join(RIGHTS)  # before they are looked at: no change falls between
         inbox, listed = INBOX in names, RUNS in names
         if not await self.visible(actor, set(runs.values()), inbox, listed):
             await self.close(NOT_VISIBLE)
@@ -117,6 +123,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.part(run_group(topic.run_id))
         if self.list_watcher is not None:
             await feeds().leave_list(self.list_watcher)
+        await self.part(RIGHTS)
         if self.inbox:
             await self.part(INBOX)
         self.topics.clear()
@@ -136,6 +143,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
         seq = int(message.get("seq") or 0)  # 0: the sender does not know it
         if topic is not None and (not seq or seq > topic.feed.newest):
             topic.feed.ring()
+
+    async def rights(self, message: dict[str, Any]) -> None:
+        """Somebody's rights changed: this person's, or (None) perhaps everybody's."""
+        if message.get("person") in (None, self.person.hex if self.person is not None else None):
+            self.checking.set()
 
     async def text(self, message: dict[str, Any]) -> None:
         """A piece of the text of a call in progress. `at` says where it begins, in characters of the whole."""
@@ -226,12 +238,17 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def check_rights(self, runs: set[UUID], inbox: bool, listed: bool) -> None:
         while True:
-            await asyncio.sleep(RIGHTS_ARE_CHECKED_EVERY)
+            told = False
+            with suppress(TimeoutError):
+                told = await asyncio.wait_for(self.checking.wait(), RIGHTS_ARE_CHECKED_EVERY)
+            self.checking.clear()
             actor = await database_sync_to_async(self.actor)()
             if actor is None:
                 await self.close(NOT_SIGNED_IN)
             elif not await self.visible(actor, runs, inbox, listed):
                 await self.close(NOT_VISIBLE)
+            elif told:
+                await self.send_frame({"topic": RIGHTS, "data": {"type": "changed"}})
 
     # --- who and what
 
@@ -255,6 +272,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 return Actor(person=key.person, key=key, door="api") if key is not None else None
         user = self.scope.get("user")
         if user is None or not user.is_authenticated:
+            return None
+        session = self.scope.get("session")
+        if session is None or not session.exists(session.session_key):  # signed out, here or from elsewhere
             return None
         person = Person.objects.filter(id=user.pk, is_active=True).first()
         return Actor(person=person) if person is not None else None

@@ -7,6 +7,7 @@
 // that holds the focus, a text selection or an open menu keeps its content until it is free. While no socket can be had, every
 // region is fetched each 5 s. Closing codes 4400 and up are final.
 import { on } from "./behaviours/listen.js"
+import { toast } from "./behaviours/toasts.js"
 
 const begun = Date.now(), SETTLES = 400 // a page that is left at once asks for nothing
 const POLL = 5000, AT_MOST_EVERY = 1000, STALE = 30_000, FAILURES_BEFORE_POLLING = 3, WITHOUT_SOCKET = 10_000
@@ -110,6 +111,7 @@ on("htmx:ws:before:message:incoming", "#live", (_, event) => {
     seen.set(topic, seq)
   }
   if (paused) return drop(event)
+  if (topic === "rights") return look()
   document.dispatchEvent(new CustomEvent("live", { detail: frame }))
   if (data?.type === "text") return // tokens: for their listener only
   for (const region of regions()) {
@@ -117,6 +119,16 @@ on("htmx:ws:before:message:incoming", "#live", (_, event) => {
     if (region.dataset.liveTopic === topic && (!types || types.includes(data?.type))) ask(region)
   }
 })
+
+// What this person may do has changed: the page is brought anew, unless something was typed on it; then it says so.
+async function look() {
+  const response = await fetch(location.href, { headers: { "HX-Request": "false" }, redirect: "manual" }).catch(() => null)
+  if (!response) return
+  if (!response.ok) return show("off", ENDS[4404]), location.reload()
+  if (document.querySelector("form[data-changed], .is-changed") || typed()) return toast("What you may do has changed. Reload the page when you have finished.")
+  location.reload()
+}
+const typed = () => [...document.querySelectorAll("main input:not([type=hidden]), main textarea")].some((field) => field.value !== field.defaultValue)
 
 const drop = (event) => { event.detail.cancelled = true }
 

@@ -22,13 +22,15 @@ class Wanted:
     actor: str = ""
     action: str = ""
     subject: str = ""
+    door: str = ""
+    request: str = ""
     first: date | None = None
     last: date | None = None
     before: int | None = None
 
     @property
     def narrowed(self) -> bool:
-        return bool(self.actor or self.action or self.subject or self.first or self.last)
+        return bool(self.actor or self.action or self.subject or self.door or self.request or self.first or self.last)
 
 
 def wanted_of(query: Mapping[str, str]) -> Wanted:
@@ -42,7 +44,7 @@ def wanted_of(query: Mapping[str, str]) -> Wanted:
     )
 
 
-FIELDS = {"actor": "actor", "action": "action", "subject": "object"}
+FIELDS = {"actor": "actor", "action": "action", "subject": "object", "door": "door", "request": "request"}
 
 
 def audit_rows(actor: Actor, wanted: Wanted) -> QuerySet[AuditRow]:
@@ -56,6 +58,10 @@ def audit_rows(actor: Actor, wanted: Wanted) -> QuerySet[AuditRow]:
         rows = rows.filter(action__startswith=wanted.action)
     if wanted.subject:
         rows = rows.filter(Q(subject=wanted.subject) | Q(subject_kind=wanted.subject))
+    if wanted.door:
+        rows = rows.filter(door=wanted.door)
+    if wanted.request:
+        rows = rows.filter(request=wanted.request)
     if wanted.first is not None:
         rows = rows.filter(at__gte=datetime.combine(wanted.first, time(), UTC))
     if wanted.last is not None:

@@ -20,11 +20,13 @@ from flows.access.refusals import NotFound
 from flows.access.rights import Right, require
 from flows.access.sealing import sealed_until, verify
 from flows.models import AuditRow
+from orchestrator.auditing.api import audit_shape
 from orchestrator.auditing.reads import Wanted, audit_rows, page_of, wanted_of
 
-COLUMNS = ("at", "actor", "key", "door", "action", "object_kind", "object", "data", "id")
-PAGES = {"flow": "/flows/", "run": "/runs/", "request": "/approvals/", "trigger": "/triggers/"}
+COLUMNS = ("at", "actor", "key", "door", "address", "request", "action", "object_kind", "object", "data", "id")
+PAGES = {"flow": "/flows/", "person": "/settings/people/", "run": "/runs/", "request": "/approvals/", "trigger": "/triggers/"}
 """Where the objects of a kind have their page, by the name that the log knows them by."""
+DOORS = ("page", "api", "cli", "trigger", "worker")
 MOST_EXPORTED = 100_000
 
 
@@ -67,6 +69,7 @@ def _page(request: Any, more: dict[str, Any] | None = None) -> HttpResponse:
     context = {
         "rows": [(row, _address(row), json.dumps(row.data, ensure_ascii=False, indent=2) if row.data else "") for row in rows],
         "wanted": wanted,
+        "doors": DOORS,
         "until": sealed_until(),
         "query": query.urlencode(),
         "older": f"?{query.urlencode()}&before={older}" if older is not None else "",
@@ -79,22 +82,13 @@ def _address(row: AuditRow) -> str:
 
 
 def _filters(wanted: Wanted) -> dict[str, str]:
-    named = {"actor": wanted.actor, "action": wanted.action, "object": wanted.subject, "from": wanted.first, "to": wanted.last}
-    return {name: str(value) for name, value in named.items() if value}
+    named = {"actor": wanted.actor, "action": wanted.action, "object": wanted.subject, "door": wanted.door}
+    named |= {"request": wanted.request, "from": str(wanted.first or ""), "to": str(wanted.last or "")}
+    return {name: value for name, value in named.items() if value}
 
 
 def _row(row: AuditRow) -> dict[str, Any]:
-    return {
-        "at": row.at.astimezone(UTC).isoformat(),
-        "actor": row.actor_name,
-        "key": row.key.hint if row.key is not None else None,
-        "door": row.door,
-        "action": row.action,
-        "object_kind": row.subject_kind,
-        "object": row.subject,
-        "data": row.data,
-        "id": row.id,
-    }
+    return audit_shape(row) | {"at": row.at.astimezone(UTC).isoformat()}
 
 
 def _csv(rows: list[AuditRow]) -> Iterator[str]:

@@ -13,10 +13,10 @@ from django.views.decorators.http import require_POST, require_safe
 from flows.access.querysets import flows_for, requests_for, runs_for
 from flows.access.refusals import NotFound
 from flows.models.identifiers import UnknownIdentifier, parsed
-from orchestrator.pages.shell import DENSITIES, NAVS, THEMES, Shell
+from orchestrator.pages.shell import DENSITIES, KEYS, NAVS, THEMES, TIMES, Shell
 
 YEAR = 365 * 24 * 3600
-LOOKS = {"theme": THEMES, "density": DENSITIES, "nav": NAVS}
+LOOKS = {"theme": THEMES, "density": DENSITIES, "nav": NAVS, "times": TIMES, "keys": KEYS}
 
 
 @require_safe
@@ -51,7 +51,7 @@ def waiting(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def look(request: HttpRequest) -> HttpResponse:
-    """Keeps the chosen theme, density or navigation in the browser."""
+    """Keeps the chosen looks and habits in the browser."""
     onward = request.POST.get("next", "/")
     if not url_has_allowed_host_and_scheme(onward, {request.get_host()}):
         onward = "/"

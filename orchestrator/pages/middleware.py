@@ -18,7 +18,9 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 from flows.access.actor import Actor
+from flows.access.audit import record_refusal
 from flows.access.refusals import Forbidden, Refusal
+from flows.access.signins import address_of, note_use
 from orchestrator.pages import problems
 
 log = logging.getLogger(__name__)
@@ -61,7 +63,13 @@ class PageMiddleware:
 
     def __call__(self, request: Any) -> HttpResponse:
         request.request_id = secrets.token_hex(6)
-        request.actor = Actor(person=request.user) if request.user.is_authenticated else None
+        request.actor = (
+            Actor(person=request.user, request=request.request_id, address=address_of(request))
+            if request.user.is_authenticated
+            else None
+        )
+        if request.actor is not None:
+            note_use(request.session.session_key, request.actor)
         toasts: list[str] = []
         request.toast = toasts.append
         with timezone.override(zone_of(request)):
@@ -79,6 +87,8 @@ class PageMiddleware:
         if not isinstance(exception, Refusal):
             log.error("request %s failed: %s %s", request.request_id, request.method, request.path)
             return None
+        if request.actor is not None and isinstance(exception, Forbidden) and request.method not in SAFE:
+            record_refusal(request.actor, exception, request.method, request.path)
         if request.htmx:
             return HttpResponse(exception.message, "text/plain; charset=utf-8", exception.status)
         if isinstance(exception, Forbidden):

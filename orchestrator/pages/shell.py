@@ -15,6 +15,7 @@ from flows.models import KillSwitch, Person
 from orchestrator.pages.navigation import Place, anywhere, places_for
 
 THEMES, DENSITIES, NAVS = ("system", "light", "dark"), ("default", "compact", "roomy"), ("open", "collapsed")
+TIMES, KEYS = ("relative", "absolute"), ("on", "off")
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
@@ -82,6 +83,15 @@ class Shell:
     @property
     def nav_state(self) -> str:
         return self._cookie("nav", NAVS)
+
+    @property
+    def times(self) -> str:
+        return self._cookie("times", TIMES)
+
+    @property
+    def keys(self) -> str:
+        """Whether single keys do something."""
+        return self._cookie("keys", KEYS)
 
     def _cookie(self, name: str, allowed: tuple[str, ...]) -> str:
         """A choice of looks that the browser keeps; the first of those allowed where it keeps none."""

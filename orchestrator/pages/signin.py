@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from flows.access.refusals import TooManyAttempts
 from flows.access.signin import count_attempt, forget_attempts
+from flows.access.signins import record_failed_sign_in
 from flows.models import Person
 
 
@@ -55,6 +56,7 @@ def entered(request: HttpRequest, form: SignIn, onward: str) -> HttpResponse:
     count_attempt(username, address)
     person = authenticate(request, username=username, password=form.cleaned_data["password"])
     if person is None:
+        record_failed_sign_in(username, address, getattr(request, "request_id", ""))
         form.add_error(None, "This name and password do not belong together. Check both and try again.")
         return render(request, "pages/signin.html", {"form": form, "next": onward, "next_is_page": onward != "/"}, status=422)
     forget_attempts(username, address)

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,12 +16,29 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 
 from approvals.models import Vote
 from flows.access import signin
+from flows.access.keys import digest_of
 from flows.api import chat
 from flows.execution.doorbells import INBOX
-from flows.models import Attempt, AuditRow, Call, Event, Firing, Flow, FlowVersion, Person, Pin, Request, Route, Run, Trigger
+from flows.models import (
+    Attempt,
+    Call,
+    Event,
+    Firing,
+    Flow,
+    FlowVersion,
+    Invitation,
+    Person,
+    Pin,
+    Request,
+    Route,
+    Run,
+    SignIn,
+    Trigger,
+)
 from flows.runs import live
 from orchestrator.api import api
 from orchestrator.asgi import application
@@ -163,6 +181,47 @@ PAGES = [
     Door("POST", "flows/<str:slug>/draft/previews", thing=True, json=True, body={**EDITED, "texts": {}}),
     Door("POST", "hooks/<str:trigger_id>", open=True, json=True, signed=True, body={"name": "Ann"}),
     Door("GET", "flows/<str:slug>", thing=True, query="?tab=triggers"),
+    Door("GET", "settings"),
+    Door("GET", "settings/people", may="owner", right="people.manage", outsider="refused"),
+    Door("GET", "settings/people/invite", may="owner", right="people.manage", outsider="refused"),
+    Door("POST", "settings/people/invite", may="owner", right="people.manage", outsider="refused", body={"role": "viewer"}),
+    Door("POST", "settings/invitations/<str:invitation_id>/withdrawal", may="owner", right="people.manage", outsider="refused"),
+    Door("GET", "settings/people/<slug:username>", may="owner", right="people.manage", outsider="refused"),
+    Door("POST", "settings/people/<slug:username>", may="owner", right="people.manage", outsider="refused", body={"name": "x"}),
+    Door(
+        "POST",
+        "settings/people/<slug:username>/roles",
+        may="owner",
+        right="people.manage",
+        outsider="refused",
+        body={"role": "viewer"},
+    ),
+    Door("GET", "settings/people/<slug:username>/deactivation", may="owner", right="people.manage", outsider="refused"),
+    Door("POST", "settings/people/<slug:username>/deactivation", may="owner", right="people.manage", outsider="refused"),
+    Door("POST", "settings/people/<slug:username>/reset", may="owner", right="people.manage", outsider="refused"),
+    Door(
+        "POST",
+        "settings/people/<slug:username>/sign-ins/<str:sign_in_id>/end",
+        may="owner",
+        right="people.manage",
+        outsider="refused",
+    ),
+    Door("GET", "settings/teams", may="owner", right="people.manage", outsider="refused"),
+    Door("POST", "settings/teams", may="owner", right="people.manage", outsider="refused", body={"slug": "new"}),
+    Door("GET", "settings/roles"),
+    Door("GET", "settings/keys"),
+    Door("POST", "settings/keys", body={"scopes": ["runs:read"]}),
+    Door("POST", "settings/keys/<str:key_id>/revocation", may="owner", hidden=True),
+    Door("GET", "me"),
+    Door("POST", "me", body={"name": "x"}),
+    Door("POST", "me/password", body={"current": "wrong", "fresh": "correct horse battery staple"}),
+    Door("POST", "me/sign-ins/<str:sign_in_id>/end", may="", hidden=True),
+    Door("GET", "invitations/<str:secret>", open=True),
+    Door("POST", "invitations/<str:secret>", open=True, body={"username": "new", "password": "123"}),
+    Door("GET", "password/forgotten", open=True),
+    Door("POST", "password/forgotten", open=True, body={"email": "nobody@example.com"}),
+    Door("GET", "password/reset/<str:uid>/<str:token>", open=True),
+    Door("POST", "password/reset/<str:uid>/<str:token>", open=True, body={"fresh": "x"}),
     Door("GET", "audit", may="owner auditor", right="audit.see", outsider="refused"),
     Door("POST", "audit/verification", may="owner auditor", right="audit.see", outsider="refused"),
     Door("GET", "audit/export.<slug:form>", may="owner auditor", right="audit.see", outsider="refused", records=True),
@@ -355,6 +414,32 @@ API = [
     Door("POST", "api/v1/triggers/<trigger_id>/firings", may=CONTROLS, right="runs.start", thing=True),
     Door("POST", "api/v1/triggers/<trigger_id>/firings/<firing_id>/replay", may=CONTROLS, right="runs.start", thing=True),
     Door("POST", "api/v1/triggers/<trigger_id>/firings/<firing_id>/sample", may=BUILDS, right="flows.edit", thing=True),
+    Door("GET", "api/v1/people", may="owner", right="people.manage", outsider="refused"),
+    Door("GET", "api/v1/people/<username>", may="owner", right="people.manage", outsider="refused"),
+    Door("PATCH", "api/v1/people/<username>", may="owner", right="people.manage", outsider="refused", body={"name": "x"}),
+    Door(
+        "POST", "api/v1/people/<username>/roles", may="owner", right="people.manage", outsider="refused", body={"role": "viewer"}
+    ),
+    Door("POST", "api/v1/people/<username>/deactivation", may="owner", right="people.manage", outsider="refused", body={}),
+    Door("GET", "api/v1/invitations", may="owner", right="people.manage", outsider="refused"),
+    Door(
+        "POST", "api/v1/invitations", may="owner", right="people.manage", outsider="refused", body={"roles": [{"role": "viewer"}]}
+    ),
+    Door("DELETE", "api/v1/invitations/<invitation_id>", may="owner", right="people.manage", outsider="refused"),
+    Door("GET", "api/v1/teams", may="owner", right="people.manage", outsider="refused"),
+    Door("POST", "api/v1/teams", may="owner", right="people.manage", outsider="refused", body={"slug": "new"}),
+    Door("GET", "api/v1/keys"),
+    Door(
+        "POST",
+        "api/v1/keys",
+        may="owner",
+        right="keys.manage",
+        outsider="refused",
+        body={"scopes": ["runs:read"], "person": "somebody"},
+    ),
+    Door("DELETE", "api/v1/keys/<key_id>", may="owner", hidden=True),
+    Door("GET", "api/v1/audit", may="owner auditor", right="audit.see", outsider="refused"),
+    Door("GET", "api/v1/audit/verification", may="owner auditor", right="audit.see", outsider="refused"),
     Door("GET", "api/v1/killswitch"),
     Door(
         "POST",
@@ -371,7 +456,7 @@ MODELS = [
     Door("POST", "v1/chat/completions", may=CONTROLS, right="runs.start", thing=True, body=CHAT),
 ]
 DOORS = PAGES + API + MODELS
-TABLES = (Pin, Run, Attempt, Call, Event, Request, Vote, AuditRow, Flow, FlowVersion, Person, Trigger)
+TABLES = (Pin, Run, Attempt, Call, Event, Request, Vote, Flow, FlowVersion, Person, Trigger)
 
 
 @dataclass
@@ -408,6 +493,18 @@ def make_world() -> World:
         "template": "refund_decision",
         "trigger_id": trigger.public_id,
         "firing_id": firing.public_id,
+    }
+    somebody = make_person("viewer", username="somebody")
+    sign_in = SignIn.objects.create(person=somebody, session_key="elsewhere")
+    invitation = Invitation.objects.create(digest=digest_of("secret"), expires_at=timezone.now() + timedelta(days=1))
+    names |= {
+        "username": somebody.username,
+        "sign_in_id": sign_in.public_id,
+        "invitation_id": invitation.public_id,
+        "secret": "secret",
+        "key_id": make_key(somebody, "runs:read")[0].public_id,
+        "uid": "nobody",
+        "token": "nonsense",
     }
     people = {role: make_person(role, username=role, team=theirs if role == "approver" else None) for role in ROLES}
     people["stranger"] = make_person(username="stranger")
@@ -451,8 +548,11 @@ def snapshot() -> list[Any]:
     stands = "SELECT string_agg(concat_ws(' ', status, seq, cancel_requested, wake_at), ',' ORDER BY id) FROM flows_run"
     asked = "SELECT string_agg(concat_ws(' ', state, revision), ',' ORDER BY id) FROM flows_request"
     drafts = "SELECT string_agg(draft, ',' ORDER BY id) FROM flows_flow"
+    told = (
+        "SELECT count(*) FROM flows_auditrow WHERE action NOT IN ('signin', 'refusal')"  # that somebody came, and was turned away
+    )
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {counts}, ({stands}), ({asked}), ({drafts})")
+        cursor.execute(f"SELECT {counts}, ({told}), ({stands}), ({asked}), ({drafts})")
         return list(cursor.fetchone())
 
 

@@ -10,12 +10,12 @@ from django.db import IntegrityError, transaction
 
 from flows.access.actor import Actor
 from flows.access.audit import record_change
+from flows.access.passwords import password_faults
 from flows.access.refusals import Conflict, Fault, Invalid
 from flows.access.rights import Right, require
 from flows.models import Person
 
 USERNAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-SHORTEST_PASSWORD = 10
 
 
 class NameTaken(Conflict):
@@ -33,8 +33,8 @@ def create_person(actor: Actor, username: str, *, password: str | None = None, n
     problems = []
     if not USERNAME.fullmatch(username):
         problems.append(Fault("username", "is no username", "Use a-z, 0-9, - and _, at most 64 characters."))
-    if password is not None and len(password) < SHORTEST_PASSWORD:
-        problems.append(Fault("password", "is too short", f"Use at least {SHORTEST_PASSWORD} characters."))
+    if password is not None:
+        problems += password_faults(password, Person(username=username, name=name, email=email))
     if email:
         try:
             validate_email(email)

@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 from flows.access.actions.revoke_role import LastOwner
 from flows.access.actor import Actor
 from flows.access.audit import record_change
+from flows.access.changes import tell_rights_changed
 from flows.access.rights import Right, require
 from flows.models import ApiKey, Membership, Person, Role
 
@@ -26,4 +27,5 @@ def deactivate_person(actor: Actor, person: Person) -> bool:
         if changed:
             ApiKey.objects.filter(person=person, revoked_at__isnull=True).update(revoked_at=Now())
             record_change(actor, "person.deactivate", "person", person.username)
+            tell_rights_changed(person.id)
     return bool(changed)

@@ -6,6 +6,7 @@ from django.db import transaction
 
 from flows.access.actor import Actor
 from flows.access.audit import record_change
+from flows.access.changes import tell_rights_changed
 from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require
 from flows.models import Membership, Person, Role, Team
@@ -26,4 +27,5 @@ def grant_role(actor: Actor, person: Person, role: str, team: Team | None = None
         if fresh:
             data = {"role": role, "team": team.slug if team is not None else None}
             record_change(actor, "role.grant", "person", person.username, data)
+            tell_rights_changed(person.id)
     return membership

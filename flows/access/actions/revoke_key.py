@@ -7,6 +7,7 @@ from django.db.models.functions import Now
 
 from flows.access.actor import Actor
 from flows.access.audit import record_change
+from flows.access.changes import tell_rights_changed
 from flows.access.rights import Right, require
 from flows.models import ApiKey
 
@@ -19,4 +20,5 @@ def revoke_key(actor: Actor, key: ApiKey) -> bool:
         changed = ApiKey.objects.filter(id=key.id, revoked_at__isnull=True).update(revoked_at=Now())
         if changed:
             record_change(actor, "key.revoke", "key", key.hint, {"person": key.person.username, "label": key.label})
+            tell_rights_changed(key.person_id)
     return bool(changed)

@@ -6,6 +6,7 @@ from django.db import transaction
 
 from flows.access.actor import Actor
 from flows.access.audit import record_change
+from flows.access.changes import tell_rights_changed
 from flows.access.refusals import Conflict
 from flows.access.rights import Right, require
 from flows.models import Membership, Person, Role, Team
@@ -28,4 +29,5 @@ def revoke_role(actor: Actor, person: Person, role: str, team: Team | None = Non
         if gone:
             data = {"role": role, "team": team.slug if team is not None else None}
             record_change(actor, "role.revoke", "person", person.username, data)
+            tell_rights_changed(person.id)
     return bool(gone)

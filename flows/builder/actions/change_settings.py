@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from flows.access.actor import Actor
 from flows.access.audit import record_change
+from flows.access.changes import tell_rights_changed
 from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require
 from flows.builder.publishing import locked
@@ -57,6 +58,8 @@ def change_settings(actor: Actor, slug: str, given: Mapping[str, Any]) -> Flow:
         flow.save(update_fields=changed)
         facts = {name: {"before": before[name], "after": after[name]} for name in changed}
         record_change(actor, "flow.settings", "flow", flow.slug, facts)
+        if "team" in changed:
+            tell_rights_changed(None)
     return flow
 
 

@@ -8,6 +8,7 @@ const day = (t, shift = 0) => new Date(t.getFullYear(), t.getMonth(), t.getDate(
 export function when(t, now) {
   const past = (now - t) / 1000
   const date = `${t.getDate()} ${MONTHS[t.getMonth()]}${t.getFullYear() === now.getFullYear() ? "" : ` ${t.getFullYear()}`}`
+  if (document.documentElement.dataset.times === "absolute") return `${date} ${clock(t)}`
   if (Math.abs(past) < 60) return past >= 0 ? "just now" : "in a moment"
   if (past >= 0) {
     if (past < 3600) return `${Math.floor(past / 60)} min ago`
@@ -42,7 +43,9 @@ const RELATIVE = 'time[data-when="ago"]', DEADLINE = 'time[data-when="until"]'
 refresh(`${RELATIVE}, ${DEADLINE}`)
 setInterval(refresh, 30_000, RELATIVE)
 setInterval(refresh, 1000, DEADLINE)
-document.addEventListener("htmx:after:swap", () => refresh(`${RELATIVE}, ${DEADLINE}`))
+const all = () => refresh(`${RELATIVE}, ${DEADLINE}`)
+document.addEventListener("htmx:after:swap", all)
+new MutationObserver(all).observe(document.documentElement, { attributeFilter: ["data-times"] }) // the preference
 
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone
 if (zone) document.cookie = `tz=${encodeURIComponent(zone)}; path=/; max-age=31536000; samesite=lax`

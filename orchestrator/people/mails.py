@@ -1,0 +1,32 @@
+"""Letters about people: invitations and new passwords, by Django's mail."""
+
+from __future__ import annotations
+
+import logging
+import smtplib
+
+from django.conf import settings
+from django.core.mail import send_mail
+
+from flows.models import Invitation
+
+log = logging.getLogger(__name__)
+
+
+def mail_is_set_up() -> bool:
+    """Whether letters go anywhere: with `EMAIL_HOST` unset links are copied by hand."""
+    return bool(settings.EMAIL_HOST) or not settings.EMAIL_BACKEND.endswith("smtp.EmailBackend")
+
+
+def mail_invitation(invitation: Invitation, link: str) -> str | None:
+    """Sends the link; None, or why it could not be sent, in the server's words."""
+    by = invitation.by or "An owner"
+    text = (
+        f"{by} invites you to Orchestrator.\n\n{link}\n\nThe link works once, until {invitation.expires_at:%Y-%m-%d %H:%M} UTC.\n"
+    )
+    try:
+        send_mail("You are invited to Orchestrator", text, None, [invitation.email])
+    except (OSError, smtplib.SMTPException) as error:
+        log.warning("an invitation could not be sent: %s", type(error).__name__)
+        return str(error)[:300]
+    return None

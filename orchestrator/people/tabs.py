@@ -1,0 +1,25 @@
+"""The tabs of `/settings`: those that this person may open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import reverse
+
+from flows.access.actor import Actor
+from flows.access.rights import Right
+
+TABS = (
+    ("settings-people", "People", Right.MANAGE_PEOPLE),
+    ("settings-teams", "Teams", Right.MANAGE_PEOPLE),
+    ("settings-roles", "Roles", None),
+    ("settings-keys", "API keys", None),
+)
+
+
+def tabs_for(actor: Actor, current: str) -> list[dict[str, Any]]:
+    return [
+        {"label": label, "url": reverse(name), "current": name == current, "count": None}
+        for name, label, right in TABS
+        if right is None or actor.may(right)
+    ]
