@@ -11,6 +11,7 @@ from flows.api.auth import DOORS
 from flows.api.budgets import router as budgets
 from flows.api.control import router as control
 from flows.api.costs import router as costs
+from flows.api.drills import router as drills
 from flows.api.flows import router as flows
 from flows.api.killswitch import router as killswitch
 from flows.api.prices import router as prices
@@ -34,6 +35,7 @@ answer_with_problems(api)
 for router in (
     flows,
     testing,
+    drills,
     control,
     runs,
     approvals,

@@ -10,6 +10,7 @@ from flows.access.sealing import seal_audit
 from flows.engine.document import parse_document
 from flows.engine.graph import Flow, compile_flow
 from flows.execution.worker import Engine
+from flows.runs.drills.tending import tend_drills
 from flows.steps.services import StepServices
 from flows.tools.jobs import reclaim_jobs
 from flows.triggers.actions.fire_due import fire_due
@@ -40,5 +41,5 @@ def make_engine() -> Engine:
         lease=settings.LEASE,
         scan_period=settings.SCAN_PERIOD,
         capacity=settings.ENGINE_CAPACITY,
-        hooks=[expire_due, reclaim_jobs, fire_due, seal_audit],
+        hooks=[expire_due, reclaim_jobs, fire_due, tend_drills, seal_audit],
     )

@@ -26,6 +26,7 @@ urlpatterns = [
     path("", include("flows.builder.editing.urls")),
     path("", include("flows.runs.starting.urls")),
     path("", include("flows.runs.testing.urls")),
+    path("", include("flows.runs.drills.urls")),
     path("", include("flows.runs.spending.urls")),
     path("", include("flows.runs.catalogue.urls")),
     path("", include("flows.runs.urls")),

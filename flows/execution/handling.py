@@ -7,15 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, Literal, get_args
 
 from flows.engine.kinds import Done
+
+Fault = Literal["outage", "rate_limit", "bad_json", "dead_worker", "slow_person"]
+FAULTS: Final[tuple[Fault, ...]] = get_args(Fault)
+"""What a fire drill rehearses, one in each of its runs."""
+
+HURRIED = 0.2
+"""Seconds that a drill waits at most before a step is tried again."""
+
+DUE_SOON = 1.0
+"""Seconds after which a drill's deadlines for people have passed, whatever the flow gives them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Handling:
     """`decide` is who answers approvals: the approvers whom they name, the `tester`, or nobody, since it is `approve` or `reject`
-    every time. `given` are results, by path, of steps that are not carried out."""
+    every time. `given` are results, by path, of steps that are not carried out. `drill` is the fault that a fire drill rehearses in
+    this run; "" in all others."""
 
     simulate: bool = False  # every model call goes to a simulated model
     dry: bool = False  # tools that write are not called; their results are examples
@@ -24,6 +35,15 @@ class Handling:
     skip_waits: bool = False
     given: Mapping[str, Done] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)  # where each of `given` comes from, in words
+    drill: str = ""
+
+    def back_off(self, seconds: float) -> float:
+        """How long a step really waits before its next attempt."""
+        return min(seconds, HURRIED) if self.drill else seconds
+
+    def due(self, seconds: float | None) -> float | None:
+        """How long people really have."""
+        return min(seconds, DUE_SOON) if self.drill and seconds is not None else seconds
 
     def as_json(self) -> dict[str, Any]:
         """Only what departs."""
@@ -38,6 +58,7 @@ class Handling:
             "skip_waits": self.skip_waits,
             "given": given,
             "sources": dict(self.sources),
+            "drill": self.drill,
         }
         return {name: value for name, value in found.items() if value and value != "approvers"}
 
@@ -57,6 +78,7 @@ class Handling:
             skip_waits=value.get("skip_waits", False),
             given=given,
             sources=value.get("sources", {}),
+            drill=value.get("drill", ""),
         )
 
 

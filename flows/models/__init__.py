@@ -4,6 +4,7 @@ from flows.models.access import ApiKey, AuditRow, Invitation, Membership, Person
 from flows.models.budgets import Budget, BudgetHold, BudgetPeriod
 from flows.models.catalogue import Adjustment, AllowedHost, ModelEntry, Price, Route, RouteVersion, ToolEntry
 from flows.models.definitions import Flow, FlowVersion, Pin
+from flows.models.drills import Drill
 from flows.models.runs import Attempt, Call, Delivery, Event, Intervention, Request, Run, RunPass, ToolJob, Worker
 from flows.models.seals import AuditSeal
 from flows.models.switch import KillSwitch
@@ -21,6 +22,7 @@ __all__ = [
     "BudgetPeriod",
     "Call",
     "Delivery",
+    "Drill",
     "Event",
     "Firing",
     "Flow",

@@ -110,7 +110,7 @@ class ApprovalKind(WorkKind):
         decide = context.handling.decide
         if decide in {"approve", "reject"}:
             return self.on_answer(settings, _decided(settings, decide, payload))
-        due = settings.due.seconds if settings.due is not None else None
+        due = context.handling.due(settings.due.seconds if settings.due is not None else None)
         kind = "test" if decide == "tester" else "approval"
         return Waiting(Ask(kind, context.rendered["title"], payload, terms, context.rendered.get("show"), due))
 

@@ -143,7 +143,8 @@ class _Asking:
             seed=question.seed,
             timeout=context.time_left(self.walk.route.timeout or DEFAULT_TIMEOUT),
             idempotency_key=str(call.id),  # each candidate and attempt asks anew
-            course=str(context.names["run"]["id"]),
+            course=str(context.names["run"]["id"])
+            + (context.path if context.handling.drill else ""),  # each step meets the fault
         )
         return await complete(request, context.on_text(call), egress=self.services.egress)
 

@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 from flows.access.egress import Egress
 from flows.engine.calllimits import CallLimits
 from flows.execution.handling import Handling
+from flows.routing.drilling import AlwaysWell, drilled
 from flows.routing.health import Health
 from flows.routing.table import RoutingTable, load_table
 from flows.tools.base import ToolContext, ToolKind
@@ -37,7 +38,7 @@ class StepServices:
         self._tool_kinds = tool_kinds
         self._redis_address = redis_address
         self._connections: AsyncConnectionPool[AsyncConnection[Any]] | None = None
-        self.health: Health
+        self.health: Health | AlwaysWell
 
     async def start(self, connections: AsyncConnectionPool[AsyncConnection[Any]]) -> None:
         """Reads the catalogue for the first time."""
@@ -59,7 +60,9 @@ class StepServices:
         if not (handling.simulate or handling.dry):
             return self
         under = copy(self)
-        if handling.simulate:
+        if handling.drill:
+            under.table, under.health = drilled(self.table, handling.drill), AlwaysWell()
+        elif handling.simulate:
             under.table = self.table.simulated()
         if handling.dry:
             under.tools = DryToolBox.of(self.tools, handling.real_tools)

@@ -26,6 +26,7 @@ from flows.execution.doorbells import INBOX
 from flows.models import (
     Attempt,
     Call,
+    Drill,
     Event,
     Firing,
     Flow,
@@ -171,6 +172,9 @@ PAGES = [
         "POST", "flows/<str:slug>/tests/<str:run_id>/answers", may=BUILDS, right="flows.edit", thing=True, body={"path": "greet"}
     ),
     Door("POST", "flows/<str:slug>/pins", may=BUILDS, right="flows.edit", thing=True, body={"step": "greet"}),
+    Door("GET", "flows/<str:slug>/drills", thing=True),
+    Door("POST", "flows/<str:slug>/drills", may=CONTROLS, right="runs.start", thing=True, body={}),
+    Door("GET", "flows/<str:slug>/drills/<str:drill_id>", thing=True),
     Door("GET", "flows/<str:slug>/edit", may="builder owner", right="flows.edit", thing=True, outsider="unseen"),
     Door("GET", "flows/<str:slug>/draft", thing=True),
     Door("PUT", "flows/<str:slug>/draft", may="builder owner", right="flows.edit", thing=True, json=True, body=EDITED),
@@ -331,6 +335,8 @@ API = [
     Door("POST", "api/v1/flows/<slug>/publication", may="builder owner", right="flows.publish", thing=True, body={}),
     Door("POST", "api/v1/flows/<slug>/runs", may=CONTROLS, right="runs.start", thing=True, body={"input": {"name": "Ann"}}),
     Door("POST", "api/v1/flows/<slug>/tests", may=BUILDS, right="flows.edit", thing=True, body={"input": {"name": "Ann"}}),
+    Door("POST", "api/v1/flows/<slug>/drills", may=CONTROLS, right="runs.start", thing=True, body={}),
+    Door("GET", "api/v1/flows/<slug>/drills/<drill_id>", thing=True),
     Door("GET", "api/v1/flows/<slug>/pins", thing=True),
     Door("PUT", "api/v1/flows/<slug>/pins/<step>", may=BUILDS, right="flows.edit", thing=True, body={"output": 1}),
     Door("DELETE", "api/v1/flows/<slug>/pins/<step>", may=BUILDS, right="flows.edit", thing=True),
@@ -493,6 +499,7 @@ def make_world() -> World:
         "template": "refund_decision",
         "trigger_id": trigger.public_id,
         "firing_id": firing.public_id,
+        "drill_id": Drill.objects.create(flow=flow, version=flow.published, ended_at=timezone.now()).public_id,
     }
     somebody = make_person("viewer", username="somebody")
     sign_in = SignIn.objects.create(person=somebody, session_key="elsewhere")

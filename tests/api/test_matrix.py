@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
-from flows.models import AuditRow, Event, Firing, Invitation, Run
+from flows.models import AuditRow, Drill, Event, Firing, Invitation, Run
 from orchestrator.api import api
 from tests.makers import make_flow, make_key, make_person, make_request, make_run, make_team, make_trigger
 
@@ -87,6 +88,7 @@ def names() -> dict[str, str]:
         "request_id": request.public_id,
         "trigger_id": trigger.public_id,
         "firing_id": firing.public_id,
+        "drill_id": Drill.objects.create(flow=flow, version=flow.published, ended_at=timezone.now()).public_id,
     }
     return {"slug": flow.slug, "path": "greet", "step": "greet", **things}
 

@@ -191,3 +191,20 @@ def test_many_runs_are_retried_by_command_and_refusals_are_told(capsys: Any) -> 
     ):
         with pytest.raises(CommandError, match=words):
             call_command("run", *arguments)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_drill_brings_an_engine_and_tells_what_handled_each_fault(capsys: Any) -> None:
+    make_flow("greet")
+
+    call_command("drill", "greet", "--input", '{"name": "Ann"}')
+
+    said = capsys.readouterr()
+    assert "brings one for the time of the drill" in said.err
+    assert "– Outage." in said.out
+    assert "None of the faults met it. 0 calls" in said.out
+    assert not Run.objects.exclude(purpose="drill").exists()
+    with pytest.raises(CommandError, match="name"):
+        call_command("drill", "greet", "--input", "{}")
+    with pytest.raises(CommandError, match="no JSON"):
+        call_command("drill", "greet", "--input", "{")

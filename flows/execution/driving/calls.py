@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -19,6 +20,8 @@ from flows.execution.driving.purse import Purse
 from flows.execution.driving.sheet import Wish
 from flows.execution.handling import Handling
 from flows.models.identifiers import new_id
+
+log = logging.getLogger(__name__)
 
 TELLS_OF_WAIT = 0.5
 """Seconds after which a call that waits for a slot of its model says so."""
@@ -97,7 +100,16 @@ class Calls:
             if not isinstance(error, asyncio.CancelledError) or wish in purse.refused:
                 engine.budgets.let_go(call.id)  # else the record's verdict may still come
             raise
+        if desk.handling.drill == "dead_worker" and desk.run.epoch == 1:
+            self._play_dead()
         return call
+
+    def _play_dead(self) -> None:
+        """A drill: what the death of this process would leave of the run is left of it, while a call is in flight."""
+        run = self._desk.run
+        log.warning("run %s: a drill lets go of it as if its worker had died", run.id)
+        self._desk.engine.drivers[run.id].drop()
+        raise asyncio.CancelledError
 
     async def _hold(self, call: OpenCall) -> None:
         """Holds what the call may use in the budgets that apply; where one has no room, does what it says."""

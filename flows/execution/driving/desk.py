@@ -54,7 +54,7 @@ class Desk:
         self.handling = Handling.of(run.handling)
         for path, done in self.handling.given.items():
             self.planner.go_past(path, done)
-        self.sheet = Sheet(run.id)
+        self.sheet = Sheet(run.id, drill=bool(self.handling.drill))
         self.pasts: dict[str, Past] = {}  # by path, of steps that have not come to their end
         self.carried = Carried()
         self.answers: dict[str, str] = {}  # path of a request → hash of the payload as it was decided

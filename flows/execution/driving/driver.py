@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -202,6 +203,7 @@ class Driver:
                     self.desk.pasts.pop(decision.path, None)
                 write_end_of_step(sheet, decision)
             case Retry():
+                decision = replace(decision, delay=self.desk.handling.back_off(decision.delay))
                 write_retry(sheet, decision)
                 self._timers.set(decision.path, decision.delay)
             case Withdraw():

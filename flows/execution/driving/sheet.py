@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -40,10 +40,11 @@ class Wish:
 class Sheet:
     """What has happened since the last record was sent, in its order."""
 
-    __slots__ = ("_asks", "_rows", "_run", "_saves", "_takes", "_withdraws", "ops", "wishes")
+    __slots__ = ("_asks", "_drill", "_rows", "_run", "_saves", "_takes", "_withdraws", "ops", "wishes")
 
-    def __init__(self, run: UUID) -> None:
+    def __init__(self, run: UUID, *, drill: bool) -> None:
         self._run = run
+        self._drill = drill
         self._begin()
 
     def _begin(self) -> None:
@@ -79,7 +80,9 @@ class Sheet:
         self.ops.append(wish.op)
 
     def ask(self, path: str, ask: Ask) -> dict[str, Any]:
-        """A question to people; gives what its event says."""
+        """A question to people; gives what its event says. What a drill asks is nobody's to answer."""
+        if self._drill:
+            ask = replace(ask, kind="test")
         line, data = ask_line(self._run, path, ask)
         self._asks.append(line)
         return data

@@ -69,7 +69,7 @@ def start_test(
         raise FlowArchived
     if revision is not None and revision != flow.revision:
         raise DraftMoved(f"The draft is at revision {flow.revision}. Test it as it is now, or read it again.")
-    compiled = _compiled(flow, extent, step)
+    compiled = compiled_draft(flow, extent, step)
     _require_tools(actor, flow, compiled, real_tools)
     if simulate:
         require_simulated_models()
@@ -82,7 +82,7 @@ def start_test(
     return begin_run(
         actor,
         flow,
-        _version_of(actor, flow, document).id,
+        tested_version(actor, flow, document).id,
         input_text(input, document.input),
         lowest(document.limits, limits_given(limits), Limits.model_validate(flow.ceiling)),
         source=source,
@@ -99,7 +99,8 @@ def start_test(
     )
 
 
-def _compiled(flow: Flow, extent: Extent, step: str | None) -> CompiledFlow:
+def compiled_draft(flow: Flow, extent: Extent = "draft", step: str | None = None) -> CompiledFlow:
+    """The draft as it runs: all of it, or what `extent` says. Raises `DraftBroken`, and `Invalid` where there is no such step."""
     try:
         value = parse_yaml(flow.draft).value
         if extent != "draft":
@@ -142,7 +143,7 @@ def _require_tools(actor: Actor, flow: Flow, compiled: CompiledFlow, real_tools:
         raise Invalid("The test cannot be started.", problems=faults)
 
 
-def _version_of(actor: Actor, flow: Flow, document: FlowDocument) -> FlowVersion:
+def tested_version(actor: Actor, flow: Flow, document: FlowDocument) -> FlowVersion:
     """The document as it is tested: kept once, without a number."""
     text, digest = dump_document(document), version_hash(document)
     known = FlowVersion.objects.filter(flow=flow, number=None, hash=digest, document=text).first()

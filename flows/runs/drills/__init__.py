@@ -1,0 +1,1 @@
+"""Fire drills: what faults do to a flow, rehearsed on stand-ins and told in words."""
