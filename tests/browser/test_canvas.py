@@ -312,6 +312,28 @@ def test_BLD_9_a_layout_of_300_nodes_is_one_step_without_overlaps(canvas: Any) -
     assert it.doc == first
 
 
+@pytest.mark.parametrize("zoom", [0.3, 1.5])
+def test_a_large_flow_is_one_layer_drawn_at_its_own_scale(canvas: Any, zoom: float) -> None:
+    """So that a pan is a shift of pixels: more layers are put together in each frame, and one drawn larger is shrunk in each."""
+    it = canvas("wide")
+    it.page.evaluate("zoom => { const it = document.querySelector('flow-canvas'); it.zoom(zoom / it.viewport.now.zoom) }", zoom)
+    it.page.wait_for_function("zoom => document.querySelector('.fc-scaled').style.zoom == zoom", arg=zoom)
+    protocol = it.page.context.new_cdp_session(it.page)
+    trees: list[Any] = []
+    protocol.on("LayerTree.layerTreeDidChange", lambda event: trees.append(event.get("layers", [])))
+
+    protocol.send("LayerTree.enable")
+    it.do("viewport.nudge", 8, 8)
+    it.page.wait_for_timeout(500)
+
+    sheet = it.page.evaluate(
+        "() => { const { width, height } = document.querySelector('.fc-sheet').style; return [width, height] }"
+    )
+    drawn = [(f"{layer['width']:.0f}px", f"{layer['height']:.0f}px") for layer in trees[-1] if layer["drawsContent"]]
+    assert tuple(sheet) in drawn
+    assert len(drawn) <= 12
+
+
 def test_an_edge_is_chosen_by_a_click_and_deleted_by_the_keyboard(canvas: Any) -> None:
     it = canvas()
     edge = it.page.locator('.fc-edge[data-edge="|classify.error -> notify"] .fc-line-path')

@@ -13,8 +13,10 @@ function filled(element, attributes, children) {
   element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""))
   return element
 }
+/** Where the drawing of an icon is. */
+export const sprite = (name) => `${document.documentElement.dataset.icons ?? "/static/icons.svg"}#${name}`
 export function icon(name, extra = "") {
-  return draw("svg", { class: `icon ${extra}`.trim(), "aria-hidden": "true", "data-icon": name }, draw("use", { href: `${document.documentElement.dataset.icons ?? "/static/icons.svg"}#${name}` }))
+  return draw("svg", { class: `icon ${extra}`.trim(), "aria-hidden": "true", "data-icon": name }, draw("use", { href: sprite(name) }))
 }
 export function button(label, glyph, attributes = {}) {
   return make("button", { type: "button", class: "button quiet icon-only", "aria-label": label, title: label, ...attributes }, icon(glyph))

@@ -1,12 +1,13 @@
 // The drawing: one element a node, one group an edge, kept by path and changed only where what they show changed.
 import { draw, icon, make } from "./dom.js"
+import { Glyphs, place } from "./glyphs.js"
 import { groupOf, iconOf, STATES } from "./looks.js"
 import { bounds } from "./model/geometry.js"
 import { route } from "./routes.js"
 
 const MARGIN = 400
 export const MANY = 60 // nodes; of more than that, those far outside the window are not painted
-const AROUND = 240 // pixels of the window that count as near
+const AROUND = 160 // pixels of the window that count as near
 const LONGEST = 60 // characters of a name that can be seen
 
 export class Scene {
@@ -14,13 +15,16 @@ export class Scene {
     this.frames = make("div", { class: "fc-layer" })
     this.edges = draw("svg", { class: "fc-edges", "aria-hidden": "true" })
     this.nodes = make("div", { class: "fc-layer" })
+    this.glyphs = new Glyphs()
     this.wire = draw("path", { class: "fc-wire" })
     this.top = draw("svg", { class: "fc-edges fc-top", "aria-hidden": "true" }, this.wire)
     this.between = make("button", { type: "button", class: "fc-between", tabindex: "-1", "aria-label": "Insert a step here", title: "Insert a step here", hidden: true }, icon("plus"))
+    this.scaled = make("div", { class: "fc-scaled" }, this.frames, this.edges, this.nodes, this.glyphs.element, this.top, this.between)
     // One sheet beneath everything: without it the browser takes distant nodes for layers of their own, and each frame costs ten times as much.
+    // It is not in what is scaled: there the browser would draw everything at full size and shrink it in each frame.
     this.sheet = make("div", { class: "fc-sheet" })
-    this.scaled = make("div", { class: "fc-scaled" }, this.sheet, this.frames, this.edges, this.nodes, this.top, this.between)
-    this.view = make("div", { class: "fc-view" }, this.scaled)
+    this.view = make("div", { class: "fc-view" }, this.sheet, this.scaled)
+    this.zoom = 1
     this.shownNodes = new Map()
     this.shownEdges = new Map()
     this.places = new Map()
@@ -29,10 +33,10 @@ export class Scene {
   /** Draws the model; `nodes` are its nodes or, in a drag, where they would be. */
   render(model, { nodes = model.nodes, selected, chosenEdges, statuses, current, readonly }) {
     this.places = nodes
-    for (const [path, shown] of this.shownNodes) if (!nodes.has(path)) shown.element.remove(), this.shownNodes.delete(path)
+    for (const [path, shown] of this.shownNodes) if (!nodes.has(path)) this.#forget(path, shown)
     for (const node of nodes.values()) this.#node(model, node, { selected: selected.has(node.path), state: statuses[node.path], current: current === node.path, readonly })
     this.#order(nodes)
-    this.#spread(nodes)
+    this.#spread()
     const edges = model.edges
     const known = new Set(edges.map((edge) => edge.id))
     for (const [id, shown] of this.shownEdges) if (!known.has(id)) shown.group.remove(), this.shownEdges.delete(id)
@@ -53,12 +57,18 @@ export class Scene {
     for (const [path, shown] of this.shownNodes) {
       const node = this.places.get(path)
       const away = path !== this.kept && !sees(node.x, node.y, node.x + node.w, node.y + node.h)
-      if (shown.away !== away) shown.element.classList.toggle("is-away", (shown.away = away))
+      if (shown.away !== away) this.#away(shown, away)
     }
     for (const shown of this.shownEdges.values()) {
       const away = !sees(...shown.box)
       if (shown.away !== away) shown.group.toggleAttribute("data-away", (shown.away = away))
     }
+  }
+
+  #away(shown, away) {
+    shown.away = away
+    shown.element.classList.toggle("is-away", away)
+    shown.glyph?.toggleAttribute("data-away", away)
   }
 
   element(path) {
@@ -68,6 +78,11 @@ export class Scene {
     return this.shownNodes.get(path)?.face
   }
 
+  #forget(path, shown) {
+    shown.element.remove()
+    shown.glyph?.remove()
+    this.shownNodes.delete(path)
+  }
   #node(model, node, { selected, state, current, readonly }) {
     const face = node.start ? { title: model.title(node.path), line: "", badges: [] } : model.face(node.path)
     const kind = model.kind(node.kind)
@@ -77,7 +92,7 @@ export class Scene {
     const looks = JSON.stringify([node.kind, node.frame, node.head, face, text, node.ports, types, strange, state, readonly, kind?.label, kind?.icon, kind?.group])
     let shown = this.shownNodes.get(node.path)
     if (!shown || shown.frame !== node.frame) {
-      shown?.element.remove()
+      if (shown) this.#forget(node.path, shown)
       shown = { frame: node.frame, element: make("div", { class: "fc-node nopan", "data-testid": "node", "data-path": node.path }) }
       this.shownNodes.set(node.path, shown)
       ;(node.frame ? this.frames : this.nodes).append(shown.element)
@@ -89,6 +104,8 @@ export class Scene {
       if (focused) shown.face.focus({ preventScroll: true })
     }
     const { style, classList } = shown.element
+    if (shown.glyph && (shown.x !== node.x || shown.y !== node.y || shown.head !== node.head)) place(shown.glyph, node)
+    shown.head = node.head
     if (shown.x !== node.x) style.left = `${(shown.x = node.x)}px`
     if (shown.y !== node.y) style.top = `${(shown.y = node.y)}px`
     if (shown.w !== node.w) style.width = `${(shown.w = node.w)}px`
@@ -114,9 +131,12 @@ export class Scene {
     shown.face = make(
       "button",
       { type: "button", class: "fc-face", tabindex: "-1", "aria-pressed": String(Boolean(shown.selected)) },
-      node.kind === "note" ? make("span", { class: "fc-text" }, text || "Empty note") : [icon(iconOf(node.kind, kind), "fc-icon"), wordsOf(face, state)],
+      node.kind === "note" ? make("span", { class: "fc-text" }, text || "Empty note") : wordsOf(face, state),
       unseen.length ? make("span", { class: "fc-unseen" }, unseen.join(", ")) : null,
     )
+    shown.glyph?.remove()
+    shown.glyph = node.kind === "note" ? null : this.glyphs.add(iconOf(node.kind, kind), groupOf(kind), node.start)
+    if (shown.glyph) place(shown.glyph, node), shown.glyph.toggleAttribute("data-away", Boolean(shown.away)), shown.glyph.classList.toggle("is-idle", state === "skipped")
     shown.face.style.height = node.frame ? `${node.head}px` : ""
     const takes = node.start || node.kind === "note" ? null : make("span", { class: "fc-in", "aria-hidden": "true" })
     if (takes) takes.style.top = `${node.frame ? 32 : node.head / 2}px`
@@ -125,13 +145,17 @@ export class Scene {
     element.replaceChildren(shown.face, ...(takes ? [takes] : []), ...ports)
   }
 
-  #spread(nodes) {
-    const box = bounds([...nodes.values()])
-    const place = JSON.stringify(box)
-    if (this.spread === place) return
-    this.spread = place
-    const { style } = this.sheet
-    for (const [side, value] of [["left", box.left - MARGIN], ["top", box.top - MARGIN], ["width", box.right - box.left + 2 * MARGIN], ["height", box.bottom - box.top + 2 * MARGIN]]) style[side] = `${value}px`
+  /** Everything is drawn at this zoom. */
+  scale(zoom) {
+    this.zoom = zoom
+    this.scaled.style.zoom = zoom
+    this.#spread()
+  }
+  #spread() {
+    if (!this.places.size) return
+    const box = bounds([...this.places.values()])
+    const sides = { left: box.left - MARGIN, top: box.top - MARGIN, width: box.right - box.left + 2 * MARGIN, height: box.bottom - box.top + 2 * MARGIN }
+    for (const [side, value] of Object.entries(sides)) this.sheet.style[side] = `${Math.round(value * this.zoom)}px`
   }
 
   /** Elements stand in the order of the document, so that reading aloud follows it. */

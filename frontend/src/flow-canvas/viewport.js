@@ -9,11 +9,11 @@ const FARTHEST = 0.1
 const GRID = 24
 const DOTTED = 0.45 // below this the dots would be a grey
 const STRETCH = 2.2 // how far a drawing is stretched before it is made anew
-const REST = 140 // milliseconds
+const STILL = 8 // frames without a change, after which a zoom is over; in milliseconds it would be over too soon where frames are slow
 
 export class Viewport {
-  constructor(ground, { view, scaled }, dots, { onchange, key }) {
-    Object.assign(this, { ground, view, scaled, dots, onchange, key })
+  constructor(ground, scene, dots, { onchange, key }) {
+    Object.assign(this, { ground, scene, dots, onchange, key })
     this.measure()
     this.far = 0.35 // below this zoom only names are shown
     this.drawn = 0 // the zoom at which everything was drawn
@@ -56,25 +56,30 @@ export class Viewport {
   #apply(x, y, zoom) {
     const stretch = zoom / this.drawn
     if (stretch > STRETCH || stretch < 1 / STRETCH) this.#sharpen(zoom)
-    else if (stretch !== 1) {
-      clearTimeout(this.rest)
-      this.rest = setTimeout(() => (this.#sharpen(this.now.zoom), this.#place(this.now)), REST)
-    }
+    else if (stretch !== 1) this.#rests()
     this.#place({ x, y, zoom })
     this.onchange()
   }
+  #rests(left = STILL) {
+    cancelAnimationFrame(this.rest)
+    this.rest = requestAnimationFrame(() => {
+      if (left) return this.#rests(left - 1)
+      this.#sharpen(this.now.zoom)
+      this.#place(this.now)
+    })
+  }
   #sharpen(zoom) {
-    clearTimeout(this.rest)
+    cancelAnimationFrame(this.rest)
     this.drawn = zoom
-    this.scaled.style.transform = `scale(${zoom})`
-    this.view.classList.toggle("is-far", zoom < this.far)
+    this.scene.scale(zoom)
+    this.scene.view.classList.toggle("is-far", zoom < this.far)
     this.dots.hidden = zoom < DOTTED
     this.dots.style.backgroundSize = `${GRID * zoom}px ${GRID * zoom}px`
   }
   #place({ x, y, zoom }) {
     const stretch = zoom / this.drawn
     const step = GRID * zoom
-    this.view.style.transform = `translate(${x}px, ${y}px) scale(${stretch})`
+    this.scene.view.style.transform = `translate(${Math.round(x)}px, ${Math.round(y)}px) scale(${stretch})`
     this.dots.style.transform = `translate(${(x % step) - step}px, ${(y % step) - step}px) scale(${stretch})`
   }
   #remember() {
@@ -146,7 +151,7 @@ export class Viewport {
   }
 
   destroy() {
-    clearTimeout(this.rest)
+    cancelAnimationFrame(this.rest)
     this.zooming.destroy()
   }
 }
