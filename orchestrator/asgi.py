@@ -1,4 +1,4 @@
-"""The web process: HTTP by Django, sockets by Channels."""
+"""The web process: HTTP by Django, sockets by Channels, the Model Context Protocol by its own server."""
 
 import os
 import warnings
@@ -17,6 +17,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 from django.urls import path  # noqa: E402
 
+from flows.api.mcp import mcp_door  # noqa: E402
 from flows.runs.live import LiveConsumer  # noqa: E402
 from orchestrator.bodies import bounded  # noqa: E402
 
@@ -30,4 +31,9 @@ async def websocket(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await (sockets if with_key else from_pages)(scope, receive, send)
 
 
-application = ProtocolTypeRouter({"http": bounded(http), "websocket": websocket})
+async def web(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Django, and beside it the one door whose protocol brings its own server."""
+    await (mcp_door if scope["path"] == "/mcp" else http)(scope, receive, send)
+
+
+application = ProtocolTypeRouter({"http": bounded(web), "websocket": websocket})

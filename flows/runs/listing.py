@@ -41,6 +41,7 @@ SOURCES = (
     ("schedule", "Schedule"),
     ("webhook", "Webhook"),
     ("chat", "Chat"),
+    ("mcp", "MCP"),
 )
 CLOCKS_DIFFER = timedelta(minutes=5)  # between the machine that makes an identifier and the database
 
