@@ -3,81 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connections
 from psycopg import AsyncConnection
 
 from flows.execution.budgets import held as hold
 from flows.execution.budgets import settle, settle_left_behind
 from flows.execution.context import Intent
-from flows.models import AuditRow, Budget, BudgetHold, BudgetPeriod, Call, Run
+from flows.models import AuditRow, BudgetPeriod
 from flows.models.identifiers import new_id
 from orchestrator.engine import dsn
 from tests.execution.conftest import Drive
+from tests.execution.purses import counted, make_budget
 from tests.execution.runs import finish, make_model, model, start, until
 from tests.execution.services import Pair
 from tests.makers import make_run
 from tests.runs.journals import make_call
-
-
-def make_budget(scope: str = "all", subject: str = "", cost: str | None = "1", period: str = "day", **fields: Any) -> Budget:
-    amount = None if cost is None else Decimal(cost)
-    return Budget.objects.create(scope=scope, subject=subject, period=period, cost=amount, **fields)
-
-
-def counted(budget: Budget) -> BudgetPeriod:
-    """The budget's period, once nothing is held in it any more."""
-    return until(lambda: None if BudgetHold.objects.exists() else BudgetPeriod.objects.get(budget=budget))
-
-
-@contextmanager
-def watched(budget: Budget) -> Iterator[list[Decimal]]:
-    """What spent and reserved came to, at every look while this lasts."""
-    seen: list[Decimal] = []
-    over = threading.Event()
-
-    def look() -> None:
-        while not over.wait(0.005):
-            seen.extend(each.spent + each.reserved for each in BudgetPeriod.objects.filter(budget=budget))
-        connections.close_all()
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        over.set()
-        thread.join()
-
-
-def branches(count: int) -> Run:
-    steps = {f"s{n}": model(f"[[serve: ok say={'word_' * (n % 7 + 1)}]] {'Hello ' * n}", "primary") for n in range(count)}
-    return start(steps, [f"start -> s{n}" for n in range(count)])
-
-
-@pytest.mark.parametrize(("runs", "width"), [(1, 50), (20, 3)])
-def test_BUD_3_parallel_calls_cannot_pass_a_limit_together(drive: Drive, pair: Pair, runs: int, width: int) -> None:
-    budget = make_budget(cost="0.002")
-    drive()
-
-    with watched(budget) as seen:
-        ended = [finish(run, within=60) for run in [branches(width) for _ in range(runs)]]
-
-    period = counted(budget)
-    ledger = sum((call.settled or Decimal(0) for call in Call.objects.all()), Decimal(0))
-    assert max(seen) <= budget.cost
-    assert (period.spent, period.reserved, period.spent_calls) == (ledger, 0, Call.objects.count())
-    assert len(pair[0].asked) == Call.objects.count()
-    assert {run.status for run in ended} >= {"budget_stopped"}
-    assert {run.reason for run in ended if run.status == "budget_stopped"} == {"budget all, day"}
-    assert 0 < ledger <= budget.cost
 
 
 def test_BUD_2_at_the_limit_nothing_is_sent_and_the_run_says_why(drive: Drive, pair: Pair) -> None:
