@@ -29,6 +29,7 @@ from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from flows.execution.context import Intent
+from flows.execution.faultpoints import faultpoint
 from flows.execution.saying import said
 
 log = logging.getLogger(__name__)
@@ -186,6 +187,7 @@ class Budgets:
     async def hold(self, run: UUID, epoch: int, call: UUID, intent: Intent) -> Reached | None:
         """Holds what the call may use in every budget that applies; gives the budget that has no room for it, and holds nothing then.
         Waits as long as calls in flight may make room."""
+        self._held.add(call)  # before it is asked for: where that is broken off, it may have been granted
         while True:
             try:
                 async with self._pool().connection() as connection:
@@ -195,8 +197,9 @@ class Budgets:
                 await asyncio.sleep(LOOKS * 5)
                 continue
             if reached is None:
-                self._held.add(call)
-            if reached is None or not reached.waits:
+                return None
+            if not reached.waits:
+                self._held.discard(call)
                 return reached
             await asyncio.sleep(LOOKS)
 
@@ -251,6 +254,8 @@ async def held(connection: AsyncConnection[Any], run: UUID, epoch: int, call: UU
                 return reached
         figures = {"call": call, "run": run, "epoch": epoch, "cost": intent.reserve, "tokens": intent.reserve_tokens}
         await connection.execute(HOLD, figures | {"periods": [period.id for period in periods]})
+        faultpoint("budgets.before_hold")
+    faultpoint("budgets.after_hold")
     return None
 
 
@@ -258,7 +263,12 @@ async def settle(connection: AsyncConnection[Any], calls: list[UUID]) -> list[UU
     """Counts those of the calls that have been settled, once each; gives them."""
     async with connection.transaction():
         await connection.execute(_LOCK_OF.format(which=_OURS), (calls,))
-        return [row[0] for row in await (await connection.execute(_SETTLE.format(which=_OURS), (calls,))).fetchall()]
+        found = [row[0] for row in await (await connection.execute(_SETTLE.format(which=_OURS), (calls,))).fetchall()]
+        if found:
+            faultpoint("budgets.before_count")
+    if found:
+        faultpoint("budgets.after_count")
+    return found
 
 
 async def settle_left_behind(connection: AsyncConnection[Any]) -> None:

@@ -198,6 +198,17 @@ def purse(branches: int, dollars: int) -> str:
     return f"orchestrator: 1\nname: Purse\nlimits: {{cost: {dollars}.00, at_limit: stop}}\nsteps:\n{steps}{edges}output: {{}}\n"
 
 
+def asking() -> str:
+    """Three questions to a model, one after the other."""
+    prompt = "[[serve: ok delay=0.2]] Run {{ run.id }}, "
+    steps = "".join(
+        f'  {step}:\n    kind: model\n    with: {{route: loop, prompt: "{prompt}{step}", max_output: 100}}\n'
+        for step in ("first", "middle", "last")
+    )
+    edges = "edges:\n  - start -> first\n  - first -> middle\n  - middle -> last\n"
+    return f"orchestrator: 1\nname: Asking\nsteps:\n{steps}{edges}output: {{done: true}}\n"
+
+
 def catalogue(model_port: int, effect_port: int) -> str:
     """Models and tools on loopback. A token that `dear` writes costs a dollar, and what it reads is free: what a call costs is then
     known before it is made."""

@@ -25,7 +25,7 @@ from flows.models.identifiers import parsed, shown
 from orchestrator.addresses import socket_folder
 from orchestrator.supervisor.children import answers
 from tests.bench.installation import bare_environment, free_port
-from tests.faults.flows import CLAUSES, ERRORS, MARKS, NESTED, PARKING, catalogue, chain, purse, wide
+from tests.faults.flows import CLAUSES, ERRORS, MARKS, NESTED, PARKING, asking, catalogue, chain, purse, wide
 from tests.faults.invariants import violations
 from tests.orchestrator.processes import ROOT, descendants, end, table, until
 
@@ -162,6 +162,7 @@ class Site:
             "large-purse": purse(64, 20),
             "errors": ERRORS,
             "wide": wide(300, 6.0),
+            "asking": asking(),
         }
         for slug, text in documents.items():
             self.said_well(self.api().put(f"/flows/{slug}", content=text, headers={"Content-Type": "application/yaml"}))

@@ -49,6 +49,27 @@ QUERIES = {
     "I4: {0} is {1} with {2} reserved and {3} open calls": """
         SELECT id, status, reserved, open_calls FROM flows_run
         WHERE status = ANY(%(ended)s) AND (reserved <> 0 OR reserved_tokens <> 0 OR open_calls <> 0)""",
+    "I4: budget {0}: {1} spent and {2} reserved of {3}": """
+        SELECT b.scope || ' ' || b.subject, s.spent, s.reserved, b.cost FROM flows_budgetperiod s JOIN flows_budget b ON b.id = s.budget_id
+        WHERE s.spent + s.reserved > b.cost""",
+    "I4: budget {0}: {1} reserved for {2} calls, held are {3} for {4}": """
+        SELECT b.scope || ' ' || b.subject, s.reserved, s.reserved_calls, coalesce(sum(h.reserved), 0), count(h.id)
+        FROM flows_budgetperiod s JOIN flows_budget b ON b.id = s.budget_id LEFT JOIN flows_budgethold h ON h.period_id = s.id
+        GROUP BY b.id, s.id HAVING s.reserved <> coalesce(sum(h.reserved), 0) OR s.reserved_calls <> count(h.id)""",
+    "I4: budget {0}: counts {1} for {2} calls, the ledger has {3} for {4}": """
+        SELECT b.scope || ' ' || b.subject, s.spent, s.spent_calls, coalesce(sum(c.settled), 0), count(c.id)
+        FROM flows_budgetperiod s JOIN flows_budget b ON b.id = s.budget_id
+        LEFT JOIN (flows_call c JOIN flows_run r ON r.id = c.run_id JOIN flows_flow f ON f.id = r.flow_id)
+            ON (b.scope = 'all' OR b.scope = 'flow' AND b.subject = f.slug) AND c.kind = 'model' AND NOT c.simulated
+            AND c.status <> 'started' AND c.started_at >= greatest(s.begins, b.created_at) AND c.started_at < s.ends
+            AND NOT EXISTS (SELECT 1 FROM flows_budgethold h WHERE h.call_id = c.id AND h.period_id = s.id)
+        WHERE b.scope IN ('all', 'flow')
+        GROUP BY b.id, s.id HAVING s.spent <> coalesce(sum(c.settled), 0) OR s.spent_calls <> count(c.id)""",
+    "I4: budget {0}: {1} is held for a call that {2}": """
+        SELECT b.scope || ' ' || b.subject, h.reserved, coalesce('is ' || c.status, 'never began') FROM flows_budgethold h
+        JOIN flows_budgetperiod s ON s.id = h.period_id JOIN flows_budget b ON b.id = s.budget_id JOIN flows_run r ON r.id = h.run_id
+        LEFT JOIN flows_call c ON c.id = h.call_id
+        WHERE r.ended_at < clock_timestamp() - 2 * %(lease)s * interval '1 second'""",
     "I5: {0}, {1}: call {2} began after the cancel": """
         SELECT c.run_id, c.path, c.id FROM flows_call c
         JOIN flows_event e ON e.run_id = c.run_id AND e.pass = c.pass AND e.type = 'run.cancel_requested' WHERE c.seq > e.seq""",

@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from flows.models import Attempt, Call, Event, Request, Run
+from flows.models import Attempt, Budget, BudgetHold, BudgetPeriod, Call, Event, Request, Run
 from flows.models.identifiers import new_id
 from tests.faults.invariants import violations
 from tests.makers import add_events, make_request, make_run
@@ -87,6 +87,31 @@ def forgotten_bill() -> None:
     make_call(make_run(), settled=Decimal(1))
 
 
+def used_budget(**figures: Any) -> BudgetPeriod:
+    budget = Budget.objects.create(scope="all", period="day", cost=Decimal(1), created_at=timezone.now() - timedelta(hours=1))
+    now = timezone.now()
+    return BudgetPeriod.objects.create(budget=budget, begins=now - timedelta(hours=2), ends=now + timedelta(hours=2), **figures)
+
+
+def overspent_budget() -> None:
+    used_budget(spent=Decimal(2))
+
+
+def leaked_hold() -> None:
+    used_budget(reserved=Decimal("0.5"), reserved_calls=1)
+
+
+def uncounted_call() -> None:
+    used_budget()
+    make_call(make_run(spent=Decimal("0.25")), settled=Decimal("0.25"), started_at=timezone.now())
+
+
+def forgotten_hold() -> None:
+    run, period = ended_run(), used_budget(reserved=Decimal("0.5"), reserved_calls=1)
+    Run.objects.filter(id=run.id).update(ended_at=timezone.now() - timedelta(hours=1))
+    BudgetHold.objects.create(call_id=new_id(), run_id=run.id, epoch=1, period=period, reserved=Decimal("0.5"), tokens=1)
+
+
 def call_after_cancel() -> None:
     run = make_run()
     add_events(run, 1, "run.cancel_requested")
@@ -138,6 +163,10 @@ WORLDS: list[tuple[Callable[[], None], str]] = [
     (overspent, "2.000000000000 spent and 0E-12 reserved of 1"),
     (leaked, "I4: "),
     (forgotten_bill, "0E-12 spent, 1.000000000000 settled"),
+    (overspent_budget, "I4: budget all : 2.000000000000 spent"),
+    (leaked_hold, "reserved for 1 calls, held are 0 for 0"),
+    (uncounted_call, "the ledger has 0.250000000000 for 1"),
+    (forgotten_hold, "is held for a call that never began"),
     (call_after_cancel, "began after the cancel"),
     (call_that_goes_on, "went on for"),
     (nobodys, "driven by nobody"),

@@ -94,11 +94,11 @@ class Calls:
             desk.sheet.wish(wish)
             desk.schedule()
             await wish.verdict
-        except BaseException as error:
+        except BaseException:
             purse.allowances.release(call)
             engine.permits.give_back(call.id)
-            if not isinstance(error, asyncio.CancelledError) or wish in purse.refused:
-                engine.budgets.let_go(call.id)  # else the record's verdict may still come
+            if not wish.sent:
+                engine.budgets.let_go(call.id)
             raise
         if desk.handling.drill == "dead_worker" and desk.run.epoch == 1:
             self._play_dead()

@@ -84,6 +84,7 @@ class Sending:
                 if not wish.verdict.done():
                     wish.verdict.set_result(None)
             else:
+                wish.sent = False
                 if wish.verdict.done():
                     desk.engine.budgets.let_go(wish.call.id)
                 alone = self._refuse(wish, reason, alone) and alone

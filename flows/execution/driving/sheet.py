@@ -23,6 +23,7 @@ class Wish:
     verdict: asyncio.Future[None]
     reason: str = ""  # cost | tokens: which cap refused it
     alone: bool = False  # refused with nothing in front of it, since something last settled
+    sent: bool = False  # its record is on its way: whether the call began is not known yet
 
     @property
     def intent(self) -> Intent:
@@ -110,5 +111,7 @@ class Sheet:
         """The record as it is to be sent, and who waits for its verdict; a new one begins."""
         record = Record(self._run, epoch, number, signals, steps, self.ops, self._asks, self._withdraws, self._takes, self._saves)
         wishes = self.wishes
+        for wish in wishes:
+            wish.sent = True
         self._begin()
         return record, wishes
