@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from uuid import UUID
 
 from flows.access.actor import Actor
 from flows.access.audit import record_change
@@ -17,6 +18,7 @@ from flows.access.refusals import Fault, Forbidden, Invalid
 from flows.access.rights import Right
 from flows.engine.schemas import value_problems
 from flows.models import Request, Run
+from flows.runs.actions.change_budget import raise_budget, require_budgets
 from flows.runs.limits import choose, in_words, refuse_too_low, require_raise, set_limits, shown
 
 ASKED_OF = {"budget": Right.CONTROL_RUNS, "unknown": Right.CONTROL_RUNS}
@@ -75,6 +77,9 @@ def require_choice(actor: Actor, request: Request, outcome: str, value: Any) -> 
     if outcome == "raise":
         limit = asked_limit(request)
         which = limit["which"]
+        if limit["of"] == "budget":
+            require_budgets(actor)
+            return
         ceiling = {which: _amount(which, limit["amount"])} if limit["of"] == "step" else None
         require_raise(actor, run, {which: _amount(which, value["limit"])}, ceiling)
 
@@ -166,7 +171,11 @@ def carry_out(actor: Actor, run: Run, request: Request, outcome: str, value: Any
     """What the choice changes of the run, whose row is locked, in the transaction of the decision."""
     if request.kind != "budget" or request.path:
         return  # a step's own limit, and what became of a call: the engine reads the answer
-    if outcome == "raise":
+    if outcome == "raise" and "budget" in request.terms:
+        which = asked_limit(request)["which"]
+        why = f"run #{run.number} asked for room"
+        raise_budget(actor, UUID(request.terms["budget"]), which, _amount(which, value["limit"]), why)
+    elif outcome == "raise":
         which = asked_limit(request)["which"]
         wanted = {which: _amount(which, value["limit"])}
         refuse_too_low(run, wanted)

@@ -172,7 +172,7 @@ class BudgetPart(Part):
     scope: str
     period: Literal["hour", "day", "week", "month"]
     cost: Money
-    at_limit: Literal["stop", "notify", "cheaper", "finish"] = "stop"
+    at_limit: Literal["stop", "pause", "cheaper", "finish", "notify"] = "stop"
     warn: Annotated[tuple[int, ...], Field(strict=False)] = ()
 
 

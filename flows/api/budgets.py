@@ -13,8 +13,9 @@ from flows.access.rights import Right, require_scope
 from flows.api.auth import actor_of
 from flows.api.problems import ProblemDocument
 from flows.api.shapes import Money, Time
-from flows.costs.actions.put_budget import Wanted, put_budget
+from flows.costs.actions.put_budget import Wanted
 from flows.costs.budgets import Gauge, gauges
+from flows.runs.actions.change_budget import change_budget
 
 router = Router(tags=["budgets"])
 
@@ -26,7 +27,7 @@ class BudgetIn(Schema, extra="forbid"):
     cost: Money | None = None
     tokens: int | None = None
     calls: int | None = None
-    at_limit: str = Field("stop", description="stop, cheaper, finish or notify")
+    at_limit: str = Field("stop", description="stop, pause, cheaper, finish or notify")
     warn: list[int] = Field([50, 80], description="percents of the limit that are noted once each")
     zone: str = Field("", description="whose days count; the installation's where it is left out")
     reason: str = Field("", description="needed to raise a limit")
@@ -70,7 +71,7 @@ def put_one(request: HttpRequest, body: BudgetIn) -> Any:
     """Makes the budget of this scope and period, or changes it. Needs the right `budgets.manage`."""
     limits = (body.cost, body.tokens, body.calls)
     wanted = Wanted(body.scope, body.subject, body.period, *limits, body.at_limit, body.warn, body.zone)
-    budget, _ = put_budget(actor_of(request), wanted, body.reason)
+    budget, _ = change_budget(actor_of(request), wanted, body.reason)
     return next(_shape(gauge) for gauge in gauges() if gauge.budget.id == budget.id)
 
 

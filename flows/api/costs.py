@@ -6,16 +6,30 @@ from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Query, Router
+from ninja import Query, Router, Schema
+from pydantic import Field
 
 from flows.access.refusals import Fault, Forbidden, Invalid
-from flows.access.rights import Right, require_scope
+from flows.access.rights import Right, require, require_scope
 from flows.api.auth import actor_of
 from flows.api.problems import ProblemDocument
-from flows.api.shapes import CostReport, spend_row
+from flows.api.shapes import CostReport, Money, spend_row
+from flows.builder.reads import flow_named, version_of
 from flows.costs.reports import GROUPS, spend_by, spend_total
+from flows.engine.document import parse_document
+from flows.routing.expecting import expected_cost
 
 router = Router(tags=["costs"])
+
+
+class ExpectedCost(Schema):
+    p50: Money | None = Field(None, description="half of the runs cost at most this; null before any has succeeded")
+    p90: Money | None = None
+    runs: int = Field(0, description="on how many runs this stands")
+    unpriced: bool = Field(False, description="a price is missing, so the figures are lower bounds")
+    simulated: bool = False
+    unseen: list[str] = Field([], description="steps that ask models and did not in any of these runs; they come on top")
+    method: str = Field(description="how the figures were found, in words")
 
 
 @router.get("/costs", response={200: CostReport, 403: ProblemDocument, 422: ProblemDocument})
@@ -38,3 +52,19 @@ def get_costs(
     total = spend_total(actor, since, until)
     rows = spend_by(actor, by, since, until)
     return {"by": by, "since": since, "until": until, "total": spend_row(total), "items": [spend_row(row) for row in rows]}
+
+
+@router.get("/flows/{slug}/expected-cost", response={200: ExpectedCost, 403: ProblemDocument, 404: ProblemDocument})
+def get_expected_cost(request: HttpRequest, slug: str, version: int | None = None, simulate: bool = False) -> Any:
+    """What a run of the published version, or of the one of this number, will probably cost, and how that was found."""
+    actor = actor_of(request)
+    require_scope(actor, Right.SEE_COSTS)
+    flow = flow_named(actor, slug)
+    require(actor, Right.SEE_COSTS, flow)
+    chosen = version_of(flow, version) if version is not None else flow.published
+    document = parse_document(chosen.document if chosen is not None else flow.draft)
+    found = expected_cost(actor, flow, document, simulate=simulate)
+    if found is None:
+        return ExpectedCost(method="No run has succeeded yet, so nothing is expected.")
+    figures = {"p50": found.cost, "p90": found.high, "runs": found.runs, "unpriced": found.unpriced, "simulated": found.simulated}
+    return ExpectedCost(**figures, unseen=list(found.unseen), method=found.method)

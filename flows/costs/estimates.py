@@ -1,4 +1,4 @@
-"""What a run of a flow will probably cost: the median of those before it."""
+"""What steps of a flow will probably cost when they are tested: the median of the times before."""
 
 from __future__ import annotations
 
@@ -21,24 +21,12 @@ MOST_STEPS = 500
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """`cost` is the median in dollars of the last `runs` that succeeded; `unpriced`: some of them cost more than is known."""
+    """`cost` is the median in dollars of the last `runs`; `unpriced`: some of them cost more than is known."""
 
     cost: Decimal
     runs: int
     unpriced: bool
     simulated: bool
-
-
-def estimate_for(actor: Actor, flow: Flow) -> Estimate | None:
-    """None where nothing has run yet, or where the actor may not see costs: two queries."""
-    if not actor.may(Right.SEE_COSTS, flow.team_id):
-        return None
-    done = runs_for(actor).filter(flow=flow, purpose="live", status="succeeded").order_by("-id")
-    runs = list(done.values_list("id", "spent", "unpriced")[:LOOKED_AT])
-    if not runs:
-        return None
-    simulated = Call.objects.filter(run_id__in=[run[0] for run in runs], simulated=True).exists()
-    return Estimate(Decimal(median(spent for _, spent, _ in runs)), len(runs), any(each for *_, each in runs), simulated)
 
 
 def estimate_of_steps(actor: Actor, flow: Flow, keys: Iterable[str], *, simulated: bool) -> Estimate | None:

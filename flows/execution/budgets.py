@@ -19,6 +19,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -57,8 +58,8 @@ SELECT gen_random_uuid(), b.id, date_trunc(b.period, now() AT TIME ZONE b.zone) 
 FROM ({applying}) b ON CONFLICT (budget_id, begins) DO NOTHING
 """.replace("{applying}", _APPLY)
 LOCK: Final = """
-SELECT s.id, b.scope, b.subject, b.period, b.at_limit, b.cost AS cost_limit, b.tokens AS tokens_limit, b.calls AS calls_limit,
-    s.spent, s.reserved, s.spent_tokens, s.reserved_tokens, s.spent_calls, s.reserved_calls
+SELECT s.id, b.id AS budget, s.ends, b.scope, b.subject, b.period, b.at_limit, b.cost AS cost_limit, b.tokens AS tokens_limit,
+    b.calls AS calls_limit, s.spent, s.reserved, s.spent_tokens, s.reserved_tokens, s.spent_calls, s.reserved_calls
 FROM ({applying}) b JOIN flows_budgetperiod s ON s.budget_id = b.id
     AND s.begins = date_trunc(b.period, now() AT TIME ZONE b.zone) AT TIME ZONE b.zone
 ORDER BY s.id FOR NO KEY UPDATE OF s
@@ -134,6 +135,8 @@ class PeriodRow:
     """One period of a budget that applies, locked."""
 
     id: UUID
+    budget: UUID
+    ends: datetime
     scope: str
     subject: str
     period: str
@@ -152,6 +155,14 @@ class PeriodRow:
     def name(self) -> str:
         return f"{self.scope} {self.subject}".strip() + f", {self.period}"
 
+    def used_and_limit(self, which: str) -> tuple[Any, Any]:
+        """What was spent of a measure for good, and its limit."""
+        return {
+            "cost": (self.spent, self.cost_limit),
+            "tokens": (self.spent_tokens, self.tokens_limit),
+            "calls": (self.spent_calls, self.calls_limit),
+        }[which]
+
     def short_of(self, intent: Intent, *, settled: bool) -> str:
         """Which measure has no room for the call; empty where all have. With `settled` only what is spent for good counts."""
         held = (Decimal(0), 0, 0) if settled else (self.reserved, self.reserved_tokens, self.reserved_calls)
@@ -168,7 +179,7 @@ class PeriodRow:
 class Reached:
     """A budget that has no room for a call, and what it says is to be done."""
 
-    name: str
+    period: PeriodRow
     which: str  # cost | tokens | calls | unpriced
     at_limit: str
     message: str
@@ -293,9 +304,9 @@ def _reached(period: PeriodRow, intent: Intent) -> Reached | None:
         message = (
             f"The price of {intent.target} is not known and the budget {period.name} is in dollars; add one to the price book."
         )
-        return Reached(period.name, "unpriced", "stop", message)
+        return Reached(period, "unpriced", "stop", message)
     which = period.short_of(intent, settled=False)
     if not which:
         return None
     message = f"The budget {period.name} has no room for another call of up to ${intent.reserve.normalize():f} ({which})."
-    return Reached(period.name, which, period.at_limit, message, waits=not period.short_of(intent, settled=True))
+    return Reached(period, which, period.at_limit, message, waits=not period.short_of(intent, settled=True))

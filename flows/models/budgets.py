@@ -24,7 +24,7 @@ class Budget(models.Model):
     cost = Dollars(null=True)
     tokens = models.BigIntegerField(null=True)
     calls = models.BigIntegerField(null=True)
-    at_limit = models.CharField(max_length=8, default="stop")  # stop | cheaper | finish | notify
+    at_limit = models.CharField(max_length=8, default="stop")  # stop | pause | cheaper | finish | notify
     warn = models.JSONField(default=list)  # shares of the limit, in percent, that are noted once each
     owner = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(db_default=Now())

@@ -124,12 +124,18 @@ async def load_table(connection: AsyncConnection[Any]) -> RoutingTable:
 
 def current_table() -> RoutingTable:
     """The same through Django's connection, for pages and commands."""
-    found = []
-    for query in (MODELS, ROUTES, HOSTS, LATENCIES):
-        with django_connection.cursor() as cursor:
-            cursor.execute(query)
-            found.append(cursor.fetchall())
-    return table_from_rows(*found)
+    return table_from_rows(*map(_fetched, (MODELS, ROUTES, HOSTS, LATENCIES)))
+
+
+def current_prices() -> RoutingTable:
+    """Only the models with their prices and the routes to them, in two queries: what reckoning needs."""
+    return table_from_rows(*map(_fetched, (MODELS, ROUTES)), hosts=())
+
+
+def _fetched(query: str) -> list[Any]:
+    with django_connection.cursor() as cursor:
+        cursor.execute(query)
+        return cursor.fetchall()
 
 
 def table_from_rows(

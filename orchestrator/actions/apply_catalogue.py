@@ -13,11 +13,11 @@ from flows.access.audit import record_change
 from flows.access.rights import Right, require
 from flows.costs.actions.add_price import Wanted, in_words, put_price
 from flows.costs.actions.put_budget import Wanted as BudgetWanted
-from flows.costs.actions.put_budget import put_budget
 from flows.costs.pricebook import FIGURES
 from flows.engine.problems import DocumentError, Problem
 from flows.models import AllowedHost, Membership, ModelEntry, Person, Role, Route, RouteVersion, Team, ToolEntry
 from flows.routing.providers.listed import Figures, listed_prices, source
+from flows.runs.actions.change_budget import change_budget
 from orchestrator.catalogue_document import (
     BudgetPart,
     CatalogueDocument,
@@ -151,7 +151,7 @@ def _apply_price(actor: Actor, entry: ModelEntry, tiers: Mapping[int, Figures], 
 def _apply_budget(actor: Actor, part: BudgetPart, applied: Applied) -> None:
     scope, _, subject = part.scope.partition(":")
     wanted = BudgetWanted(scope, subject.strip(), part.period, part.cost, at_limit=part.at_limit, warn=part.warn)
-    budget, changed = put_budget(actor, wanted, "as the catalogue says")
+    budget, changed = change_budget(actor, wanted, "as the catalogue says")
     if changed:
         applied.changes.append(f"budget {budget.name}: ${part.cost.normalize():f}, then {part.at_limit}")
 

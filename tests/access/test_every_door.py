@@ -380,6 +380,7 @@ API = [
         body=DECISION,
     ),
     Door("GET", "api/v1/costs", may=COSTS, right="costs.see"),
+    Door("GET", "api/v1/flows/<slug>/expected-cost", may=COSTS, right="costs.see", thing=True),
     Door("GET", "api/v1/budgets", may=COSTS, right="costs.see"),
     Door(
         "PUT",

@@ -134,10 +134,10 @@ def test_RF_2_it_is_filled_from_a_run_and_marks_what_is_edited(visit: Any, perso
 def test_RF_4_a_limit_below_the_estimate_is_warned_of_before_it_starts(visit: Any, person: Any) -> None:
     flow = make_flow("everything", document=ASKS)
     for cost in ("0.10", "0.30", "0.50"):
-        make_run(flow, status="succeeded", spent=Decimal(cost))
+        make_call(make_run(flow, status="succeeded", spent=Decimal(cost)), "greet", cost=cost)
     operator = visit(as_=person("operator"))
     operator.go(FORM)
-    expect(operator.see("estimate")).to_contain_text("the median of 3 runs")
+    expect(operator.see("estimate")).to_contain_text("by 3 runs")
     field(operator, "input-amount").fill("1")
     field(operator, "input-text").fill("hello")
     while_typing = operator.page.get_by_text("The limit is lower than that.")

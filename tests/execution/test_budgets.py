@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db.models import F
 from psycopg import AsyncConnection
 
+from flows.access.refusals import Forbidden
 from flows.execution.budgets import held as hold
 from flows.execution.budgets import settle, settle_left_behind
 from flows.execution.context import Intent
-from flows.models import AuditRow, BudgetPeriod
+from flows.models import AuditRow, Budget, BudgetPeriod, Price, Request, Run
 from flows.models.identifiers import new_id
+from flows.runs.actions.change_budget import go_on_in_a_new_period
 from orchestrator.engine import dsn
 from tests.execution.conftest import Drive
 from tests.execution.purses import counted, make_budget
-from tests.execution.runs import finish, make_model, model, start, until
+from tests.execution.runs import calls_of, finish, make_model, model, start, until
 from tests.execution.services import Pair
+from tests.execution.test_limits import chosen, question_of
 from tests.makers import make_run
 from tests.runs.journals import make_call
 
@@ -130,3 +136,95 @@ def test_what_a_killed_worker_held_is_counted_or_given_back(
 
     period = BudgetPeriod.objects.get(budget=budget)
     assert (period.spent, period.reserved) == (Decimal(left[0]), Decimal(left[1]))
+
+
+# ------------------------------------------------------------------ pause
+
+
+def two_steps() -> Run:
+    return start({"a": model("Hello", "primary"), "b": model("Again", "primary")}, ["start -> a", "a -> b"])
+
+
+def tight(**fields: Any) -> Budget:
+    """Room for one call at a time, and no more once one is paid."""
+    return make_budget(cost="0.00104", at_limit="pause", **fields)
+
+
+def test_at_the_limit_a_run_rests_and_asks_with_what_was_spent_and_bought(drive: Drive, pair: Pair) -> None:
+    budget = tight()
+    drive()
+    run = two_steps()
+
+    asked = question_of(run)
+
+    spent = counted(budget).spent
+    payload = json.loads(asked.payload)
+    assert payload["limit"] == {"of": "budget", "which": "cost", "amount": "0.00104", "name": "all, day"}
+    assert (Decimal(payload["spent"]), payload["by_step"][0]["step"]) == (spent, "a")
+    assert spent + Decimal(payload["needed"]) > Decimal("0.00104")
+    assert asked.title == f"Run #{run.number} has no room in the budget all, day"
+    assert list(asked.outcomes) == ["raise", "cheaper", "finish", "stop"]
+    assert len(pair[0].asked) == 1
+
+
+def test_only_an_owner_raises_a_budget_and_the_same_run_goes_on(drive: Drive, pair: Pair) -> None:
+    budget = tight()
+    drive()
+    runs = [two_steps(), two_steps()]
+    first, _ = [question_of(run) for run in runs]
+
+    with pytest.raises(Forbidden, match="only an owner"):
+        chosen(first, "raise", {"limit": "1"}, role="builder")
+    chosen(first, "raise", {"limit": "1"})
+
+    ended = [finish(run) for run in runs]  # the other one asked about the same budget
+    assert [(run.id, run.status, run.pass_number) for run in ended] == [(run.id, "succeeded", 1) for run in runs]
+    budget.refresh_from_db()
+    assert budget.cost == 1
+    row = AuditRow.objects.get(action="budget.change")
+    assert (row.data["to"], row.data["reason"]) == ({"cost": "1"}, f"run #{runs[0].number} asked for room")
+
+
+@pytest.mark.parametrize(
+    ("choice", "ended"), [("finish", ("succeeded", "limited")), ("stop", ("budget_stopped", "budget all, day"))]
+)
+def test_at_a_budgets_limit_people_may_finish_or_stop_the_run(
+    drive: Drive, pair: Pair, choice: str, ended: tuple[str, str]
+) -> None:
+    tight()
+    drive()
+    run = two_steps()
+
+    chosen(question_of(run), choice, role="operator")
+
+    run = finish(run)
+    assert (run.status, run.reason) == ended
+    assert len(pair[0].asked) == 1
+
+
+def test_at_a_budgets_limit_people_may_choose_cheaper_models(drive: Drive, pair: Pair) -> None:
+    Price.objects.create(model_id="backup", input=Decimal("0.01"), output=Decimal("0.1"))
+    tight()
+    drive()
+    run = start({"a": model("Hello", "pair"), "b": model("Again", "pair")}, ["start -> a", "a -> b"])
+
+    chosen(question_of(run), "cheaper", role="operator")
+
+    assert finish(run).status == "succeeded"
+    assert [call.target for call in calls_of(run)] == ["primary", "backup"]
+
+
+def test_a_question_about_a_budget_is_moot_in_its_next_period(drive: Drive, pair: Pair) -> None:
+    budget = tight()
+    drive()
+    run = two_steps()
+    asked = question_of(run)
+
+    assert go_on_in_a_new_period() == 0
+    Request.objects.filter(id=asked.id).update(terms=asked.terms | {"ends": "2026-01-01T00:00:00+00:00"})
+    BudgetPeriod.objects.filter(budget=budget).update(begins=F("begins") - timedelta(days=1), ends=F("ends") - timedelta(days=1))
+
+    assert go_on_in_a_new_period() == 1
+    assert finish(run).status == "succeeded"
+    asked.refresh_from_db()
+    assert asked.state == "withdrawn"

@@ -11,9 +11,10 @@ from approvals.reads import requests_in
 from flows.access.actor import Actor
 from flows.access.refusals import Forbidden, Invalid
 from flows.builder.actions.publish_flow import publish_flow
-from flows.costs.estimates import estimate_for
+from flows.engine.document import parse_document
 from flows.execution.requests import AlreadyDecided
 from flows.models import Attempt, AuditRow, Flow, Request, Run
+from flows.routing.expecting import expected_cost
 from flows.runs.actions.answer_test import NotYourTest, answer_test
 from flows.runs.actions.pin_output import pin_output, unpin_output
 from flows.runs.actions.repeat_run import DraftWasTested, repeat_run
@@ -56,7 +57,7 @@ def test_the_draft_runs_as_it_is_and_counts_in_no_figure(drive: Drive) -> None:
     assert output_of(run)["said"]
     assert (run.version.number, run.version.title) == (None, "draft")
     assert run.spent > 0
-    assert estimate_for(actor, flow) is None
+    assert expected_cost(actor, flow, parse_document(flow.draft)) is None
     Flow.objects.filter(id=flow.id).update(draft=flow.draft.replace("Say it", "Say something else"))
     assert "Say it" in Run.objects.get(id=run.id).version.document
     row = AuditRow.objects.get(action="run.start", subject=run.public_id)

@@ -13,6 +13,7 @@ from django.test import Client
 
 from flows.models import AuditRow, Flow, FlowVersion, Run
 from tests.makers import make_flow, make_key, make_person, make_run, make_team
+from tests.runs.journals import make_call
 
 pytestmark = pytest.mark.django_db
 
@@ -235,7 +236,7 @@ def test_RF_3_the_same_form_with_other_values_says_so_and_keeps_them(client: Cli
 def test_RF_4_a_limit_below_the_usual_cost_is_warned_of_before_it_starts(client: Client) -> None:
     flow = everything()
     for cost in ("0.10", "0.30", "0.50"):
-        make_run(flow, status="succeeded", spent=Decimal(cost))
+        make_call(make_run(flow, status="succeeded", spent=Decimal(cost)), "greet", cost=cost)
 
     page = page_of(sent(client, limit="0.2"))
 
@@ -251,12 +252,14 @@ def test_RF_4_a_limit_below_the_usual_cost_is_warned_of_before_it_starts(client:
 def test_RF_4_the_estimate_is_the_median(client: Client) -> None:
     flow = everything()
     for cost in ("0.10", "0.30", "0.50"):
-        make_run(flow, status="succeeded", spent=Decimal(cost))
+        make_call(make_run(flow, status="succeeded", spent=Decimal(cost)), "greet", cost=cost)
 
     page = page_of(client.get("/flows/everything/run"))
 
     assert 'data-estimate="0.300000000000"' in page
-    assert "the median of 3 runs" in page
+    assert 'data-money="0.500000000000"' in page
+    assert "by 3 runs" in page
+    assert "at today's prices" in page
 
 
 def test_RF_5_the_command_starts_what_the_form_would_start(client: Client) -> None:
@@ -416,5 +419,5 @@ def test_the_number_of_queries_is_bounded(client: Client, django_assert_max_num_
     for _ in range(25):
         make_run(flow, status="succeeded", spent=Decimal("0.1"))
 
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(13):
         client.get("/flows/everything/run")

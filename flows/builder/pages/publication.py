@@ -23,8 +23,8 @@ from flows.builder.differences import differences
 from flows.builder.pages.ground import heading, told
 from flows.builder.publishing import LONGEST_NOTE
 from flows.builder.reads import flow_named
-from flows.costs.estimates import estimate_for
 from flows.models import Flow, FlowVersion, Request
+from flows.routing.expecting import expected_cost
 
 
 class PublicationForm(forms.Form):
@@ -107,7 +107,7 @@ def publication_context(actor: Actor, flow: Flow) -> dict[str, Any]:
         "unreadable": draft.document is None,
         "nothing": found is not None and not found,
         "in_flight": in_flight,
-        "estimate": estimate_for(actor, flow),
+        "estimate": expected_cost(actor, flow, draft.document) if draft.document is not None else None,
         "report": here.report,
         "asked": asked,
     }

@@ -19,7 +19,7 @@ from flows.access.rights import Right, require
 from flows.models import ApiKey, Budget, BudgetPeriod, Flow, ModelEntry, Person, Team
 from flows.models.budgets import PERIODS, SCOPES
 
-AT_LIMIT = ("stop", "cheaper", "finish", "notify")
+AT_LIMIT = ("stop", "pause", "cheaper", "finish", "notify")
 MOST = Decimal(10) ** 9
 
 
@@ -36,6 +36,12 @@ class Wanted:
     at_limit: str = "stop"
     warn: Sequence[int] = field(default=(50, 80))
     zone: str = ""
+
+
+def wanted_of(budget: Budget) -> Wanted:
+    """The budget as it is, to be changed in parts."""
+    limits = (budget.cost, budget.tokens, budget.calls)
+    return Wanted(budget.scope, budget.subject, budget.period, *limits, budget.at_limit, tuple(budget.warn), budget.zone)
 
 
 def put_budget(actor: Actor, wanted: Wanted, reason: str = "") -> tuple[Budget, bool]:

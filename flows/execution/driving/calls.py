@@ -90,7 +90,7 @@ class Calls:
             if limits is not None:
                 await self._take_permit(context, call, limits)
             if engine.budgets.any and intent.kind == "model" and not intent.simulated:
-                await self._hold(call)
+                await self._hold(context.path, call)
             desk.sheet.wish(wish)
             desk.schedule()
             await wish.verdict
@@ -111,12 +111,12 @@ class Calls:
         self._desk.engine.drivers[run.id].drop()
         raise asyncio.CancelledError
 
-    async def _hold(self, call: OpenCall) -> None:
+    async def _hold(self, path: str, call: OpenCall) -> None:
         """Holds what the call may use in the budgets that apply; where one has no room, does what it says."""
         run = self._desk.run
         reached = await self._desk.engine.budgets.hold(run.id, run.epoch, call.id, call.intent)
         if reached is not None:
-            self._purse.heed_budget(reached, call.intent)
+            self._purse.heed_budget(path, reached, call.intent)
 
     async def _take_permit(self, context: StepContext, call: OpenCall, limits: CallLimits) -> None:
         """Waits until the model or tool has room. The step's own time goes on meanwhile; pages are told of a wait that lasts."""

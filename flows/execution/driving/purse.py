@@ -27,7 +27,7 @@ from psycopg_pool import PoolTimeout
 
 from flows.engine.document import Limits
 from flows.engine.failures import BudgetSpent, TooDear
-from flows.execution.budgets import Reached
+from flows.execution.budgets import PeriodRow, Reached
 from flows.execution.claims import RequestRow
 from flows.execution.context import Ask, Intent, OpenCall, StepContext
 from flows.execution.driving.allowances import Allowances
@@ -204,26 +204,35 @@ class Purse:
 
     # ------------------------------------------------------------------ budgets of periods
 
-    def heed_budget(self, reached: Reached, intent: Intent) -> NoReturn:
-        """Does what a budget says that has no room for the call. The call does not begin."""
-        reason = f"budget {reached.name}"[:60]
-        if reached.at_limit == "finish":
+    def heed_budget(self, path: str, reached: Reached, intent: Intent) -> NoReturn:
+        """Does what a budget says that has no room for the call of the step at `path`. The call does not begin."""
+        reason = f"budget {reached.period.name}"[:60]
+        at_limit = reached.at_limit
+        if at_limit == "pause":
+            at_limit = "cheaper" if self.saving and not intent.spared else self._chosen.get(RUN, "pause")
+        if at_limit == "pause":
+            self.held.add(path)
+            spent, limit = reached.period.used_and_limit(reached.which)
+            needed = {"cost": intent.reserve, "tokens": intent.reserve_tokens}.get(reached.which, 1)
+            self._ask(RUN, reached.which, limit, needed, spent, reached.period)
+            raise HeldBack
+        if at_limit == "finish":
             self.desk.planner.stop("succeeded", "limited", otherwise=reason)
             raise HeldBack
-        if reached.at_limit == "cheaper" and intent.kind == "model" and not intent.spared:
+        if at_limit == "cheaper" and intent.kind == "model" and not intent.spared:
             raise TooDear(reached.message, limit=reason)
         self.desk.planner.stop("budget_stopped", reason)
         raise BudgetSpent(reached.message)
 
     # ------------------------------------------------------------------ asking
 
-    def _ask(self, path: str, which: str, cap: Any, needed: Any, spent: Any) -> None:
+    def _ask(self, path: str, which: str, cap: Any, needed: Any, spent: Any, period: PeriodRow | None = None) -> None:
         if path not in self.questions:
             self.questions.add(path)
             self.preparing += 1
-            self.desk.engine.spawn(self._prepare(path, which, cap, needed, spent))
+            self.desk.engine.spawn(self._prepare(path, which, cap, needed, spent, period))
 
-    async def _prepare(self, path: str, which: str, cap: Any, needed: Any, spent: Any) -> None:
+    async def _prepare(self, path: str, which: str, cap: Any, needed: Any, spent: Any, period: PeriodRow | None) -> None:
         desk = self.desk
         try:
             figures = await desk.engine.spending_of(desk.run.id)
@@ -232,17 +241,23 @@ class Purse:
             figures = Spending()
         finally:
             self.preparing -= 1
+        limit: dict[str, Any] = {"of": "step" if path else "run", "which": which, "amount": _plain(cap)}
+        whose = f"Step {path}" if path else f"Run #{desk.run.number}"
+        title = f"{whose} has reached its limit on {which}"  # without the amount: who may not see costs reads it, too
+        left_out = {"cheaper"} if which == "steps" or (period is not None and self.saving) else set()
+        choices = {name: means for name, means in CHOICES.items() if name not in left_out}
+        terms: dict[str, Any] = {"outcomes": choices, "order": list(choices), "which": which}
+        if period is not None:
+            limit |= {"of": "budget", "name": period.name}
+            title = f"{whose} has no room in the budget {period.name}"
+            terms |= {"budget": period.budget.hex, "ends": period.ends.isoformat()}
         payload = {
-            "limit": {"of": "step" if path else "run", "which": which, "amount": _plain(cap)},
+            "limit": limit,
             "spent": _plain(figures.of(which) if spent is None else spent),
             "needed": _plain(needed),
             "by_step": figures.by_step,
             "expected": figures.expected,
         }
-        whose = f"Step {path}" if path else f"Run #{desk.run.number}"
-        title = f"{whose} has reached its limit on {which}"  # without the amount: who may not see costs reads it, too
-        choices = {name: means for name, means in CHOICES.items() if which != "steps" or name != "cheaper"}
-        terms = {"outcomes": choices, "order": list(choices), "which": which}
         if not desk.dropped:
             desk.asked = True
             desk.sheet.note("request.asked", path, desk.sheet.ask(path, Ask("budget", title, payload, terms)))
@@ -259,7 +274,10 @@ class Purse:
                 self.questions.add(row.path)
                 continue
             self.questions.discard(row.path)
-            if row.path == RUN or row.state == "withdrawn":
+            if row.state == "withdrawn":
+                continue
+            if row.path == RUN:  # the rest of the answer stands in the run's row, or in the budget's
+                self._chosen[RUN] = row.outcome if row.outcome in {"finish", "stop"} else "pause"
                 continue
             if row.outcome == "raise":
                 asked, answer = load(row.payload), load(row.answer)

@@ -14,13 +14,15 @@ from django.views.decorators.http import require_http_methods, require_safe
 from flows.access.actor import Actor
 from flows.access.refusals import Fault, Forbidden, Invalid
 from flows.access.rights import Right, require
-from flows.costs.actions.put_budget import AT_LIMIT, Wanted, faults_of, put_budget, remove_budget
+from flows.costs.actions.put_budget import AT_LIMIT, Wanted, faults_of
 from flows.costs.budgets import gauges, history_of, would_have_stopped
 from flows.models import Budget
 from flows.models.budgets import PERIODS, SCOPES
+from flows.runs.actions.change_budget import change_budget, drop_budget
 
 DOES = {
     "stop": "stops the run before the call",
+    "pause": "asks: raise, cheaper, finish or stop",
     "cheaper": "tries cheaper candidates, then stops",
     "finish": "ends with what there is",
     "notify": "only notes it",
@@ -52,14 +54,14 @@ def budget(request: Any) -> HttpResponse:
     if request.method == "POST":
         try:
             if given.get("act") == "remove" and old is not None:
-                remove_budget(actor, old.id, given.get("reason", ""))
+                drop_budget(actor, old.id, given.get("reason", ""))
                 request.toast(f"The budget {old.name} is removed.")
                 return redirect("budgets")
             wanted = _wanted(given)
             if given.get("act") == "preview":
                 preview = _preview(wanted)
             else:
-                kept, _ = put_budget(actor, wanted, given.get("reason", ""))
+                kept, _ = change_budget(actor, wanted, given.get("reason", ""))
                 request.toast(f"The budget {kept.name} holds.")
                 return redirect("budgets")
         except Invalid as refusal:

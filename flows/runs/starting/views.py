@@ -17,11 +17,11 @@ from flows.access.actor import Actor
 from flows.access.querysets import flows_for, runs_for
 from flows.access.refusals import Invalid, NotFound
 from flows.access.rights import Right, require
-from flows.costs.estimates import Estimate, estimate_for
 from flows.engine.document import FlowDocument, parse_document
 from flows.engine.problems import DocumentError
 from flows.models import Flow, FlowVersion, Run
 from flows.models.identifiers import UnknownIdentifier, new_id, parsed
+from flows.routing.expecting import Expectation, expected_cost
 from flows.runs.actions.start_run import FlowArchived, FlowPaused, KeyReused, start_run
 from flows.runs.actions.start_test import start_test
 from flows.runs.documents import document_of
@@ -59,6 +59,11 @@ class Ground:
     def before(self) -> Any:
         return value_of(self.source.input) if self.source is not None else MISSING
 
+    @property
+    def expected(self) -> Expectation | None:
+        """What a run of this version will probably cost."""
+        return expected_cost(self.actor, self.flow, self.document)
+
     def form(self, **more: Any) -> RunForm:
         choices = [(str(each.number), self._name(each)) for each in self.versions]
         if self.offers_draft:
@@ -93,7 +98,7 @@ def run_form(request: Any, slug: str) -> HttpResponse:
         return shown(request, ground, form, status=422)
     if act == "curl":
         return shown(request, ground, form, curl=curl_of(request, flow, form))
-    estimate = estimate_for(ground.actor, flow)
+    estimate = ground.expected
     if is_tight(form, estimate) and form.cleaned_data["confirmed"] != form.cleaned_data["limit"]:
         return shown(request, ground, form, tight=True)
     return started(request, ground, form)
@@ -205,7 +210,7 @@ def tab_of(name: str | None) -> str:
     return name if name in TABS else TABS[0]
 
 
-def is_tight(form: RunForm, estimate: Estimate | None) -> bool:
+def is_tight(form: RunForm, estimate: Expectation | None) -> bool:
     """Whether the limit is lower than what such a run usually costs."""
     limit = form.cleaned_data.get("limit")
     return bool(limit) and estimate is not None and Decimal(str(limit)) < estimate.cost
@@ -235,7 +240,7 @@ def shown(request: Any, ground: Ground, form: RunForm, status: int = 200, **more
         "ground": ground,
         "form": form,
         "key": new_id().hex if more.pop("fresh_key", False) else form["key"].value(),
-        "estimate": estimate_for(ground.actor, ground.flow),
+        "estimate": ground.expected,
         "recent": recent_inputs(ground.actor, ground.flow),
         "tabs": [
             {"name": name, "label": label, "url": f"{address}?{'&'.join(part for part in (f'tab={name}', kept) if part)}"}
