@@ -129,7 +129,7 @@ def current_table() -> RoutingTable:
 
 def current_prices() -> RoutingTable:
     """Only the models with their prices and the routes to them, in two queries: what reckoning needs."""
-    return table_from_rows(*map(_fetched, (MODELS, ROUTES)), hosts=())
+    return table_from_rows(_fetched(MODELS), _fetched(ROUTES), ())
 
 
 def _fetched(query: str) -> list[Any]:
