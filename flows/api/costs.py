@@ -65,6 +65,6 @@ def get_expected_cost(request: HttpRequest, slug: str, version: int | None = Non
     document = parse_document(chosen.document if chosen is not None else flow.draft)
     found = expected_cost(actor, flow, document, simulate=simulate)
     if found is None:
-        return ExpectedCost(method="No run has succeeded yet, so nothing is expected.")
-    figures = {"p50": found.cost, "p90": found.high, "runs": found.runs, "unpriced": found.unpriced, "simulated": found.simulated}
-    return ExpectedCost(**figures, unseen=list(found.unseen), method=found.method)
+        return {"method": "No run has succeeded yet, so nothing is expected."}
+    figures = {name: getattr(found, name) for name in ("runs", "unpriced", "simulated", "unseen", "method")}
+    return {"p50": found.cost, "p90": found.high} | figures
