@@ -260,7 +260,7 @@ class _Compiler:
                     f"`{port[:60]}` cannot be the name of a port",
                     "Use small letters, digits and underscores.",
                 )
-        return ports - {"error"}
+        return (ports | {"done"} if prepared.step.on_error == "continue" else ports) - {"error"}
 
     def references(self, prepared: _Prepared, scope: Scope) -> None:
         for _, shown, template in prepared.fields:

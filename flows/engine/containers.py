@@ -30,6 +30,9 @@ class Container:
 
     __slots__ = ("frames", "graph")
 
+    collects = False
+    """Whether a body may fail without the step failing by it."""
+
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.frames: dict[int, Frame] = {}
@@ -70,7 +73,7 @@ class Container:
 class MapContainer(Container):
     """A map: its items, and the results so far."""
 
-    __slots__ = ("_as", "_collects", "_failed", "_items", "_limit", "_next", "_results")
+    __slots__ = ("_as", "_failed", "_items", "_limit", "_next", "_results", "collects")
 
     def __init__(self, node: Node, graph: Graph, items: Any, path: str) -> None:
         """Raises ExpressionFailed where `items` cannot be mapped over."""
@@ -81,7 +84,7 @@ class MapContainer(Container):
             raise ExpressionFailed(f"`over` of {path} has {len(items)} items; a map holds at most {MAX_ITEMS}.")
         self._as: str | None = getattr(node.settings, "as_", None)
         self._limit: int = getattr(node.settings, "concurrency", 1)
-        self._collects: bool = getattr(node.settings, "on_item_error", "stop") == "collect"
+        self.collects: bool = getattr(node.settings, "on_item_error", "stop") == "collect"
         self._items = items
         self._next = 0
         self._results: list[Any] = [None] * len(items)
@@ -98,11 +101,11 @@ class MapContainer(Container):
         return index, names
 
     def settle(self, position: int, output: Any, names: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        self._results[position] = {"output": output} if self._collects else output
+        self._results[position] = {"output": output} if self.collects else output
         return None
 
     def fail(self, position: int, error: Error) -> None:
-        if self._collects:
+        if self.collects:
             self._results[position] = {"error": error}
         else:
             self._failed[position] = error

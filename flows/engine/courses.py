@@ -20,12 +20,14 @@ HANDLER = "error"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one attempt's row says. `final` is False where another attempt was to follow."""
+    """What one attempt's row says. `final` is False where another attempt was to follow; `fails_run` says that the run failed by it
+    although the flow may have planned for the step's failure."""
 
     id: int
     path: str
     status: str  # open | waiting | succeeded | failed | skipped
     final: bool = True
+    fails_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,9 @@ def _cut_failures(places: Mapping[str, Place | None], newest: Mapping[str, Outco
     """Drop what failed without anybody taking care of it. A container that failed because of what is inside it is reopened; one
     that failed by itself begins anew."""
     failed = [row.path for row in newest.values() if row.status == "failed" and row.final]
-    broke = {path for path in failed if not (_in_handler(path) or _handled(places[path]))}
+    stopped = {path for path in failed if newest[path].fails_run}
+    around_stopped = {around for path in stopped for around in enclosing(path)}
+    broke = {path for path in failed if path in stopped | around_stopped or not (_in_handler(path) or _handled(places[path]))}
     because_of_inside = {around for path in broke for around in enclosing(path)}
     for path in broke:
         if path in because_of_inside:

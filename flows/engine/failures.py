@@ -2,7 +2,8 @@
 
 `slug` is the error class of the flow document (`retry.on`, `fall_back_on`, `error.class`); `retryable` answers the engine's only
 question; `sent` says whether the request may have reached the other side, which decides whether a write that may not be repeated
-can be tried again; `answered` whether the other side said itself that it did not do it, so that nothing is owed.
+can be tried again; `answered` whether the other side said itself that it did not do it, so that nothing is owed; `fails_run` whether
+the run fails by it, whatever the flow had planned for the step's failure.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ class Failure(Exception):
     slug = "internal"
     retryable = False
     answered = False
+    fails_run = False
 
     def __init__(self, message: str = "", *, sent: bool = False, retry_after: float | None = None) -> None:
         self.message = message.encode("utf-8", "replace").decode() or (type(self).__doc__ or "").strip()  # no lone surrogates
@@ -26,7 +28,8 @@ class Failure(Exception):
 
 def error_of(failure: Failure) -> dict[str, Any]:
     """A failure as the journal keeps it and expressions see it."""
-    return {"class": failure.slug, "message": failure.message}
+    facts: dict[str, Any] = {"class": failure.slug, "message": failure.message}
+    return facts | {"fails_run": True} if failure.fails_run else facts
 
 
 class RateLimited(Failure):
@@ -104,9 +107,15 @@ class InvalidInput(Failure):
 
 
 class CheckFailed(Failure):
-    """A check found a fault that stops the run."""
+    """The value did not pass the check."""
 
     slug = "check_failed"
+
+
+class CheckStopped(CheckFailed):
+    """A check found a fault that stops the run."""
+
+    fails_run = True
 
 
 class RoundsSpent(Failure):

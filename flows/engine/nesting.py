@@ -44,11 +44,15 @@ class Nest(Walk):
         self._settle(task.frame)
 
     def _fail(self, task: Task, error: Mapping[str, Any]) -> None:
-        """The step has failed for good: its error edge, its `on_error`, or the frame takes the consequence."""
+        """The step has failed for good: its error edge, its `on_error`, or the frame takes the consequence. Where the run fails by
+        it, nothing of that is asked."""
         frame, node = task.frame, task.node
+        if error.get("fails_run") and self.root.failure is None:
+            self.break_down({"step": task.path, "class": error["class"], "message": error["message"]})
         self._drop_container(task)
         self._release(task, "failed")
-        task.error = {"step": task.path, **error, "attempts": task.n}
+        facts = {name: error[name] for name in ("class", "message")}
+        task.error = {"step": task.path, **facts, "attempts": task.n}
         frame.steps[node.key] = {**NOTHING, "error": task.error}
         if "error" in node.outgoing:
             self._follow(task, "error")
@@ -75,6 +79,14 @@ class Nest(Walk):
                 self._release(task, "skipped")
                 if not self._replaying:
                     self._decisions.append(Withdraw(task.path, task.n, task.node))
+
+    def break_down(self, failure: Mapping[str, Any]) -> None:
+        """The run itself cannot go on: it fails with this error, whatever its steps would have done. Its error handler runs, if
+        that is not what could not go on."""
+        if self.level.handler is not None:
+            self.level.handler.failure = failure
+        else:
+            self.root.failure = failure
 
     # ------------------------------------------------------------------ containers
 

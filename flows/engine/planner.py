@@ -21,7 +21,7 @@ from flows.engine.kinds import Done, PureKind, Role
 from flows.engine.nodes import NO_EDITS
 from flows.engine.plan import Begin, Child, Decision, End, Record, Retry, RunFacts, Withdraw
 from flows.engine.replaying import Replay
-from flows.engine.retrying import delay_after, is_tried_again
+from flows.engine.retrying import delay_after, policies_of
 
 MAX_DEPTH = 10
 """The sub-flows that may stand in one another."""
@@ -52,9 +52,7 @@ class Planner(Replay):
         task = self._working(path)
         failing = FAILING_PORTS.get(done.port)
         if failing is not None and done.port not in task.node.outgoing:
-            error = error_of(failing(_why(done)))
-            self._decisions.append(Record(path, task.n, task.node, "failed", error=error))
-            self._fail(task, error)
+            self.fail(path, failing(_why(done)))
         else:
             self._decisions.append(Record(path, task.n, task.node, "succeeded", done=done))
             self._succeed(task, done)
@@ -64,22 +62,26 @@ class Planner(Replay):
         where another attempt might do twice what may happen once."""
         task = self._working(path)
         error = error_of(failure)
-        if repeatable and self.may_retry(path, failure, elapsed):
-            self._decisions.append(Retry(path, task.n, task.node, self._delay(task, failure), error))
+        delay = self.delay(path, failure, elapsed) if repeatable else None
+        if delay is not None:
+            self._decisions.append(Retry(path, task.n, task.node, delay, error))
             self._hold(task, "retrying")
             return
         self._decisions.append(Record(path, task.n, task.node, "failed", error=error))
         self._fail(task, error)
 
     def may_retry(self, path: str, failure: Failure, elapsed: float = 0.0) -> bool:
-        """Whether the step's retry policy has another attempt for this failure."""
-        task = self.tasks[path]
-        if not is_tried_again(task.node.retry, task.n, failure) or self._halted(task.frame):
-            return False
-        return task.node.deadline is None or elapsed + self._delay(task, failure) < task.node.deadline
+        """Whether the step is tried again after this failure."""
+        return self.delay(path, failure, elapsed) is not None
 
-    def _delay(self, task: Task, failure: Failure) -> float:
-        return delay_after(task.node.retry, task.n, failure, f"{self.facts.run.get('id')}/{task.path}/{task.n}")
+    def delay(self, path: str, failure: Failure, elapsed: float) -> float | None:
+        """Seconds until the step is tried again after this failure; None where it is not."""
+        task = self.tasks[path]
+        if self._halted(task.frame):
+            return None
+        delay = delay_after(policies_of(task), task.n, failure, f"{self.facts.run.get('id')}/{path}/{task.n}")
+        late = delay is not None and task.node.deadline is not None and elapsed + delay >= task.node.deadline
+        return None if late else delay
 
     def wait(self, path: str) -> None:
         """The step at `path` has asked and waits for its answer."""
@@ -170,14 +172,6 @@ class Planner(Replay):
             self.resume(path)
             return True
         return False
-
-    def break_down(self, failure: Mapping[str, Any]) -> None:
-        """The run itself cannot go on: it fails with this error, whatever its steps would have done. Its error handler runs, if
-        that is not what could not go on."""
-        if self.level.handler is not None:
-            self.level.handler.failure = failure
-        else:
-            self.root.failure = failure
 
     def stop(self, status: str, reason: str, *, otherwise: str = "") -> None:
         """Begin nothing new; end with this state when what is in flight has come home. With ``succeeded`` the run's output is made

@@ -8,13 +8,11 @@ from flows.engine.document import Step
 
 _INSTEAD = {
     "": {
-        "retry": "Give `retry` to the steps inside it.",
         "timeout": "Give `timeout` to the steps inside it; `limits.duration` of the flow bounds the whole run.",
         "deadline": "Give `deadline` to the steps inside it; `limits.duration` of the flow bounds the whole run.",
         "limits": "Give `limits` to the steps inside it, or to the flow.",
     },
     "subflow": {
-        "retry": "Give `retry` to the steps of the other flow.",
         "timeout": "Give `timeout` to the steps of the other flow; `limits.duration` of this flow bounds the whole run.",
         "deadline": "Give `deadline` to the steps of the other flow; `limits.duration` of this flow bounds the whole run.",
         "limits": "Write `limits` into the other flow; they hold for what it does here.",
@@ -26,6 +24,6 @@ _INSTEAD = {
 def not_as_a_whole(step: Step) -> Iterator[tuple[str, tuple[str, str]]]:
     """What a step that only holds others cannot have: the name, and message and mend. Its items, rounds and steps each succeed
     once, so there is nothing that could be tried again as a whole, and people may be waited for inside."""
-    for name in ("retry", "timeout", "deadline", "limits"):
+    for name in ("timeout", "deadline", "limits"):
         if getattr(step, name) is not None:
             yield name, (f"a {step.kind} cannot have `{name}` as a whole", _INSTEAD.get(step.kind, _INSTEAD[""])[name])

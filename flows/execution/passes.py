@@ -16,6 +16,7 @@ from flows.access.actor import Actor
 from flows.access.refusals import Conflict
 from flows.engine.courses import Course, Outcome
 from flows.engine.states import TERMINAL_STATES
+from flows.execution.jsontext import load
 from flows.execution.moves import announce, append_event
 from flows.models import Attempt, Intervention, Run, RunPass
 
@@ -50,8 +51,11 @@ class RunGoesOn(Conflict):
 def outcomes_of(run: Run) -> list[Outcome]:
     """What the journal of the run's newest pass says, in the order in which it is read."""
     rows = Attempt.objects.filter(run=run, pass_number=run.pass_number).order_by("seq", "id")
-    listed = rows.values_list("id", "path", "status", "next_at")
-    return [Outcome(id_, path, status, status != "failed" or next_at is None) for id_, path, status, next_at in listed]
+    listed = rows.values_list("id", "path", "status", "next_at", "error")
+    return [
+        Outcome(id_, path, status, status != "failed" or next_at is None, bool((load(error) or {}).get("fails_run")))
+        for id_, path, status, next_at, error in listed
+    ]
 
 
 def begin_pass(run: Run, actor: Actor, course: Course, *, verb: str, from_path: str = "") -> RunPass:

@@ -234,6 +234,17 @@ def test_on_error_continue_gives_null_and_goes_on() -> None:
     assert run.ended[0] == "succeeded"
 
 
+def test_on_error_continue_gives_every_kind_a_way_on() -> None:
+    kinds = {"a": branch("1 / 0 > 1"), "b": approval(), "c": {"kind": "check", "with": {"value": 1, "rules": [{"type": "pii"}]}}}
+    for key, step in kinds.items():
+        flow = make_flow({key: step | {"on_error": "continue"}, "after": tool()}, [f"start -> {key}", f"{key} -> after"])
+        assert "done" in flow.graph.nodes[key].ports
+
+    run = course({"a": branch("1 / 0 > 1") | {"on_error": "continue"}, "after": tool()}, ["start -> a", "a -> after"])
+
+    assert run.begun == ["after"]
+
+
 def test_an_error_edge_is_taken_and_done_dies() -> None:
     run = course({"a": tool(), "b": tool(), "c": tool()}, ["start -> a", "a -> b", "a.error -> c"])
 

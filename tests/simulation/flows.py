@@ -109,6 +109,8 @@ def settings(draw: st.DrawFn, depth: int, ordered: bool) -> dict[str, Any]:
                 step["with"]["until"] = until
         case "subflow":
             step["with"] = {"flow": f"flow{3 - depth}", "input": {"n": "{{ get(input, 'n', 0) + 1 }}"}}
+    if kind in {"map", "loop", "subflow"}:
+        step["retry"] = {"attempts": draw(st.integers(1, 2))}
     return step
 
 

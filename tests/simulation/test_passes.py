@@ -26,7 +26,13 @@ def outcomes(journal: Journal) -> tuple[list[Outcome], dict[int, Any]]:
     """The journal's rows as they are read for another pass, and the entries behind them."""
     lines = sorted(journal.rows.values(), key=lambda line: line[0])
     rows = [
-        Outcome(number, entry.path, entry.status, entry.status != "failed" or entry.remaining is None)
+        Outcome(
+            number,
+            entry.path,
+            entry.status,
+            entry.status != "failed" or entry.remaining is None,
+            bool((entry.error or {}).get("fails_run")),
+        )
         for number, (_, entry) in enumerate(lines, start=1)
     ]
     return rows, {number: entry for number, (_, entry) in enumerate(lines, start=1)}

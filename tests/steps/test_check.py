@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flows.engine.failures import CheckFailed, ExpressionFailed
+from flows.engine.failures import CheckStopped, ExpressionFailed
 from flows.engine.kinds import Done, PureKind
 from tests.engine.flows import make_flow, problems_of
 
@@ -59,7 +59,7 @@ def test_the_worst_verdict_wins():
 
 
 def test_stop_fails_the_run_with_its_message():
-    with pytest.raises(CheckFailed, match="never that"):
+    with pytest.raises(CheckStopped, match="never that"):
         check("abc", {"type": "regex", "pattern": "b", "forbid": True, "then": "stop", "message": "never that"})
 
 

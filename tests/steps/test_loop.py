@@ -71,7 +71,7 @@ def test_its_body_is_a_graph_of_its_own():
 
 
 def test_what_it_cannot_have_as_a_whole_is_said():
-    for name, given in {"timeout": "5s", "deadline": "5s", "retry": {"attempts": 2}, "limits": {"cost": 1}}.items():
+    for name, given in {"timeout": "5s", "deadline": "5s", "limits": {"cost": 1}}.items():
         (said,) = problems_of(steps() | {"again": steps()["again"] | {name: given}}, EDGES)
 
         assert f"a loop cannot have `{name}` as a whole" in said

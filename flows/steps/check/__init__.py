@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from flows.engine.expressions import parse_expression
-from flows.engine.failures import CheckFailed, ExpressionFailed
+from flows.engine.failures import CheckStopped, ExpressionFailed
 from flows.engine.kinds import Done, Fault, PureKind, Role, Settings, Surroundings
 from flows.engine.markers import TemplateValue
 from flows.engine.values import Fault as ValueFault
@@ -108,7 +108,7 @@ def _course(settings: CheckSettings, rendered: Mapping[str, Any], names: Mapping
             findings += [{"rule": rule.type, "message": message, "then": rule.then} for message in found]
             verdict = max(verdict, outcome, key=WORST.index)
     if verdict == "stop":
-        raise CheckFailed("; ".join(finding["message"] for finding in findings if finding["then"] == "stop")[:2000])
+        raise CheckStopped("; ".join(finding["message"] for finding in findings if finding["then"] == "stop")[:2000])
     return Done({"verdict": verdict, "findings": findings, "value": value}, verdict)
 
 
