@@ -115,10 +115,13 @@ def _later_rounds(loop: str, index: int, newest: Mapping[str, Outcome]) -> set[s
 def _cut_failures(places: Mapping[str, Place | None], newest: Mapping[str, Outcome], cut: _Cut) -> None:
     """Drop what failed without anybody taking care of it. A container that failed because of what is inside it is reopened; one
     that failed by itself begins anew."""
-    failed = [row.path for row in newest.values() if row.status == "failed" and row.final]
-    stopped = {path for path in failed if newest[path].fails_run}
-    around_stopped = {around for path in stopped for around in enclosing(path)}
-    broke = {path for path in failed if path in stopped | around_stopped or not (_in_handler(path) or _handled(places[path]))}
+    ended = {row.path: row.status for row in newest.values() if row.status in {"succeeded", "failed"} and row.final}
+    stopped = {path for path in ended if newest[path].fails_run}
+    around_stopped = {around for path in stopped for around in enclosing(path)}  # a map that collects has succeeded all the same
+    failed = [path for path, status in ended.items() if status == "failed"]
+    broke = (
+        {path for path in failed if not (_in_handler(path) or _handled(places[path]))} | stopped | around_stopped & ended.keys()
+    )
     because_of_inside = {around for path in broke for around in enclosing(path)}
     for path in broke:
         if path in because_of_inside:

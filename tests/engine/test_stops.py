@@ -57,11 +57,12 @@ def test_another_pass_does_it_again() -> None:
 
 
 def test_another_pass_opens_what_stands_around_it_although_that_was_taken_care_of() -> None:
-    steps = {"m": each("[1]", {"c": STOPS}, ["start -> c"], on_item_error="collect"), "after": tool()}
+    steps = {"m": each("[1]", {"t": tool(), "c": STOPS}, ["start -> t", "t -> c"], on_item_error="collect"), "after": tool()}
     flow = course(steps, ["start -> m", "m -> after"]).flow
-    rows = [Outcome(1, "m", "succeeded"), Outcome(2, "m[0].c", "failed", fails_run=True)]
+    rows = [Outcome(1, "m[0].t", "succeeded"), Outcome(2, "m[0].c", "failed", fails_run=True), Outcome(3, "m", "succeeded")]
 
     found = next_course(flow, rows)
 
+    assert found.kept == (3, 1)
+    assert found.reopened == {3}
     assert found.again == ("m[0].c",)
-    assert found.reopened == {1}
