@@ -24,6 +24,7 @@ STEP_KINDS = [
     "flows.steps.set.SetKind",
     "flows.steps.branch.BranchKind",
     "flows.steps.model.ModelKind",
+    "flows.steps.agent.AgentKind",
     "flows.steps.tool.ToolKind",
     "flows.steps.check.CheckKind",
     "flows.steps.approval.ApprovalKind",

@@ -140,7 +140,8 @@ class RoutePart(Part):
 
 class ToolPart(Part):
     """What stands beside these keys belongs to the tool's kind. `known_for` is how long the service knows a key; `result` the JSON
-    Schema of what a call gives.
+    Schema of what a call gives; `description` what it is for, which models read, too; `trusted` whether its answers are nobody else's
+    words, so that a run that has read them is not tainted.
     """
 
     model_config = {**Part.model_config, "extra": "allow"}
@@ -154,6 +155,8 @@ class ToolPart(Part):
     max_in_flight: int | None = Field(default=None, gt=0, strict=True)
     known_for: Duration | None = None
     result: JSONObject = Field(default_factory=dict)
+    description: str = Field(default="", max_length=1000)
+    trusted: bool | None = None
 
     @property
     def repeats(self) -> str:

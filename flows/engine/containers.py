@@ -7,7 +7,7 @@ result to `settle` or `fail`, and asks for the `ending` when nothing more can be
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from flows.engine.expressions import Expression
 from flows.engine.failures import ExpressionFailed, Failure, RoundsSpent
@@ -30,6 +30,7 @@ class Container:
 
     __slots__ = ("frames", "graph")
 
+    counted: ClassVar[bool] = True  # whether a body counts as a step of the run
     collects = False
     """Whether a body may fail without the step failing by it."""
 
@@ -41,6 +42,10 @@ class Container:
         """The position of the next body that may begin now, and the names that it has beside those around the container. One up to
         `reached` has begun already, however many are in progress."""
         raise NotImplementedError
+
+    def graph_at(self, position: int) -> Graph:
+        """The steps of the body at this position, once `take` has given it."""
+        return self.graph
 
     def settle(self, position: int, output: Any, names: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """A body has ended with `output`; `names` is the scope at its end. Gives the container's new checkpoint, if it has one.

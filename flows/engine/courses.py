@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from flows.engine.agents import TURN
 from flows.engine.graph import Flow, Graph, Node
 from flows.engine.paths import Place, downstream, enclosing, place_of
 
@@ -98,6 +99,8 @@ def _cut_behind(path: str, at: Place | None, newest: Mapping[str, Outcome], cut:
             cut.reopen(at.owner.path)
             if at.index is not None and at.owner.node.kind.slug == "loop":
                 cut.dropped.update(_later_rounds(at.owner.path, at.index, newest))
+            elif at.index is not None and at.owner.node.kind.slug == "agent":
+                cut.dropped.update(_later_rounds(f"{at.owner.path}.turn", at.index - (at.node.key == TURN), newest))
         at = at.owner
 
 

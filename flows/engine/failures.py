@@ -124,6 +124,12 @@ class RoundsSpent(Failure):
     slug = "limit"
 
 
+class AgentStopped(Failure):
+    """The agent reached one of its bounds before it had an answer."""
+
+    slug = "limit"
+
+
 class BudgetSpent(Failure):
     """A limit leaves no room for the next call."""
 
@@ -136,6 +142,14 @@ class TooDear(BudgetSpent):
     def __init__(self, message: str = "", *, limit: str = "cost") -> None:
         super().__init__(message)
         self.limit = limit  # the reason of the run's end where nothing cheaper fits
+
+
+class BoundReached(BudgetSpent):
+    """A limit of the agent has no room for this call. The agent, not the run, has come to its end."""
+
+    def __init__(self, message: str = "", *, which: str = "cost") -> None:
+        super().__init__(message)
+        self.which = which  # cost | tokens
 
 
 class ArgumentsChanged(Failure):

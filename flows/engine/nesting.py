@@ -111,7 +111,7 @@ class Nest(Walk):
         reached = self._reached.get(task.path, -1) if self._replaying else -1  # a new pass can leave gaps before finished items
         while not self._halted(task.frame) and (taken := container.take(reached)) is not None:
             position, names = taken
-            if not self._replaying:
+            if container.counted and not self._replaying:
                 self.taken_steps += 1
             frame = self._frame(task, container, position, names)
             container.frames[position] = frame
@@ -128,7 +128,9 @@ class Nest(Walk):
             frame = level.frame = Frame(container.graph, level, prefix, {**names, "run": self.facts.run}, {}, task)
         else:
             behind = {} if task.scope_error is None else {"error": task.scope_error}
-            frame = Frame(container.graph, level, prefix, {**task.frame.base, **behind, **names}, task.frame.steps, task)
+            frame = Frame(
+                container.graph_at(position), level, prefix, {**task.frame.base, **behind, **names}, task.frame.steps, task
+            )
         frame.position = position
         return frame
 

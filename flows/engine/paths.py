@@ -1,4 +1,5 @@
-"""Paths of steps: `each[7].polish[2].draft` is inside `each[7].polish`, which is inside `each`; `sub/step` is inside `sub`."""
+"""Paths of steps: `each[7].polish[2].draft` is inside `each[7].polish`, which is inside `each`; `sub/step` is inside `sub`;
+`research.turn[3].call[1]` is inside `research`, an agent."""
 
 from __future__ import annotations
 
@@ -6,10 +7,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from flows.engine.agents import graph_inside
 from flows.engine.graph import Flow, Graph, Node
 
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
-_ENTRY = re.compile(r"\[(\d+)\]\.|/")
+_ENTRY = re.compile(r"\[(\d+)\]\.|/|\.turn\[(\d+)\]\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ def enclosing(path: str) -> Iterator[str]:
     for at, letter in enumerate(path):
         if letter in "[./" and path[at - 1] != "]":
             yield path[:at]
-        elif letter == "]":
+        elif letter == "]" and at + 1 < len(path):
             yield path[: at + 1]
 
 
@@ -63,9 +65,18 @@ def place_of(flow: Flow, path: str, inside: Mapping[str, Graph] | None = None) -
         entry = _ENTRY.match(path, key.end())
         if entry is None:
             return None
+        if entry[2]:
+            return _in_turn(path, place, entry)
         owner, index, at = place, int(entry[1]) if entry[1] else None, entry.end()
         graph = node.body if entry[1] else (inside or {}).get(place.path, node.body)
     return None
+
+
+def _in_turn(path: str, agent: Place, entry: re.Match[str]) -> Place | None:
+    """The step of a turn: what it calls is the journal's to know, so it stands in a graph of its own."""
+    key = path[entry.end() :]
+    graph = graph_inside(agent.node, key)
+    return Place(path, graph.nodes[key], graph, path[: entry.end()], agent, int(entry[2])) if graph is not None else None
 
 
 def downstream(graph: Graph, key: str) -> frozenset[str]:

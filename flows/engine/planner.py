@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from flows.engine.agents import AgentContainer, Conversing
 from flows.engine.containers import SubflowContainer, open_container
 from flows.engine.failures import BadRequest, CheckFailed, Failure, TimedOut, error_of
 from flows.engine.frames import Frame, Level, Task
@@ -223,6 +224,9 @@ class Planner(Replay):
                 done = node.kind.evaluate(node.settings, task.rendered, names)
                 self._mark_begun(task)
                 self.succeed(task.path, done)
+                return
+            if isinstance(node.kind, Conversing):
+                self._open(task, AgentContainer(node, node.kind, task.rendered))
                 return
         except Failure as failure:
             self._mark_begun(task)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 
+from flows.engine.agents import AgentContainer, Conversing
 from flows.engine.containers import SubflowContainer, open_container
 from flows.engine.kinds import Done
 from flows.engine.nesting import Nest
@@ -44,7 +45,9 @@ class Replay(Nest):
         self._unhold(task)
         if entry.status == "open":
             names, checkpoint = self._scope(task), entry.checkpoint
-            if task.node.body is None and checkpoint is not None:
+            if isinstance(task.node.kind, Conversing) and checkpoint is not None:
+                self._open(task, AgentContainer(task.node, task.node.kind, checkpoint["opening"]))
+            elif task.node.body is None and checkpoint is not None:
                 self._open(task, SubflowContainer(children[checkpoint["version"]], checkpoint["input"]))
             else:
                 self._open(task, open_container(task.node, task.path, names, checkpoint))

@@ -91,14 +91,14 @@ ATTEMPTS: Final = """
 WITH behind AS MATERIALIZED (
     SELECT a.run_id, a.seq, a.id, a.path FROM flows_attempt a JOIN flows_run r ON r.id = a.run_id AND r.pass = a.pass
     WHERE a.run_id = ANY(%(runs)s) AND (a.kind = 'loop' AND a.status = 'open'
-        OR a.kind IN ('map', 'loop', 'subflow') AND a.status IN ('succeeded', 'failed') AND a.path !~ '[[/.]')
+        OR a.kind IN ('map', 'loop', 'subflow', 'agent') AND a.status IN ('succeeded', 'failed') AND a.path !~ '[[/.]')
 )
 SELECT a.run_id, a.seq, a.path, a.n, a.kind, a.status, a.port, a.output, a.state, a.error, a.checkpoint,
     extract(epoch FROM a.next_at - clock_timestamp())::float8 AS remaining
 FROM flows_attempt a JOIN flows_run r ON r.id = a.run_id AND r.pass = a.pass
 WHERE a.run_id = ANY(%(runs)s) AND a.status <> 'skipped' AND (a.state IS NOT NULL OR NOT EXISTS (
     SELECT 1 FROM behind b WHERE b.run_id = a.run_id AND (b.seq, b.id) > (a.seq, a.id)
-        AND (starts_with(a.path, b.path || '[') OR starts_with(a.path, b.path || '/'))
+        AND (starts_with(a.path, b.path || '[') OR starts_with(a.path, b.path || '/') OR starts_with(a.path, b.path || '.turn['))
 )) ORDER BY a.run_id, a.seq, a.id
 """
 

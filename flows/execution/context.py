@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
 
+from flows.engine.document import Limits
 from flows.engine.failures import UnknownOutcome
 from flows.engine.graph import Graph, Node
 from flows.engine.kinds import Done, Kind
@@ -140,6 +141,12 @@ class Host(Protocol):
     def handling(self) -> Handling: ...
     @property
     def saving(self) -> bool: ...
+    @property
+    def run(self) -> UUID: ...
+    @property
+    def now(self) -> datetime: ...
+    def limits_of(self, path: str) -> Limits | None: ...
+    def left_of(self, path: str) -> tuple[Decimal | None, int | None]: ...
     def edits(self, path: str) -> Mapping[str, Any] | None: ...
     def decided_hash(self, path: str) -> str | None: ...
     def has_cost_cap(self, path: str) -> bool: ...
@@ -220,6 +227,24 @@ class StepContext:
         if self.past.last != "unknown":
             return False
         return not (self._host.may_repeat(self.path, self.attempt) and self.past.last_attempt < self.attempt)
+
+    @property
+    def run(self) -> UUID:
+        """The run's identifier."""
+        return self._host.run
+
+    @property
+    def now(self) -> datetime:
+        """The time by the database's clock."""
+        return self._host.now
+
+    def limits_of(self, path: str) -> Limits | None:
+        """The limits that stand at the step at `path`, which this one is inside."""
+        return self._host.limits_of(path)
+
+    def left_of(self, path: str) -> tuple[Decimal | None, int | None]:
+        """Dollars and tokens that are left of the limits of the agent or sub-flow at `path`; None where it has no such limit."""
+        return self._host.left_of(path)
 
     @property
     def elapsed(self) -> float:

@@ -375,7 +375,8 @@ class Engine:
                 flow = await self._flow(connection, run.version_id)
                 journal = journals.get(run.id)
                 subflows = await self._subflows(connection, journal) if journal is not None else {}
-                used = await used_inside(connection, run.id, subflows)
+                agents = [row.path for row in journal.attempts if row.kind == "agent" and row.status == "open"] if journal else []
+                used = await used_inside(connection, run.id, subflows, agents)
                 driver = Driver(self, run, flow)
                 driver.start(journal, {child.version: child for child in subflows.values()}, used)
             except (psycopg.Error, OSError):

@@ -125,6 +125,8 @@ class ToolEntry(models.Model):
     max_in_flight = models.PositiveIntegerField(null=True)  # calls at a time, of all workers together
     known_for = models.FloatField(null=True)  # seconds for which the service knows a key; past them a call is not repeated
     result = models.JSONField(default=dict)  # JSON Schema of what a call gives; empty where it is not known
+    description = models.CharField(max_length=1000, blank=True, default="", db_default="")  # models read it, too
+    trusted = models.BooleanField(null=True)  # whether its answers are nobody else's words; without, its kind says
 
 
 class AllowedHost(models.Model):

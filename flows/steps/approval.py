@@ -5,25 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from flows.engine.durations import Duration
 from flows.engine.kinds import Done, Fault, Role, Settings, Surroundings
 from flows.engine.markers import Refers, TemplateText, TemplateValue
 from flows.engine.problems import did_you_mean, listed
 from flows.execution.context import Answer, Ask, StepContext, Waiting, WorkKind
+from flows.steps.people import Approvers
 from flows.steps.services import StepServices
 
 ESCALATE = "escalate"
-
-
-class Approvers(BaseModel):
-    """Who may decide: people by name, teams by slug."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    people: list[Annotated[str, Refers("person")]] = Field(default_factory=list)
-    teams: list[Annotated[str, Refers("team")]] = Field(default_factory=list)
 
 
 def _two_outcomes() -> dict[str, Literal["approve", "reject", "changes"]]:

@@ -20,7 +20,7 @@ from flows.execution.jsontext import dump, load
 from flows.routing.choosing import Walk, Wanted
 from flows.routing.definitions import ModelInfo
 from flows.routing.providers import complete
-from flows.routing.providers.base import ModelReply, ModelRequest, Usage, reply_of
+from flows.routing.providers.base import ModelReply, ModelRequest, ToolDeclaration, ToolRequest, Usage, reply_of
 from flows.steps.services import StepServices
 
 DEFAULT_TIMEOUT = 120.0
@@ -28,13 +28,17 @@ DEFAULT_TIMEOUT = 120.0
 
 SAVING = "The run has reached a limit and calls only cheaper candidates from then on."
 
+UNREADABLE = "(a tool call that could not be read)"
+"""What stands in a conversation for an answer without words that is sent back."""
+
 REPAIR = "That is not of the form that was asked for: {problem} Answer again, with one JSON value of the schema and nothing else."
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a step asks. `repair` is how often an answer that is not of the schema `output` is sent back to be put right; with
-    `cache` the answer to an equal question of the same flow is taken, where there is one."""
+    """What a step asks. `repair` is how often an answer that is not of the schema `output`, or a tool call that cannot be read, is sent
+    back to be put right; with `cache` the answer to an equal question of the same flow is taken, where there is one. `within` are
+    seconds that one call may take, where that is less than the route allows."""
 
     route: str
     messages: Sequence[Mapping[str, Any]]
@@ -45,6 +49,15 @@ class Question:
     cache: bool = False
     repair: int = 2
     capabilities: frozenset[str] = frozenset()
+    tools: Sequence[ToolDeclaration] = ()
+    within: float | None = None
+
+    def tokens(self, messages: Sequence[Mapping[str, Any]]) -> int:
+        """An upper estimate of what these messages hold, with all that is sent beside them."""
+        declared = [
+            {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)} for tool in self.tools
+        ]
+        return tokens_of_request(messages, self.output, declared)
 
 
 async def ask(context: StepContext, question: Question) -> ModelReply:
@@ -61,6 +74,15 @@ async def ask(context: StepContext, question: Question) -> ModelReply:
         return await asking.answer()
 
 
+def bound_of(context: StepContext, question: Question) -> tuple[Decimal | None, int]:
+    """The most that the question's first call can cost, in dollars (None where that is not known), and in tokens."""
+    asking = _Asking(context, question)
+    model = next(iter(asking.walk.order), None)
+    if model is None:
+        return None, asking.walk.wanted.input_tokens
+    return asking.walk.wanted.bound(model), asking.walk.wanted.input_tokens + (question.max_output or model.max_output)
+
+
 class _Failed(Exception):
     """A call was made and failed."""
 
@@ -75,7 +97,7 @@ class _Asking:
         self.services: StepServices = context.services
         table, run = self.services.table, context.names["run"]
         wanted = Wanted(
-            input_tokens=tokens_of_request(question.messages, question.output),
+            input_tokens=question.tokens(question.messages),
             max_output=question.max_output,
             capabilities=question.capabilities,
             tags=frozenset(run["tags"]),
@@ -112,7 +134,7 @@ class _Asking:
         """What one model answers: one call, and one more for each repair. Raises `_Failed`; what keeps a call from beginning goes
         through as it is, for it says nothing about the model."""
         question, messages = self.question, self.question.messages
-        repairs = question.repair if question.output is not None else 0
+        repairs = question.repair if question.output is not None or question.tools else 0
         for repair in range(repairs + 1):
             call = await self.context.begin(self._intent(model, messages, repair))
             try:
@@ -125,7 +147,7 @@ class _Asking:
                 if wrong is None or not again:
                     raise _Failed(failure) from None
                 problem = {"role": "user", "content": REPAIR.format(problem=failure.message)}
-                messages = [*question.messages, {"role": "assistant", "content": wrong.text}, problem]
+                messages = [*question.messages, {"role": "assistant", "content": wrong.text or UNREADABLE}, problem]
             else:
                 self.context.settle(call, _settled("succeeded", model, reply))
                 await self.services.health.heard(model, None)
@@ -141,21 +163,22 @@ class _Asking:
             max_output=question.max_output or model.max_output,
             temperature=question.temperature,
             seed=question.seed,
-            timeout=context.time_left(self.walk.route.timeout or DEFAULT_TIMEOUT),
+            timeout=context.time_left(self._most_seconds()),
             idempotency_key=str(call.id),  # each candidate and attempt asks anew
             course=str(context.names["run"]["id"])
             + (context.path if context.handling.drill else ""),  # each step meets the fault
+            tools=question.tools,
         )
         return await complete(request, context.on_text(call), egress=self.services.egress)
+
+    def _most_seconds(self) -> float:
+        most = self.walk.route.timeout or DEFAULT_TIMEOUT
+        return most if self.question.within is None else min(most, self.question.within)
 
     # ------------------------------------------------------------------ intents
 
     def _intent(self, model: ModelInfo, messages: Sequence[Mapping[str, Any]], repair: int) -> Intent:
-        wanted = (
-            replace(self.walk.wanted, input_tokens=tokens_of_request(messages, self.question.output))
-            if repair
-            else self.walk.wanted
-        )
+        wanted = replace(self.walk.wanted, input_tokens=self.question.tokens(messages)) if repair else self.walk.wanted
         reserve = wanted.bound(model)
         if reserve is None and self.context.has_cost_cap and model.unpriced != "allow":
             raise BadRequest(
@@ -192,6 +215,7 @@ class _Asking:
             "temperature": question.temperature,
             "seed": question.seed,
             "output": question.output,
+            "tools": [tool.name for tool in question.tools] or None,
         }
 
     # ------------------------------------------------------------------ equal questions
@@ -215,7 +239,8 @@ class _Asking:
         call = await self.context.begin(intent)
         answer = load(text)
         self.context.settle(call, Settlement("succeeded", response=text, usage_source="none"))
-        return ModelReply(answer["text"], Usage(), answer["finish_reason"], output=answer["output"])
+        asked = tuple(ToolRequest(**each) for each in answer.get("tool_calls", ()))
+        return ModelReply(answer["text"], Usage(), answer["finish_reason"], "", asked, answer["output"])
 
 
 def _settled(status: str, model: ModelInfo, reply: ModelReply, failure: Failure | None = None) -> Settlement:
@@ -224,7 +249,7 @@ def _settled(status: str, model: ModelInfo, reply: ModelReply, failure: Failure 
         status,
         cost=cost_of(usage, model.price),
         paid=True,
-        response=dump({"text": reply.text, "output": reply.output, "finish_reason": reply.finish_reason}),
+        response=dump(_response(reply)),
         usage_source=usage.source,
         input_tokens=usage.input_tokens,
         cached_input_tokens=usage.cached_input_tokens,
@@ -237,6 +262,13 @@ def _settled(status: str, model: ModelInfo, reply: ModelReply, failure: Failure 
         error_message=failure.message if failure else "",
         provider_id=reply.provider_id,
     )
+
+
+def _response(reply: ModelReply) -> dict[str, Any]:
+    said: dict[str, Any] = {"text": reply.text, "output": reply.output, "finish_reason": reply.finish_reason}
+    if reply.tool_calls:
+        said["tool_calls"] = [{"id": each.id, "name": each.name, "arguments": each.arguments} for each in reply.tool_calls]
+    return said
 
 
 def _failed(call: OpenCall, model: ModelInfo, failure: Failure) -> Settlement:

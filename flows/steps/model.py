@@ -3,49 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
-
-from flows.engine.kinds import Done, Fault, Role, Settings, Surroundings
-from flows.engine.markers import Refers, TemplateText
-from flows.engine.schemas import JSONSchema
+from flows.engine.kinds import Done, Fault, Role, Surroundings
 from flows.execution.context import StepContext, WorkKind
 from flows.steps.asking import Question, ask
+from flows.steps.prompting import QuestionSettings, messages_of
 
 
-class Message(BaseModel):
-    """One turn of a conversation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    role: Literal["system", "user", "assistant"]
-    content: TemplateText
-
-
-class ModelSettings(Settings):
-    """Either `prompt` or `messages`. With `output`, a JSON Schema, the answer is an object of that form, else text; one that is not is
-    sent back up to `repair` times. With `cache` an equal question of the same flow is answered as it was before."""
-
-    route: Annotated[str, Refers("route")] = Field(min_length=1, max_length=100)
-    system: TemplateText | None = None
-    prompt: TemplateText | None = None
-    messages: list[Message] | None = Field(default=None, min_length=1, max_length=200)
-    output: JSONSchema | None = Field(
-        default=None, title="Fields of the answer", description="Without any, the answer is plain text."
-    )
-    max_output: int | None = Field(default=None, ge=1, le=1_000_000, strict=True)
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    seed: int | None = Field(default=None, strict=True)
-    cache: bool = Field(default=False, strict=True)
-    repair: int = Field(default=2, ge=0, le=5, strict=True)
-
-    @model_validator(mode="after")
-    def _one_question(self) -> ModelSettings:
-        if (self.prompt is None) == (self.messages is None):
-            raise PydanticCustomError("question", "give either `prompt` or `messages`")
-        return self
+class ModelSettings(QuestionSettings):
+    """One question to a route."""
 
 
 class ModelKind(WorkKind):
@@ -71,7 +38,7 @@ class ModelKind(WorkKind):
         settings: ModelSettings = context.settings
         question = Question(
             route=settings.route,
-            messages=_messages(context.rendered),
+            messages=messages_of(context.rendered),
             output=settings.output,
             max_output=settings.max_output,
             temperature=settings.temperature,
@@ -81,10 +48,3 @@ class ModelKind(WorkKind):
         )
         reply = await ask(context, question)
         return Done(reply.text if settings.output is None else reply.output)
-
-
-def _messages(rendered: Mapping[str, Any]) -> list[dict[str, Any]]:
-    system = [{"role": "system", "content": rendered["system"]}] if rendered.get("system") else []
-    if rendered.get("messages"):
-        return [*system, *rendered["messages"]]
-    return [*system, {"role": "user", "content": rendered["prompt"]}]

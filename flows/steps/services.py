@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from typing import Any, Final
+from uuid import UUID
 
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
@@ -24,6 +25,11 @@ SELECT response FROM flows_call
 WHERE kind = 'model' AND request_hash = %s AND request_hash <> '' AND status = 'succeeded' AND NOT cached
     AND started_at > statement_timestamp() - interval '7 days'
 ORDER BY id DESC LIMIT 1
+"""
+
+
+USED: Final = """
+SELECT DISTINCT target FROM flows_call WHERE run_id = %s AND kind = 'tool' AND status = 'succeeded' AND NOT simulated
 """
 
 
@@ -79,6 +85,14 @@ class StepServices:
         async with self._connections.connection() as connection:
             row = await (await connection.execute(ANSWER, (request_hash,))).fetchone()
         return row[0] if row is not None else None
+
+    async def untrusted_of(self, run: UUID) -> str | None:
+        """A tool of which the run has read what somebody else may have written, as far as it is recorded; None where there is none."""
+        if self._connections is None:
+            return None
+        async with self._connections.connection() as connection:
+            rows = await (await connection.execute(USED, (run,))).fetchall()
+        return next((slug for (slug,) in rows if self.tools.taints(slug)), None)
 
     async def stop(self) -> None:
         """Closes the connections to the world and to Redis."""

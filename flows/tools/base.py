@@ -37,6 +37,8 @@ class ToolSpec:
     reversible: bool = False
     known_for: float | None = None  # seconds for which the service knows a key; None: for ever
     result: Mapping[str, Any] = field(default_factory=dict)  # JSON Schema of what a call gives, where it is known
+    description: str = ""  # what it is for, in words that a model reads, too
+    trusted: bool = False  # whether what it answers is none of anybody's words but our own
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class ToolKind(Protocol):
     slug: ClassVar[str]
     label: ClassVar[str]
     Settings: ClassVar[type[ToolSettings]]
+    trusted: ClassVar[bool]  # of its tools, where their entries do not say
 
     async def call(self, call: ToolCall, context: ToolContext) -> Any: ...
 

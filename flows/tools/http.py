@@ -61,6 +61,7 @@ class HTTPTool:
 
     slug: ClassVar[str] = "http"
     label: ClassVar[str] = "HTTP service"
+    trusted: ClassVar[bool] = False
     Settings: ClassVar[type[ToolSettings]] = HTTPSettings
 
     async def call(self, call: ToolCall, context: ToolContext) -> Any:

@@ -43,6 +43,7 @@ class PythonTool:
 
     slug: ClassVar[str] = "python"
     label: ClassVar[str] = "Python function"
+    trusted: ClassVar[bool] = True
     Settings: ClassVar[type[ToolSettings]] = PythonSettings
 
     async def call(self, call: ToolCall, context: ToolContext) -> Any:

@@ -22,7 +22,8 @@ from flows.tools.base import Finding, ToolCall, ToolContext, ToolKind, ToolSpec
 
 logger = logging.getLogger(__name__)
 TOOLS = """
-SELECT slug, kind, effect, repeat, arguments, settings, timeout, reversible, max_in_flight, known_for, result
+SELECT slug, kind, effect, repeat, arguments, settings, timeout, reversible, max_in_flight, known_for, result,
+    description, trusted
 FROM flows_toolentry ORDER BY slug
 """
 DEFAULT_TIMEOUT = 30.0  # seconds
@@ -63,6 +64,11 @@ class ToolBox:
         problems = value_problems(arguments, spec.arguments, "arguments")
         if problems:
             raise BadRequest(f"{slug}: {'; '.join(map(str, problems[:3]))}")
+
+    def taints(self, slug: str) -> bool:
+        """Whether a run that has its answer has read what somebody else may have written."""
+        spec = self.specs.get(slug)
+        return spec is None or (spec.effect == "read" and not spec.trusted)
 
     def is_dry(self, slug: str) -> bool:
         """Whether a call of this tool is only written down."""
@@ -107,7 +113,9 @@ def toolbox_from_rows(rows: Iterable[Any], kinds: Iterable[ToolKind]) -> ToolBox
     specs: dict[str, ToolSpec] = {}
     broken: dict[str, str] = {}
     limits: dict[str, CallLimits] = {}
-    for slug, kind_slug, effect, repeat, arguments, settings, timeout, reversible, max_in_flight, known_for, result in rows:
+    for row in rows:
+        slug, kind_slug, effect, repeat, arguments, settings, timeout, reversible, max_in_flight, known_for, result = row[:11]
+        description, trusted = row[11:]
         stated = CallLimits.of("tool", slug, {"in_flight": max_in_flight})
         if stated is not None:
             limits[slug] = stated
@@ -122,7 +130,18 @@ def toolbox_from_rows(rows: Iterable[Any], kinds: Iterable[ToolKind]) -> ToolBox
             broken[slug] = f"{path_text(first['loc'])}: {first['msg']}."
             continue
         specs[slug] = ToolSpec(
-            slug, kind_slug, effect, repeat, _json(arguments), parsed, timeout, reversible, known_for, _json(result)
+            slug,
+            kind_slug,
+            effect,
+            repeat,
+            _json(arguments),
+            parsed,
+            timeout,
+            reversible,
+            known_for,
+            _json(result),
+            description,
+            kind.trusted if trusted is None else trusted,
         )
     for slug, why in broken.items():
         logger.warning("The tool %s cannot be used: %s", slug, why)

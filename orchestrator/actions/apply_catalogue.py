@@ -68,6 +68,8 @@ def apply_catalogue(actor: Actor, document: CatalogueDocument) -> Applied:
                 "max_in_flight": tool.max_in_flight,
                 "known_for": tool.known_for,
                 "result": dict(tool.result),
+                "description": tool.description,
+                "trusted": tool.trusted,
             }
             _put(actor, ToolEntry, "tool", slug, settings, applied)
         for slug, team in document.teams.items():

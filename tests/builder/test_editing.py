@@ -173,6 +173,7 @@ def test_the_ports_that_the_canvas_draws_are_those_of_the_kind(slug: str) -> Non
         known_kinds()[slug],
         {
             "model": {"route": "r", "prompt": "p"},
+            "agent": {"route": "r", "prompt": "p"},
             "tool": {"tool": "t"},
             "branch": {"cases": [{"port": "big", "when": "true"}], "else": "small"},
             "map": {"over": "[]", "body": {}},

@@ -10,6 +10,7 @@ from flows.engine.document import parse_document
 from flows.engine.graph import Flow, compile_flow
 from flows.engine.kinds import Catalogue, Kind
 from flows.engine.problems import DocumentError
+from flows.steps.agent import AgentKind
 from flows.steps.approval import ApprovalKind
 from flows.steps.branch import BranchKind
 from flows.steps.check import CheckKind
@@ -29,6 +30,7 @@ KINDS: dict[str, Kind] = {
         BranchKind(),
         CheckKind(),
         ModelKind(),
+        AgentKind(),
         ToolKind(),
         ApprovalKind(),
         WaitKind(),

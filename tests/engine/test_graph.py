@@ -62,7 +62,7 @@ def test_the_refund_flow_has_the_graph_that_its_edges_say():
     ("steps", "edges", "said"),
     [
         ({"a": {"kind": "modle"}}, ["start -> a"], "steps.a.kind: unknown kind `modle`. Did you mean `model`?"),
-        ({"a": {"kind": "zzz"}}, ["start -> a"], "Known here: `approval`, `branch`, `check`"),
+        ({"a": {"kind": "zzz"}}, ["start -> a"], "Known here: `agent`, `approval`, `branch`"),
         ({"a": {"kind": "set", "with": {"vlaues": {}}}}, ["start -> a"], "steps.a.with.vlaues: unknown key `vlaues`. Did you mean `values`?"),
         ({"a": setting()}, ["start -> a", "a -> bb"], "edges[1]: the edge `a -> bb` leads to `bb`, which is no step"),
         ({"a": setting()}, ["start -> a", "aa -> a"], "edges[1]: the edge `aa -> a` begins at `aa`, which is no step. Did you mean `a`?"),

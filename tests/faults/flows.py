@@ -188,6 +188,21 @@ def chain(tool: str) -> str:
     return f"orchestrator: 1\nname: Chain of {tool}\nsteps:\n{steps}{edges}output: {{done: true}}\n"
 
 
+def agent(tool: str) -> str:
+    """An agent that calls one tool, once, and answers."""
+    arguments = '{"run": "{{ run.id }}", "step": "research.turn[0].call[0]"}'
+    grant = {"tool": tool, "leash": "free"}
+    settings = {"route": "mind", "prompt": f"Do it [[sim: tool={tool} {arguments}]]", "tools": [grant], "max_output": 100}
+    document = {
+        "orchestrator": 1,
+        "name": f"Agent with {tool}",
+        "steps": {"research": {"kind": "agent", "with": settings}},
+        "edges": ["start -> research"],
+        "output": {"said": "{{ steps.research.output }}"},
+    }
+    return json.dumps(document)
+
+
 def purse(branches: int, dollars: int) -> str:
     """Model steps side by side, each of which costs a dollar, and a limit that has room for `dollars` of them."""
     prompt = "[[serve: dear delay=0.3 say=x]] Run {{ run.id }}, branch "
@@ -240,10 +255,17 @@ def catalogue(model_port: int, effect_port: int) -> str:
         "models": {
             "loop-1": model("loop-1", {"input": "0.25", "output": "1.00"}),
             "dear-1": model("dear-1", {"input": "0", "output": "1000000.00"}),
+            "mind-1": {
+                "model": "sim/mind",
+                "context": 32000,
+                "capabilities": ["tools"],
+                "price": {"input": "0.25", "output": "1.00"},
+            },
         },
         "routes": {
             "loop": {"candidates": ["loop-1"], "timeout": "60s"},
             "dear": {"candidates": ["dear-1"], "timeout": "60s"},
+            "mind": {"candidates": ["mind-1"], "timeout": "60s"},
         },
         "tools": {
             "effects.keyed": tool("keyed", repeat="keyed", idempotency_header="Idempotency-Key"),

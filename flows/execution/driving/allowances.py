@@ -1,13 +1,14 @@
-"""What the sub-flows of a run have used of their own limits on cost and tokens: in this pass, and while their step is open.
+"""What the sub-flows and agents of a run have used of their own limits on cost and tokens: in this pass, and while their step is open.
 
-A sub-flow's spend is the run's. Its document's limits bound what is done inside it beside that, as a step's own limits do. One
+Their spend is the run's. A sub-flow's document and an agent's step have limits that bound what is done inside beside that. One
 engine drives the whole run, so what is in flight is counted here; what an earlier owner spent is read from the ledger.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -27,6 +28,10 @@ SELECT coalesce(sum(c.settled), 0),
 FROM flows_call c JOIN flows_run r ON r.id = c.run_id AND r.pass = c.pass
 WHERE c.run_id = %s AND starts_with(c.path, %s)
 """
+
+
+_INSIDE = re.compile(r"/|\.turn\[")
+"""Behind what the path of a sub-flow or an agent stands, in the path of a step inside it."""
 
 
 @dataclass(slots=True)
@@ -103,25 +108,44 @@ class Allowances:
                 used.settled.set()
                 used.settled = asyncio.Event()
 
+    def left_of(self, path: str, raised: Mapping[str, Mapping[str, Any]]) -> tuple[Decimal | None, int | None]:
+        """Dollars and tokens that are left of the limits at `path`; None where there is none."""
+        limits = self._limits_at(path)
+        if limits is None:
+            return None, None
+        caps = raised.get(path, {})
+        cost_cap, tokens_cap = caps.get("cost", limits.cost), caps.get("tokens", limits.tokens)
+        cost, tokens = self._used.setdefault(path, Used()).with_reserved()
+        return (None if cost_cap is None else cost_cap - cost), (None if tokens_cap is None else tokens_cap - tokens)
+
     def _around(self, path: str) -> Iterator[tuple[str, Limits]]:
-        at = path.rfind("/")
-        while at >= 0:
-            level = self._planner.levels.get(path[: at + 1])
-            limits = level.flow.document.limits if level is not None else None
+        """The sub-flows and agents with limits of their own that the step at `path` stands in, the innermost first."""
+        for found in reversed(list(_INSIDE.finditer(path))):
+            around = path[: found.start()]
+            limits = self._limits_at(around)
             if limits is not None and (limits.cost is not None or limits.tokens is not None):
-                yield path[:at], limits
-            at = path.rfind("/", 0, at)
+                yield around, limits
+
+    def _limits_at(self, path: str) -> Limits | None:
+        level = self._planner.levels.get(f"{path}/")
+        if level is not None:
+            return level.flow.document.limits
+        task = self._planner.tasks.get(path)
+        return task.node.limits if task is not None else None
 
 
 async def used_inside(
-    connection: AsyncConnection[Any], run: UUID, open_subflows: Mapping[str, Child]
+    connection: AsyncConnection[Any], run: UUID, open_subflows: Mapping[str, Child], open_agents: Iterable[str]
 ) -> dict[str, tuple[Decimal, int]]:
-    """What was charged inside those of a run's open sub-flows, by path, that have limits of their own."""
-    used = {}
+    """What was charged inside those of a run's open sub-flows and agents, by path, that have limits of their own."""
+    prefixes = {path: f"{path}.turn[" for path in open_agents}
     for path, child in open_subflows.items():
         limits = child.flow.document.limits
         if limits is not None and (limits.cost is not None or limits.tokens is not None):
-            row = await (await connection.execute(USED, (run, f"{path}/"))).fetchone()
-            if row is not None:
-                used[path] = (row[0], row[1])
+            prefixes[path] = f"{path}/"
+    used = {}
+    for path, prefix in prefixes.items():
+        row = await (await connection.execute(USED, (run, prefix))).fetchone()
+        if row is not None:
+            used[path] = (row[0], row[1])
     return used

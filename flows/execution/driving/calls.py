@@ -6,10 +6,12 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from flows.engine.calllimits import CallLimits
+from flows.engine.document import Limits
 from flows.engine.failures import TimedOut
 from flows.engine.plan import Child
 from flows.execution.context import Intent, OpenCall, Settlement, StepContext
@@ -51,6 +53,20 @@ class Calls:
     @property
     def saving(self) -> bool:
         return self._purse.saving
+
+    @property
+    def run(self) -> uuid.UUID:
+        return self._desk.run.id
+
+    @property
+    def now(self) -> datetime:
+        return self._desk.engine.database_now()
+
+    def limits_of(self, path: str) -> Limits | None:
+        return self._desk.planner.tasks[path].node.limits
+
+    def left_of(self, path: str) -> tuple[Decimal | None, int | None]:
+        return self._purse.left_of(path)
 
     def edits(self, path: str) -> Mapping[str, Any] | None:
         return self._desk.carried.inputs.get(path)

@@ -25,8 +25,9 @@ from uuid import UUID
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from flows.engine.agents import conversation_around
 from flows.engine.document import Limits
-from flows.engine.failures import BudgetSpent, TooDear
+from flows.engine.failures import BoundReached, BudgetSpent, TooDear
 from flows.execution.budgets import PeriodRow, Reached
 from flows.execution.claims import RequestRow
 from flows.execution.context import Ask, Intent, OpenCall, StepContext
@@ -180,6 +181,10 @@ class Purse:
             else:
                 self._own_reached(path, short.path, intent, short.limits, short.which, short.cap, short.spent, short.needed)
 
+    def left_of(self, path: str) -> tuple[Decimal | None, int | None]:
+        """Dollars and tokens that are left of the limits that stand at `path`, as people may have raised them."""
+        return self.allowances.left_of(path, self._raised)
+
     def _own_reached(
         self, step: str, path: str, intent: Intent, limits: Limits, which: str, cap: Any, spent: Any, needed: Any
     ) -> None:
@@ -190,6 +195,9 @@ class Purse:
         )
         reason = f"{which} of {path}"[:60]
         at_limit = self._chosen.get(path, limits.at_limit)
+        agent = path != step and conversation_around(step) == path
+        if agent and at_limit in {"finish", "stop"}:
+            raise BoundReached(message, which=which)  # the agent's own end, not the run's
         if at_limit == "pause":
             self.held.add(step)
             self._ask(path, which, cap, needed, spent)
@@ -199,6 +207,8 @@ class Purse:
             raise HeldBack
         if at_limit == "cheaper" and intent.kind == "model" and not intent.spared:
             raise TooDear(message, limit=reason)
+        if agent:
+            raise BoundReached(message, which=which)
         self.desk.planner.stop("budget_stopped", reason)
         raise BudgetSpent(message)
 
@@ -305,7 +315,7 @@ class Purse:
 
     def _holds(self, path: str) -> bool:
         """Whether the step at `path`, or one inside it, waits for money."""
-        return path in self.held or any(held.startswith(f"{path}/") for held in self.held)
+        return path in self.held or any(held.startswith((f"{path}/", f"{path}.turn[")) for held in self.held)
 
 
 def _covers(wish: Wish, small: Wish) -> bool:

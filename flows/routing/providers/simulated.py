@@ -10,8 +10,9 @@ call by call of one run: `faultscript.py`).
 
 Directives in a message override them: ``[[sim: fail=429]]`` (a status or an error class), ``[[sim: delay=2]]``,
 ``[[sim: rate=20]]``, ``[[sim: tokens=300]]``, ``[[sim: say=any text]]``, ``[[sim: tool=slug {"json": 1}]]`` or
-``[[sim: tool=none]]``, ``[[sim: script=fail 429 twice, then answer]]``. Several may stand in one message; the newest message that has
-one wins.
+``[[sim: tool=none]]``, ``[[sim: turns=3]]`` (so often it asks for tools before it answers; ``ever``: as long as it has any),
+``[[sim: calls=2]]`` (so many at a time), ``[[sim: script=fail 429 twice, then answer]]``. Several may stand in one message; the
+newest message that has one wins.
 """
 
 from __future__ import annotations
@@ -64,8 +65,7 @@ class Plan:
     """What one call will do."""
 
     text: str = ""
-    tool: str = ""
-    arguments: str = ""
+    tools: tuple[tuple[str, str], ...] = ()  # name, and arguments as JSON
     finish_reason: str = "stop"
     delay: float = 0.0
     rate: float | None = None
@@ -100,7 +100,7 @@ class Simulated(CustomLLM):
             exchange.status, exchange.headers = status, Headers(headers)
         if status != 200:
             raise CustomLLMError(status, SAYINGS.get(plan.fail, f"Simulated: {plan.fail}."))  # type: ignore[no-untyped-call]
-        identity = "sim-" + hashlib.sha256(orjson.dumps([slug, messages, plan.text, plan.arguments])).hexdigest()[:20]
+        identity = "sim-" + hashlib.sha256(orjson.dumps([slug, messages, plan.text, plan.tools])).hexdigest()[:20]
         async for chunk in _streamed(
             plan, identity, tokens_of_request(messages, given.get("schema"), options.get("tools") or ())
         ):
@@ -133,9 +133,9 @@ def planned(
         delay = LONGEST_DELAY
     most = int(options.get("max_tokens") or 1024)
     common: dict[str, Any] = {"delay": delay, "rate": rate, "fail": fail}
-    tool = _tool(asked.get("tool"), messages, options.get("tools") or (), words, seed)
-    if tool is not None:
-        return Plan(tool=tool[0], arguments=tool[1], finish_reason="tool_calls", **common)
+    tools = _tools(asked, messages, options.get("tools") or (), words, seed)
+    if tools:
+        return Plan(tools=tools, finish_reason="tool_calls", **common)
     if "say" in asked:
         text = asked["say"]
     elif fail == "garbage" or (fail == "invalid_output" and schema is not None):
@@ -151,7 +151,7 @@ def planned(
 
 
 async def _streamed(plan: Plan, identity: str, input_tokens: int) -> AsyncIterator[GenericStreamingChunk]:
-    total = tokens_of_text(plan.text or plan.arguments)
+    total = tokens_of_text(plan.text or "".join(arguments for _, arguments in plan.tools))
     pieces = _pieces(plan.text, plan.rate)
     for number, piece in enumerate(pieces):
         if plan.fail == "cut" and number >= len(pieces) / 2:
@@ -162,11 +162,11 @@ async def _streamed(plan: Plan, identity: str, input_tokens: int) -> AsyncIterat
     if plan.fail == "cut":
         return
     used = {"prompt_tokens": input_tokens, "completion_tokens": max(total, 1), "total_tokens": input_tokens + max(total, 1)}
-    tool: Any = None
-    if plan.tool:
-        function = {"name": plan.tool, "arguments": plan.arguments}
-        tool = {"id": f"call_{identity[4:16]}", "type": "function", "function": function, "index": 0}
-    yield _chunk(identity, tool=tool, finish=plan.finish_reason, usage=used)
+    for index, (name, arguments) in enumerate(plan.tools):
+        function = {"name": name, "arguments": arguments}
+        tool = {"id": f"call_{identity[4:16]}_{index}", "type": "function", "function": function, "index": index}
+        yield _chunk(identity, tool=tool)
+    yield _chunk(identity, finish=plan.finish_reason, usage=used)
 
 
 def _chunk(identity: str, *, text: str = "", tool: Any = None, finish: str = "", usage: Any = None) -> GenericStreamingChunk:
@@ -233,13 +233,26 @@ def _prose(model: str, seed: str, words: Sequence[str], tokens: int) -> str:
     return " ".join(sentences)
 
 
-def _tool(
-    asked: str | None, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]], words: Sequence[str], seed: str
-) -> tuple[str, str] | None:
+def _tools(
+    asked: Mapping[str, str],
+    messages: Sequence[Mapping[str, Any]],
+    tools: Sequence[Mapping[str, Any]],
+    words: Sequence[str],
+    seed: str,
+) -> tuple[tuple[str, str], ...]:
+    """The calls to ask for; none where it has asked as often as it was told to, which is once."""
+    had = sum(bool(message.get("tool_calls")) for message in messages)
+    turns = float("inf") if asked.get("turns") == "ever" else _figure(asked.get("turns"), None, 1.0) or 0.0
+    if had >= turns or (messages and messages[-1].get("role") == "tool" and "turns" not in asked):
+        return ()
+    number = int(_figure(asked.get("calls"), None, 1.0) or 1)
+    found = (_tool(asked.get("tool"), tools, words, f"{seed}{index or ''}") for index in range(number))
+    return tuple(each for each in found if each is not None)
+
+
+def _tool(asked: str | None, tools: Sequence[Mapping[str, Any]], words: Sequence[str], seed: str) -> tuple[str, str] | None:
     """The tool to ask for with its arguments as JSON: the one that a directive or the prompt names, else the first, once."""
     if not tools or asked == "none":
-        return None
-    if messages and messages[-1].get("role") == "tool":  # it has what it asked for
         return None
     functions = {tool["function"]["name"]: tool["function"] for tool in tools}
     if asked:

@@ -1,0 +1,98 @@
+"""The steps of an agent's tool calls: asking people for leave, and the call itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from flows.engine.canonical import sha256_of
+from flows.engine.durations import Duration
+from flows.engine.failures import SealBroken
+from flows.engine.kinds import Done, Role, Settings
+from flows.execution.context import Answer, Ask, StepContext, Waiting, WorkKind
+from flows.steps.calling import call_tool
+from flows.steps.people import Approvers
+from flows.steps.services import StepServices
+
+
+class CallSettings(Settings):
+    """`within` are seconds, `permission` is the step by which people agreed to exactly this call."""
+
+    tool: str
+    arguments: dict[str, Any]
+    within: float | None = None
+    permission: str = ""
+
+
+class CallKind(WorkKind):
+    slug = "call"
+    label = "Tool call of an agent"
+    role = Role.EFFECT
+    Settings = CallSettings
+
+    async def perform(self, context: StepContext) -> Done:
+        """Makes the call. Raises `SealBroken` where it is not the one that people agreed to."""
+        settings: CallSettings = context.settings
+        if settings.permission and not _agreed(context, settings):
+            raise SealBroken(f"What {context.path} would send is not what was approved.")
+        return await call_tool(context, settings.tool, settings.arguments, settings.within)
+
+
+def _agreed(context: StepContext, settings: CallSettings) -> bool:
+    decided = context.decided_hash(settings.permission)
+    if decided is None:
+        return context.handling.decide in {"approve", "tester"}  # a test decides by itself, or asks who tests
+    return decided == sha256_of(settings.arguments)
+
+
+class PermissionSettings(Settings):
+    """The call that people are asked about, why they are, and what the model said when it asked for it."""
+
+    agent: str
+    tool: str
+    arguments: dict[str, Any]
+    why: str
+    text: str
+    approvers: Approvers = Field(default_factory=Approvers)
+    quorum: int = 1
+    due: Duration | None = None
+
+
+class PermissionKind(WorkKind):
+    slug = "permission"
+    label = "Leave for a tool call"
+    role = Role.WAIT
+    Settings = PermissionSettings
+
+    def ports(self, settings: PermissionSettings) -> frozenset[str]:
+        return frozenset({"approve", "reject"})
+
+    async def perform(self, context: StepContext) -> Waiting | Done:
+        settings: PermissionSettings = context.settings
+        services: StepServices = context.services
+        spec = services.tools.spec(settings.tool)
+        outcomes = {"approve": "approve", "reject": "reject"}
+        terms = {
+            "outcomes": outcomes,
+            "order": list(outcomes),
+            "approvers": settings.approvers.model_dump(),
+            "quorum": settings.quorum,
+            "editable": [],
+            "at_deadline": "reject" if settings.due is not None else None,
+            "policy": None,
+            "tool": spec.slug,
+            "arguments_schema": dict(spec.arguments),
+        }
+        decide = context.handling.decide
+        if decide in {"approve", "reject"}:
+            return Done({"outcome": decide, "payload": settings.arguments, "comment": "Decided by the test.", "by": None}, decide)
+        kind = "test" if decide == "tester" else "approval"
+        shown = {"why": settings.why, "said": settings.text} if settings.text else {"why": settings.why}
+        title = f"{settings.agent} wants to call {settings.tool}"
+        due = settings.due.seconds if settings.due is not None else None
+        return Waiting(Ask(kind, title, settings.arguments, terms, shown, due))
+
+    def on_answer(self, settings: PermissionSettings, answer: Answer) -> Done:
+        outcome = "approve" if answer.state == "approved" else "reject"
+        return Done({"outcome": answer.outcome, "payload": answer.payload, "comment": answer.comment, "by": answer.by}, outcome)
