@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("flows", "0018_budgets"),
+        ("flows", "0020_fire_drills"),
     ]
 
     operations = [
