@@ -22,7 +22,7 @@ from flows.engine.states import OPEN_REQUEST_STATES
 from flows.execution.doorbells import inbox_changed
 from flows.execution.moves import announce, append_event, lock_run
 from flows.execution.requests import AlreadyDecided, ChangedSince, answer
-from flows.models import Person, Request
+from flows.models import Flow, Person, Request
 
 LONGEST_COMMENT = 10_000  # characters
 
@@ -61,6 +61,8 @@ def decide(actor: Actor, request_id: UUID, outcome: str, revision: int, payload:
     comment = _comment(comment)
     with transaction.atomic():
         run = lock_run(request.run_id) if request.run_id is not None else None
+        if request.flow_id is not None:  # before the request, as whoever asks to publish does: else each would wait for the other
+            Flow.objects.select_for_update(of=("self",)).only("id").get(id=request.flow_id)
         request = (
             Request.objects.select_for_update(of=("self",)).select_related("run__flow", "flow", "decided_by").get(id=request_id)
         )

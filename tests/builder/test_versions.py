@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from approvals.actions.decide import decide
 from approvals.reads import requests_in
@@ -23,12 +26,32 @@ from flows.builder.actions.roll_back import LiveChanged, roll_back
 from flows.builder.actions.save_draft import DraftChanged, save_draft
 from flows.builder.publishing import FlowArchived, NeedsSecondPerson
 from flows.engine.document import dump_document, parse_document
+from flows.execution.requests import answer
 from flows.models import AuditRow, Flow, FlowVersion, Request
 from flows.runs.actions.start_run import FlowArchived as NothingStarts
 from flows.runs.actions.start_run import FlowPaused, start_run
 from tests.makers import DOCUMENT, make_actor, make_team
 
 pytestmark = pytest.mark.django_db
+
+
+def _apart(act: Any, *given: Any, **named: Any) -> Any:
+    """With a connection of its own."""
+    try:
+        return act(*given, **named)
+    finally:
+        connection.close()
+
+
+def _until_somebody_waits_for_a_lock() -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.02)
+    raise AssertionError("nobody waits")
 
 
 @pytest.fixture
@@ -157,6 +180,30 @@ class TestTheSecondPerson:
         with pytest.raises(LiveMovedOn):
             decide(make_actor("approver"), request.id, "approve", 1)
         assert Request.objects.get().state == "pending"
+
+    @pytest.mark.django_db(transaction=True)
+    def test_one_may_ask_anew_in_the_moment_of_the_decision(
+        self, builder: Actor, flow: Flow, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Both take the flow first: neither waits for what the other holds."""
+        request = ask_to_publish(builder, "greeting")
+        approver = make_actor("approver", username="approver")
+        asked: list[Future[Request]] = []
+
+        def asked_meanwhile(*given: Any, **named: Any) -> Any:
+            decided = answer(*given, **named)
+            asked.append(pool.submit(_apart, ask_to_publish, builder, "greeting", version=1, note="Back"))
+            _until_somebody_waits_for_a_lock()
+            return decided
+
+        monkeypatch.setattr("approvals.actions.decide.answer", asked_meanwhile)
+        with ThreadPoolExecutor(1) as pool:
+            decide(approver, request.id, "approve", 1)
+
+        assert asked[0].result().state == "pending"
+        version = Flow.objects.get().published
+        assert version is not None
+        assert version.number == 3
 
     def test_those_of_another_team_do_not_see_it(self, builder: Actor, flow: Flow) -> None:
         Flow.objects.update(team=make_team("theirs"))

@@ -26,6 +26,7 @@ from flows.builder.differences import differences
 from flows.builder.overview import read
 from flows.builder.pages.ground import edit_url
 from flows.builder.reads import flow_named, visible_flow
+from flows.builder.starters import starters_of
 from flows.engine.document import dump_document
 from flows.models import Flow, Team
 
@@ -161,7 +162,9 @@ def bulk(request: Any) -> HttpResponse:
     if act == "export":
         return _archive_of(flows)
     if act in ("pause", "resume") and not request.POST.get("confirmed"):
-        return render(request, "flows/bulk.html", {"flows": flows, "act": act, "back": request.POST.get("back", "")})
+        found = starters_of(flows)
+        listed = [(flow, found.get(flow.id, [])) for flow in flows]
+        return render(request, "flows/bulk.html", {"listed": listed, "act": act, "back": request.POST.get("back", "")})
     done, refused = 0, []
     tag = " ".join(request.POST.get("tag", "").split())
     for flow in flows:

@@ -23,6 +23,7 @@ from flows.builder.differences import differences
 from flows.builder.pages.ground import heading, told
 from flows.builder.publishing import LONGEST_NOTE
 from flows.builder.reads import flow_named
+from flows.builder.starters import starters_of
 from flows.models import Flow, FlowVersion, Request
 from flows.routing.expecting import expected_cost
 
@@ -107,6 +108,7 @@ def publication_context(actor: Actor, flow: Flow) -> dict[str, Any]:
         "unreadable": draft.document is None,
         "nothing": found is not None and not found,
         "in_flight": in_flight,
+        "starters": starters_of([flow]).get(flow.id, []),
         "estimate": expected_cost(actor, flow, draft.document) if draft.document is not None else None,
         "report": here.report,
         "asked": asked,

@@ -20,6 +20,7 @@ from flows.builder.actions.change_settings import CEILINGS, change_settings
 from flows.builder.actions.pause_flow import pause_flow
 from flows.builder.pages.ground import heading
 from flows.builder.reads import flow_named
+from flows.builder.starters import starters_of
 from flows.models import Flow, Person, Team
 
 MANAGED = ("owner", "team", "cost", "tokens", "steps", "duration", "needs_second", "max_running", "keeps_slot", "priority")
@@ -139,7 +140,7 @@ def flow_pause(request: Any, slug: str) -> HttpResponse:
     flow = flow_named(request.actor, slug)
     require(request.actor, Right.CONTROL_RUNS, flow)
     if request.method != "POST":
-        return render(request, "flows/pausing.html", heading(request.actor, flow, "") | {"act": "pause"})
+        return render(request, "flows/pausing.html", _asked(request.actor, flow, "pause"))
     paused = request.POST.get("paused", "yes") == "yes"
     pause_flow(request.actor, slug, paused=paused)
     request.toast(f"{flow.name} is paused: no new run starts." if paused else f"{flow.name} starts runs again.")
@@ -153,8 +154,12 @@ def flow_archive(request: Any, slug: str) -> HttpResponse:
     flow = flow_named(request.actor, slug)
     require(request.actor, Right.PUBLISH_FLOWS, flow)
     if request.method != "POST":
-        return render(request, "flows/pausing.html", heading(request.actor, flow, "") | {"act": "archive"})
+        return render(request, "flows/pausing.html", _asked(request.actor, flow, "archive"))
     archived = request.POST.get("archived", "yes") == "yes"
     archive_flow(request.actor, slug, archived=archived)
     request.toast(f"{flow.name} is archived." if archived else f"{flow.name} is back.")
     return redirect("flow", slug)
+
+
+def _asked(actor: Actor, flow: Flow, act: str) -> dict[str, Any]:
+    return heading(actor, flow, "") | {"act": act, "starters": starters_of([flow]).get(flow.id, [])}
