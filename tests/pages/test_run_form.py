@@ -195,6 +195,73 @@ def test_RF_2_it_is_filled_from_a_run_and_marks_what_is_other(client: Client) ->
     assert "changed from no" in page
 
 
+def test_a_run_that_is_filled_from_another_repeats_it(client: Client) -> None:
+    before = make_run(everything(), status="failed", input=json.dumps({"amount": 380, "text": "the old text", "urgent": False}))
+
+    page = page_of(client.get(sent(client, f"/flows/everything/run?from={before.public_id}")["Location"]))
+
+    assert Run.objects.exclude(id=before.id).get().origin == before
+    assert f'repeats <a href="/runs/{before.public_id}">#{before.number}</a>' in page
+
+
+def test_what_a_test_was_given_fills_the_form_but_its_run_repeats_nothing(client: Client) -> None:
+    tested = make_run(everything(), status="succeeded", purpose="test", input='{"amount": 380}')
+
+    sent(client, f"/flows/everything/run?from={tested.public_id}")
+
+    assert Run.objects.exclude(id=tested.id).get().origin is None
+
+
+@pytest.fixture
+def tester() -> Client:
+    made = Client()
+    made.force_login(make_person("owner", username="owner"))
+    return made
+
+
+def test_the_draft_runs_as_a_test(tester: Client) -> None:
+    flow = everything()
+    assert "draft, as a test" in page_of(tester.get("/flows/everything/run"))
+
+    page = page_of(tester.get("/flows/everything/run?version=draft"))
+    assert 'name="of" value="draft"' in page
+    answer = sent(tester, of="draft", version="draft", simulate="on")
+
+    run = Run.objects.get()
+    assert answer["Location"] == f"/runs/{run.public_id}"
+    assert (run.purpose, run.version.number, run.flow) == ("test", None, flow)
+
+
+def test_who_may_not_edit_is_not_offered_the_draft(client: Client) -> None:
+    everything()
+
+    assert "draft, as a test" not in page_of(client.get("/flows/everything/run"))
+    assert client.get("/flows/everything/run?version=draft").status_code == 404
+
+
+def test_a_run_goes_first_and_on_simulated_models_where_that_is_asked(client: Client) -> None:
+    everything()
+
+    sent(client, priority="5", simulate="on")
+
+    run = Run.objects.get()
+    assert run.priority == 5
+    assert run.handling is not None
+    assert run.handling["simulate"] is True
+
+
+def test_recent_inputs_fill_the_form_each_once(client: Client) -> None:
+    flow = everything()
+    for amount in (1, 2, 2):
+        made = make_run(flow, status="succeeded", input=json.dumps({"amount": amount}))
+
+    page = page_of(client.get("/flows/everything/run"))
+
+    listed = page[page.index('data-testid="recent-inputs"') :]
+    assert listed.count("?from=run_") == 2
+    assert f"?from={made.public_id}" in listed
+
+
 def test_RF_2_a_run_of_another_flow_or_one_that_is_hidden_fills_nothing(client: Client) -> None:
     everything()
     other = make_run(input='{"amount": 999}')

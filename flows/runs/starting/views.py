@@ -24,6 +24,7 @@ from flows.models.identifiers import UnknownIdentifier, new_id, parsed
 from flows.routing.expecting import Expectation, expected_cost
 from flows.runs.actions.start_run import FlowArchived, FlowPaused, KeyReused, start_run
 from flows.runs.actions.start_test import start_test
+from flows.runs.beginning import Repeats
 from flows.runs.documents import document_of
 from flows.runs.reads import value_of
 from flows.runs.starting.form import DRAFT, TABS, RunForm
@@ -112,7 +113,8 @@ def started(request: Any, ground: Ground, form: RunForm) -> HttpResponse:
             run = start_test(ground.actor, ground.flow.slug, body.pop("input"), **body)
         else:
             key = f"form-{form.cleaned_data['key']}"
-            run = start_run(ground.actor, ground.flow.slug, body.pop("input"), key=key, source="page", **body)
+            repeats = Repeats(ground.source) if ground.source is not None and ground.source.purpose == "live" else None
+            run = start_run(ground.actor, ground.flow.slug, body.pop("input"), key=key, source="page", repeats=repeats, **body)
     except KeyReused:
         form.add_error(None, "This form has already started a run with other values. Send it once more to start another one.")
         return shown(request, ground, form, status=409, fresh_key=True)
@@ -175,7 +177,7 @@ def source_of(actor: Actor, flow: Flow, wanted: str) -> tuple[Run | None, str]:
         )
     except UnknownIdentifier:
         raise NotFound("run to fill this form from") from None
-    run = found.only("id", "number", "flow_id", "input").first()
+    run = found.only("id", "number", "flow_id", "input", "purpose").first()
     if run is None:
         raise NotFound("run to fill this form from")
     if run.flow_id != flow.id:
