@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
-from ninja import NinjaAPI
 
 from approvals.api import router as approvals
 from flows.access.refusals import NotFound
@@ -20,9 +19,10 @@ from flows.api.runs import router as runs
 from flows.api.testing import router as testing
 from flows.api.triggers import router as triggers
 from orchestrator.auditing.api import router as audit
+from orchestrator.openapi import DocumentedAPI
 from orchestrator.people.api import router as people
 
-api = NinjaAPI(
+api = DocumentedAPI(
     title="Orchestrator",
     version="1",
     description="Flows, runs, approvals and costs. Errors are problem documents (RFC 9457), money is text, times are RFC 3339.",

@@ -111,7 +111,7 @@ def patch_settings(request: HttpRequest, slug: str, body: SettingsIn) -> Any:
 @router.post(
     "/flows/{slug}/pause", response={200: FlowStanding, 403: ProblemDocument, 404: ProblemDocument, 409: ProblemDocument}
 )
-def post_pause(request: HttpRequest, slug: str, body: StandingIn | None = None) -> Any:
+def post_flow_pause(request: HttpRequest, slug: str, body: StandingIn | None = None) -> Any:
     """A paused flow starts no new run; with `on` false it starts runs again."""
     return flow_standing(pause_flow(actor_of(request), slug, paused=body is None or body.on))
 
