@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db.models.functions import Now
 
+from flows.builder.actions.create_flow import slug_of
 from flows.builder.findings import Ground
 from flows.costs.prices import PriceRow, upper_bound
 from flows.costs.tokens import tokens_of_text
@@ -22,6 +23,8 @@ from flows.models import ModelEntry, Price
 FOLDER = Path(__file__).parent / "gallery"
 STAND_IN = "stand-in"
 """Chosen for a tool that is missing: a step that only notes what would have been sent."""
+MAKE = "make"
+"""Chosen for a flow that is missing: it is made of its own template, and published."""
 
 ITEMS = 5  # what an estimate counts for a list whose length nobody knows
 USUAL_OUTPUT = 200  # tokens, where a step does not bound its answer
@@ -57,6 +60,11 @@ class Template:
     @property
     def tools(self) -> list[str]:
         return sorted({str(step.with_["tool"]) for _, step in self.steps() if step.kind == "tool"})
+
+    @property
+    def flows(self) -> list[str]:
+        """The flows that it runs inside its own: each is a template, too."""
+        return sorted({str(step.with_["flow"]) for _, step in self.steps() if step.kind == "subflow"})
 
     @property
     def people(self) -> int:
@@ -107,7 +115,7 @@ def _template(slug: str, facts: Mapping[str, Any]) -> Template:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A route or tool that the template uses. `chosen` is what stands for it unless somebody says otherwise."""
+    """A route, tool or flow that the template uses. `chosen` is what stands for it unless somebody says otherwise."""
 
     name: str
     there: bool
@@ -132,16 +140,36 @@ def tools_needed(template: Template, ground: Ground) -> list[Need]:
     return [Need(name, name in known, (STAND_IN, *known), name if name in known else STAND_IN) for name in template.tools]
 
 
-def fitted(template: Template, routes: Mapping[str, str], tools: Mapping[str, str], teams: frozenset[str]) -> str:
-    """The template's document with other routes and tools where they are named, and without teams that do not exist (then any
+def flows_needed(template: Template, known: Iterable[str]) -> list[Need]:
+    """A flow is looked for by the name of its template; a missing one is made of it. `known` are those that are published."""
+    there = sorted(known)
+    needs = []
+    for name in template.flows:
+        made = template_named(name)
+        slug = slug_of(made.title) if made is not None else name
+        found = slug in there
+        needs.append(Need(name, found, tuple(there) if found else (MAKE, *there), slug if found else MAKE))
+    return needs
+
+
+def fitted(
+    template: Template,
+    routes: Mapping[str, str],
+    tools: Mapping[str, str],
+    teams: frozenset[str],
+    flows: Mapping[str, str] | None = None,
+) -> str:
+    """The template's document with other routes, tools and flows where they are named, and without teams that do not exist (then any
     approver decides)."""
     assert template.document is not None
     document = template.document.as_json()
-    _fit(document, routes, tools, teams)
+    _fit(document, routes, tools, teams, flows or {})
     return dump_document(load_document(document))
 
 
-def _fit(body: dict[str, Any], routes: Mapping[str, str], tools: Mapping[str, str], teams: frozenset[str]) -> None:
+def _fit(
+    body: dict[str, Any], routes: Mapping[str, str], tools: Mapping[str, str], teams: frozenset[str], flows: Mapping[str, str]
+) -> None:
     stood_in = set()
     for key, step in body["steps"].items():
         settings = step.get("with", {})
@@ -153,11 +181,13 @@ def _fit(body: dict[str, Any], routes: Mapping[str, str], tools: Mapping[str, st
                 stood_in.add(key)
             else:
                 settings["tool"] = tool
+        if step["kind"] == "subflow":
+            settings["flow"] = flows.get(settings["flow"], settings["flow"])
         if step["kind"] == "approval" and "approvers" in settings:
             named = settings["approvers"]
             named["teams"] = [team for team in named.get("teams", []) if team in teams]
         if isinstance(settings.get("body"), dict):
-            _fit(settings["body"], routes, tools, teams)
+            _fit(settings["body"], routes, tools, teams, flows)
     for key in stood_in:
         step = body["steps"][key]
         note = {"would_send": step["with"].get("arguments", {}), "tool": step["with"]["tool"]}

@@ -14,13 +14,17 @@ from flows.costs.prices import PriceRow
 from flows.engine.document import parse_document
 from flows.engine.graph import compile_flow
 from flows.engine.inputs import input_problems
-from flows.engine.kinds import Catalogue
+from flows.engine.kinds import Catalogue, KnownFlow
 from flows.models.identifiers import new_id
 from orchestrator.catalogue import step_kinds, tool_kinds
 from orchestrator.catalogue_document import parse_catalogue
 
-LATER = {"loop", "subflow", "agent", "retrieve"}
+LATER = {"agent", "retrieve"}
 """Kinds that no template uses yet."""
+
+TRANSLATION = next(each.document for each in templates() if each.slug == "translation")
+assert TRANSLATION is not None
+KNOWN = {"translation": KnownFlow(1, True, TRANSLATION.input, frozenset(TRANSLATION.output or {}))}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +41,7 @@ def shipped() -> tuple[Catalogue, Ground]:
         {slug: ToolFacts(tool.effect, tool.repeat, tool.reversible) for slug, tool in document.tools.items()},
     )
     tools = {slug: tool.arguments for slug, tool in document.tools.items()}
-    return Catalogue(frozenset(document.routes), frozenset(document.models), tools), ground
+    return Catalogue(frozenset(document.routes), frozenset(document.models), tools, flows=KNOWN), ground
 
 
 every = pytest.mark.parametrize("template", templates(), ids=lambda template: template.slug)
@@ -71,7 +75,7 @@ def test_TPL_1_it_fits_a_catalogue_of_simulated_models_only(template: Template) 
 
     document = parse_document(fitted(template, routes, tools, frozenset()))
 
-    compile_flow(document, step_kinds(), Catalogue(models=simulated))
+    compile_flow(document, step_kinds(), Catalogue(models=simulated, flows=KNOWN))
 
 
 @every

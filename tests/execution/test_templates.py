@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from flows.builder.actions.create_flow import create_flow
+from flows.builder.actions.make_companions import make_companions
 from flows.builder.actions.publish_flow import publish_flow
-from flows.builder.templates import Template, fitted, templates
+from flows.builder.templates import MAKE, Template, fitted, templates
 from flows.engine.states import TERMINAL_STATES
 from flows.models import Attempt, Request, Run
 from flows.runs.actions.start_run import start_run
@@ -37,7 +38,8 @@ def world(drive: Drive, add_tool: AddTool) -> None:
 @pytest.mark.parametrize("template", templates(), ids=lambda template: template.slug)
 def test_it_completes_on_simulated_models(template: Template, world: None) -> None:
     owner = make_actor("owner")
-    flow = create_flow(owner, text=fitted(template, {}, {"text.statistics": "statistics.of"}, frozenset()))
+    inner = make_companions(owner, dict.fromkeys(template.flows, MAKE), None, frozenset())
+    flow = create_flow(owner, text=fitted(template, {}, {"text.statistics": "statistics.of"}, frozenset(), inner))
     publish_flow(owner, flow.slug)
     run = start_run(owner, flow.slug, template.input)
     outcomes = list(template.decisions)

@@ -432,8 +432,8 @@ class TestManyAtOnce:
 
 class TestTemplates:
     def test_TPL_4_tags_narrow_them(self, client: Client) -> None:
-        assert shows(text_of(client.get("/templates")), "template") == 9
-        assert shows(text_of(client.get("/templates?tag=map")), "template") == 3
+        assert shows(text_of(client.get("/templates")), "template") == 10
+        assert shows(text_of(client.get("/templates?tag=map")), "template") == 4
         assert "nothing-matches" in text_of(client.get("/templates?q=zzz"))
 
     def test_TPL_3_what_is_missing_is_said_before(self, client: Client) -> None:
@@ -461,6 +461,26 @@ class TestTemplates:
         page = text_of(client.get("/flows/my-refunds/publication"))
         assert shows(page, "problems") == 0
         assert "v1" in page
+
+    def test_TPL_3_a_flow_that_it_runs_is_listed_and_made_with_it(self, client: Client) -> None:
+        ModelEntry.objects.create(slug="sim-small", model="sim/small", simulated=True)
+        page = text_of(client.get("/templates/weekly_brief"))
+        assert "make it of its template, and publish it" in page
+
+        answer = client.post("/templates/weekly_brief", {"name": "Our week"})
+
+        assert answer["Location"] == "/flows/our-week/edit"
+        inner = Flow.objects.exclude(slug="our-week").get()
+        assert inner.published is not None
+        assert f"flow: {inner.slug}" in Flow.objects.get(slug="our-week").draft
+        assert shows(text_of(client.get("/flows/our-week/publication")), "problems") == 0
+        assert f'value="{inner.slug}" selected' in text_of(client.get("/templates/weekly_brief"))
+
+    def test_a_template_that_cannot_be_used_makes_no_other_flow_either(self, client: Client) -> None:
+        answer = client.post("/templates/weekly_brief", {"name": "Our week"})  # no model: the inner flow cannot be published
+
+        assert answer.status_code == 422
+        assert not Flow.objects.exists()
 
     def test_a_viewer_only_looks(self) -> None:
         client = Client()

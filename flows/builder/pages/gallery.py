@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
@@ -12,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from flows.access.refusals import Fault, Invalid, NotFound
 from flows.access.rights import Right, require
 from flows.builder.actions.create_flow import create_flow
+from flows.builder.actions.make_companions import make_companions
 from flows.builder.actions.save_draft import DraftChanged, save_draft
 from flows.builder.catalogue import current
 from flows.builder.checking import checked
@@ -19,11 +21,13 @@ from flows.builder.overview import inputs_listed, steps_listed
 from flows.builder.pages.ground import edit_url
 from flows.builder.pages.making import require_some_edit, revision_in, team_of, teams_for
 from flows.builder.reads import flow_named
+from flows.builder.subflows import known_flows
 from flows.builder.templates import (
     Template,
     current_prices,
     estimate,
     fitted,
+    flows_needed,
     routes_needed,
     template_named,
     templates,
@@ -41,12 +45,13 @@ def gallery(request: Any) -> HttpResponse:
     query = request.GET
     q, needs = query.get("q", "").strip().lower()[:200], query.get("needs") == "none"
     tags = [tag for tag in ",".join(query.getlist("tag")).split(",") if tag]
-    known, prices = current(None, None), current_prices()
+    known, prices, inner = current(None, None), current_prices(), published_flows()
     cards = []
     for each in templates():
         words = f"{each.title} {each.shows} {' '.join(each.tags)}".lower()
         missing = [name for name in each.routes if name not in known.ground.routes and name not in known.ground.models]
         missing += [name for name in each.tools if name not in known.ground.tools]
+        missing += [need.name for need in flows_needed(each, inner) if not need.there]
         if not set(tags).issubset(each.tags) or q not in words or (needs and missing):
             continue
         cards.append(card_of(each, prices, missing))
@@ -74,6 +79,11 @@ def filled_flow(request: Any) -> Flow | None:
     return flow
 
 
+def published_flows() -> list[str]:
+    """The names of the flows that every flow may run."""
+    return [slug for slug, each in known_flows(set(), None).items() if each.published]
+
+
 def card_of(template: Template, prices: Any, missing: list[str]) -> dict[str, Any]:
     simulated = next((prices.rows[slug] for slug in sorted(prices.simulated) if slug in prices.rows), None)
     real = prices.real
@@ -96,13 +106,15 @@ def template_page(request: Any, template: str) -> HttpResponse:
         raise NotFound("template of this name")
     known, prices = current(None, None), current_prices()
     routes, tools = routes_needed(found, known.ground, prices.simulated), tools_needed(found, known.ground)
-    missing = [each.name for each in (*routes, *tools) if not each.there]
+    flows = flows_needed(found, published_flows())
+    missing = [each.name for each in (*routes, *tools, *flows) if not each.there]
     may_edit = request.actor.holdings.allow(Right.EDIT_FLOWS)
     flow = filled_flow(request)
     context = card_of(found, prices, missing) | {
         "flow": flow,
         "routes": routes,
         "tools": tools,
+        "flows": flows,
         "may_edit": may_edit,
         "teams": teams_for(request.actor) if may_edit else [],
         "everywhere": Right.EDIT_FLOWS in request.actor.holdings.everywhere,
@@ -113,7 +125,7 @@ def template_page(request: Any, template: str) -> HttpResponse:
     there = frozenset(Team.objects.values_list("slug", flat=True))
     stands_for = {
         kind: {each.name: request.POST.get(f"{kind}-{each.name}", each.chosen) for each in needs}
-        for kind, needs in (("route", routes), ("tool", tools))
+        for kind, needs in (("route", routes), ("tool", tools), ("flow", flows))
     }
     if request.method != "POST":
         if found.document is not None:
@@ -125,14 +137,15 @@ def template_page(request: Any, template: str) -> HttpResponse:
     try:
         if found.document is None:
             raise Invalid("This template cannot be used.", problems=[Fault(found.slug, found.fault)])
-        text = fitted(found, stands_for["route"], stands_for["tool"], there)
-        if flow is None:
-            flow = create_flow(
-                request.actor, request.POST.get("name", ""), text=text, team=team_of(request.actor, request.POST.get("team", ""))
-            )
-        else:
-            text = dump_document(parse_document(text).model_copy(update={"name": flow.name}))
-            flow = save_draft(request.actor, flow.slug, text, revision_in(request), runnable=False)
+        with transaction.atomic():
+            team = flow.team if flow is not None else team_of(request.actor, request.POST.get("team", ""))
+            inner = make_companions(request.actor, stands_for["flow"], team, there)
+            text = fitted(found, stands_for["route"], stands_for["tool"], there, inner)
+            if flow is None:
+                flow = create_flow(request.actor, request.POST.get("name", ""), text=text, team=team)
+            else:
+                text = dump_document(parse_document(text).model_copy(update={"name": flow.name}))
+                flow = save_draft(request.actor, flow.slug, text, revision_in(request), runnable=False)
     except (Invalid, DraftChanged) as refusal:
         problems = refusal.problems or [Fault("draft", refusal.message)]
         return render(request, "flows/template.html", context | {"problems": problems}, status=422)
