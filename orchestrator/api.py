@@ -8,6 +8,7 @@ from approvals.api import router as approvals
 from flows.access.refusals import NotFound
 from flows.api.auth import DOORS
 from flows.api.budgets import router as budgets
+from flows.api.catalogue import router as catalogue
 from flows.api.control import router as control
 from flows.api.costs import router as costs
 from flows.api.drills import router as drills
@@ -43,6 +44,7 @@ for router in (
     prices,
     budgets,
     killswitch,
+    catalogue,
     triggers,
     people,
     audit,

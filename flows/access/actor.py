@@ -26,6 +26,7 @@ SCOPE_OF: Mapping[Right, str] = {
     Right.SEE_COSTS: "costs:read",
     Right.SEE_AUDIT: "admin",
     Right.MANAGE_CATALOGUE: "admin",
+    Right.EDIT_ROUTES: "flows:write",
     Right.MANAGE_PEOPLE: "admin",
     Right.MANAGE_PRICES: "costs:write",
     Right.MANAGE_BUDGETS: "costs:write",

@@ -33,6 +33,7 @@ class Right(StrEnum):
     SEE_COSTS = "costs.see"
     SEE_AUDIT = "audit.see"
     MANAGE_CATALOGUE = "catalogue.manage"
+    EDIT_ROUTES = "routes.edit"  # and try prompts on them
     MANAGE_PEOPLE = "people.manage"
     THROW_SWITCH = "killswitch.throw"  # and release it
     MANAGE_PRICES = "prices.manage"
@@ -42,7 +43,7 @@ class Right(StrEnum):
 
 _SEE = {Right.SEE_FLOWS, Right.SEE_RUNS, Right.SEE_REQUESTS}
 _OPERATE = _SEE | {Right.START_RUNS, Right.CONTROL_RUNS, Right.SEE_COSTS}
-_BUILD = _OPERATE | {Right.EDIT_FLOWS, Right.PUBLISH_FLOWS}
+_BUILD = _OPERATE | {Right.EDIT_FLOWS, Right.PUBLISH_FLOWS, Right.EDIT_ROUTES}
 
 INCLUDES: Mapping[str, frozenset[Right]] = {
     Role.VIEWER: frozenset(_SEE),
@@ -58,6 +59,7 @@ INSTALLATION = frozenset(
     {
         Right.SEE_AUDIT,
         Right.MANAGE_CATALOGUE,
+        Right.EDIT_ROUTES,
         Right.MANAGE_PEOPLE,
         Right.MANAGE_KEYS,
         Right.MANAGE_PRICES,

@@ -89,7 +89,7 @@ def put_flow(request: HttpRequest, response: HttpResponse, slug: str, team: str 
     require_scope(actor, Right.EDIT_FLOWS)
     text = _document_text(request.body)
     known = visible_flow(actor, slug)
-    revision = _revision(request.headers.get("If-Match"))
+    revision = revision_in(request)
     if known is not None and revision is None:
         revision = 0  # no revision is none that the draft can have: only an unchanged document passes
     if known is None and revision is not None:
@@ -152,8 +152,9 @@ def _document_text(body: bytes) -> str:
         raise Invalid("The document cannot be read.", problems=[fault]) from None
 
 
-def _revision(header: str | None) -> int | None:
+def revision_in(request: HttpRequest) -> int | None:
     """The revision in an If-Match header; None where there is none, or where it is ``*``… which names no revision."""
+    header = request.headers.get("If-Match")
     text = (header or "").strip().removeprefix("W/").strip('"')
     if not text or text == "*":
         return None

@@ -83,6 +83,10 @@ class Kind:
         """The routes or models that such a step asks."""
         return ()
 
+    def needs(self, settings: Any) -> frozenset[str]:
+        """The capabilities that such a step needs of the models that it asks."""
+        return frozenset()
+
     def local_names(self, settings: Any) -> frozenset[str]:
         """The names that the bare expressions of such a step have beside the usual ones."""
         return frozenset()

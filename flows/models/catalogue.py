@@ -1,11 +1,20 @@
 """What flows refer to by name: models and their prices, routes, tools, and the hosts that may be reached."""
 
+from typing import Any
+
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from flows.models.access import Person
 from flows.models.identifiers import new_id
+
+
+class Present(models.Manager["Any"]):
+    """What is in the catalogue; what was removed stays for the calls and prices that name it."""
+
+    def get_queryset(self) -> models.QuerySet[Any]:
+        return super().get_queryset().filter(removed_at=None)
 
 
 class ModelEntry(models.Model):
@@ -25,6 +34,11 @@ class ModelEntry(models.Model):
     )  # without a price, under a limit: refuse | allow
     limits = models.JSONField(default=dict)  # in_flight, and requests and tokens a minute: of all workers together
     breaker = models.JSONField(default=dict)  # failures in a row, within seconds, after which it rests for seconds
+    revision = models.PositiveIntegerField(default=1, db_default=1)  # rises with every change
+    removed_at = models.DateTimeField(null=True)
+
+    objects = Present()
+    everything = models.Manager["ModelEntry"]()
 
 
 class Price(models.Model):
@@ -94,6 +108,10 @@ class Route(models.Model):
     strategy = models.CharField(max_length=10, default="ordered")  # ordered | cheapest | fastest | weighted
     needs = models.JSONField(default=list)  # capabilities that each candidate must have
     version = models.PositiveIntegerField(default=1)  # the number of its newest `RouteVersion`
+    removed_at = models.DateTimeField(null=True)
+
+    objects = Present()
+    everything = models.Manager["Route"]()
 
 
 class RouteVersion(models.Model):

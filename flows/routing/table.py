@@ -93,15 +93,16 @@ SELECT m.slug, m.model, m.api_base, m.api_key_env, m.context, m.max_output, m.ca
        ) p WHERE p.valid_to IS NULL OR p.valid_to > statement_timestamp()),
        m.limits, m.breaker, m.unpriced
 FROM flows_modelentry m
+WHERE m.removed_at IS NULL
 ORDER BY m.slug
 """
-ROUTES = "SELECT slug, candidates, fall_back_on, timeout, strategy, needs, version FROM flows_route ORDER BY slug"
+ROUTES = "SELECT slug, candidates, fall_back_on, timeout, strategy, needs, version FROM flows_route WHERE removed_at IS NULL ORDER BY slug"
 HOSTS = "SELECT host FROM flows_allowedhost"
 LATENCIES = """
 SELECT c.model, percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM l.ended_at - l.started_at))
 FROM (
     SELECT DISTINCT coalesce(each ->> 'model', each #>> '{}') AS model
-    FROM flows_route r, jsonb_array_elements(r.candidates) each WHERE r.strategy = 'fastest'
+    FROM flows_route r, jsonb_array_elements(r.candidates) each WHERE r.strategy = 'fastest' AND r.removed_at IS NULL
 ) c CROSS JOIN LATERAL (
     SELECT started_at, ended_at FROM flows_call
     WHERE kind = 'model' AND target = c.model AND status = 'succeeded' AND NOT cached
@@ -154,8 +155,22 @@ def table_from_rows(
 
 
 def _route(row: Any) -> RouteInfo:
-    candidates = tuple(Candidate.of(each) for each in _json(row[1]))
-    return RouteInfo(row[0], candidates, frozenset(_json(row[2])), row[3], row[4], frozenset(_json(row[5])), row[6])
+    slug, candidates, fall_back_on, timeout, strategy, needs, version = row
+    read = {"candidates": _json(candidates), "fall_back_on": _json(fall_back_on), "needs": _json(needs)}
+    return route_of(slug, {**read, "timeout": timeout, "strategy": strategy}, version)
+
+
+def route_of(slug: str, definition: Mapping[str, Any], version: int = 0) -> RouteInfo:
+    """The route of this definition, as a row or a version of it holds it."""
+    return RouteInfo(
+        slug,
+        tuple(Candidate.of(each) for each in definition["candidates"]),
+        frozenset(definition["fall_back_on"]),
+        definition["timeout"],
+        definition["strategy"],
+        frozenset(definition["needs"]),
+        version,
+    )
 
 
 def _model(row: Any) -> ModelInfo:

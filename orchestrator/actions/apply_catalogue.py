@@ -11,20 +11,17 @@ from django.db import models, transaction
 from flows.access.actor import Actor
 from flows.access.audit import record_change
 from flows.access.rights import Right, require
-from flows.costs.actions.add_price import Wanted, in_words, put_price
 from flows.costs.actions.put_budget import Wanted as BudgetWanted
-from flows.costs.pricebook import FIGURES
 from flows.engine.problems import DocumentError, Problem
-from flows.models import AllowedHost, Membership, ModelEntry, Person, Role, Route, RouteVersion, Team, ToolEntry
-from flows.routing.providers.listed import Figures, listed_prices, source
+from flows.models import AllowedHost, Membership, ModelEntry, Person, Role, Route, Team, ToolEntry
+from flows.routing.entries import reference_faults
 from flows.runs.actions.change_budget import change_budget
+from flows.runs.actions.put_model import Put, write_model
+from flows.runs.actions.put_route import write_route
 from orchestrator.catalogue_document import (
     BudgetPart,
     CatalogueDocument,
-    ModelPart,
-    RoutePart,
     TeamPart,
-    reference_faults,
     tool_settings,
 )
 
@@ -37,6 +34,11 @@ class Applied:
 
     changes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    def take(self, put: Put) -> None:
+        """Adds what was written of one part."""
+        self.changes += put.changes
+        self.warnings += put.warnings
 
 
 def apply_catalogue(actor: Actor, document: CatalogueDocument) -> Applied:
@@ -53,9 +55,9 @@ def apply_catalogue(actor: Actor, document: CatalogueDocument) -> Applied:
     with transaction.atomic():
         _refuse_what_is_missing(document)
         for slug, model in document.models.items():
-            _apply_model(actor, slug, model, applied)
+            applied.take(write_model(actor, slug, model))
         for slug, route in document.routes.items():
-            _apply_route(actor, slug, route, applied)
+            applied.take(write_route(actor, slug, route))
         for slug, tool in document.tools.items():
             settings: dict[str, Any] = {
                 "kind": tool.kind,
@@ -97,57 +99,6 @@ def _refuse_what_is_missing(document: CatalogueDocument) -> None:
     ]
     if problems:
         raise DocumentError(problems)
-
-
-def _apply_model(actor: Actor, slug: str, model: ModelPart, applied: Applied) -> None:
-    values = {
-        "model": model.model,
-        "api_base": model.api_base,
-        "api_key_env": model.api_key_env,
-        "context": model.context,
-        "max_output": model.max_output,
-        "capabilities": sorted(set(model.capabilities)),
-        "settings": dict(model.settings),
-        "limits": model.limits.model_dump(exclude_none=True),
-        "breaker": model.breaker.model_dump(exclude_none=True),
-        "simulated": model.model.startswith("sim/"),
-        "unpriced": model.unpriced,
-    }
-    entry = _put(actor, ModelEntry, "model", slug, values, applied)
-    if model.price is not None and model.price.input is not None:
-        stated = {name: getattr(model.price, name) for name in FIGURES}
-        _apply_price(actor, entry, {0: stated}, "catalogue", applied)
-    elif not entry.prices.exists() and (listed := listed_prices(model.model)):
-        _apply_price(actor, entry, listed, source(), applied)
-    elif not entry.prices.exists():
-        applied.warnings.append(f"model {slug} has no price: where a limit in dollars applies it will be refused.")
-
-
-def _apply_route(actor: Actor, slug: str, part: RoutePart, applied: Applied) -> None:
-    """A changed route is a new version of it; runs that go on are routed by it from their next call."""
-    values = {
-        "candidates": [each.stored() for each in part.candidates],
-        "fall_back_on": list(part.fall_back_on),
-        "timeout": part.timeout,
-        "strategy": part.strategy,
-        "needs": sorted(set(part.needs)),
-    }
-    before = len(applied.changes)
-    route = _put(actor, Route, "route", slug, values, applied)
-    if len(applied.changes) > before:
-        newest = route.versions.order_by("-number").values_list("number", flat=True).first()
-        route.version = (newest or 0) + 1
-        route.save(update_fields=["version"])
-        RouteVersion.objects.create(route=route, number=route.version, definition=values, by=actor.name)
-
-
-def _apply_price(actor: Actor, entry: ModelEntry, tiers: Mapping[int, Figures], source: str, applied: Applied) -> None:
-    for above, figures in tiers.items():
-        newest = entry.prices.filter(above=above).order_by("-valid_from", "-id").first()
-        if newest is not None and all(getattr(newest, name) == figures.get(name) for name in FIGURES):
-            continue
-        row = put_price(actor, Wanted(entry.slug, figures, above=above, source=source))
-        applied.changes.append(f"price of {in_words(row)}, from now on ({source})")
 
 
 def _apply_budget(actor: Actor, part: BudgetPart, applied: Applied) -> None:

@@ -28,7 +28,7 @@ def test_a_role_includes_these_rights_and_no_other(role: str) -> None:
 
 
 def test_a_builder_may_what_an_operator_may_and_edits_and_publishes() -> None:
-    assert INCLUDES[Role.BUILDER] - INCLUDES[Role.OPERATOR] == {Right.EDIT_FLOWS, Right.PUBLISH_FLOWS}
+    assert INCLUDES[Role.BUILDER] - INCLUDES[Role.OPERATOR] == {Right.EDIT_FLOWS, Right.PUBLISH_FLOWS, Right.EDIT_ROUTES}
 
 
 def test_a_role_in_a_team_counts_in_that_team_and_for_everybodys_flows() -> None:

@@ -12,7 +12,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from flows.models import AuditRow, Drill, Event, Firing, Invitation, Run
+from flows.models import AuditRow, Drill, Event, Firing, Invitation, ModelEntry, Route, Run
 from orchestrator.api import api
 from tests.makers import make_flow, make_key, make_person, make_request, make_run, make_team, make_trigger
 
@@ -39,6 +39,9 @@ BODIES = {
     "/invitations": {"roles": [{"role": "viewer"}]},
     "/teams": {"slug": "others"},
     "/keys": {"scopes": ["runs:read"], "person": "somebody"},
+    "/models/{model}": {"model": "sim/x"},
+    "/routes/{route}": {"candidates": ["spare"]},
+    "/routes/{route}/trials": {"prompt": "x"},
     "/killswitch": {"on": True, "reason": "A test"},
 }
 CLOSEST = {
@@ -49,6 +52,8 @@ CLOSEST = {
     "prices": "approvals:write",
     "budgets": "approvals:write",
     "killswitch": "approvals:write",
+    "models": "approvals:write",
+    "routes": "approvals:write",
     "triggers": "costs:write",
     "people": "runs:write",
     "invitations": "runs:write",
@@ -57,7 +62,7 @@ CLOSEST = {
     "audit": "runs:write",
 }
 
-OF_THE_INSTALLATION = ("people", "invitations")  # it is no secret that there are some
+OF_THE_INSTALLATION = ("people", "invitations", "models", "routes")  # it is no secret that there are some
 
 
 def operations() -> list[tuple[str, str]]:
@@ -88,6 +93,8 @@ def names() -> dict[str, str]:
         "request_id": request.public_id,
         "trigger_id": trigger.public_id,
         "firing_id": firing.public_id,
+        "model": ModelEntry.objects.create(slug="spare", model="sim/spare").slug,
+        "route": Route.objects.create(slug="balanced", candidates=["spare"]).slug,
         "drill_id": Drill.objects.create(flow=flow, version=flow.published, ended_at=timezone.now()).public_id,
     }
     return {"slug": flow.slug, "path": "greet", "step": "greet", **things}
@@ -131,7 +138,9 @@ def test_what_one_may_not_see_gets_404(method: str, path: str, names: dict[str, 
 
     response = call(method, path, secret, names)
 
-    if path.split("/")[1] in OF_THE_INSTALLATION:
+    if path.split("/")[1] in ("models", "routes") and method == "GET":
+        assert response.status_code == 200  # everybody who may see flows sees what they ask
+    elif path.split("/")[1] in OF_THE_INSTALLATION:
         assert response.status_code == 403
     elif (method, path) == ("PUT", "/flows/{slug}"):  # the body is no document; the flow's name is not told either way
         assert response.status_code in (404, 409, 422)
@@ -159,6 +168,8 @@ def test_a_viewer_gets_403_that_names_the_right(method: str, path: str, names: d
         "runs.control",
         "requests.decide",
         "killswitch.throw",
+        "catalogue.manage",
+        "routes.edit",
         "prices.manage",
         "budgets.manage",
         "runs.limits",

@@ -23,10 +23,18 @@ DIRECTIVE = re.compile(r"\[\[serve:\s*(\S+)((?:\s+\w+=\S+)*)\s*\]\]")
 
 @dataclass
 class ModelServer(Server):
+    key = ""  # the one that it takes; empty: any
+
     def noted(self, asked: Asked) -> dict[str, Any]:
         return {**super().noted(asked), "authorization": asked.headers.get("authorization", "")}
 
     async def handle(self, asked: Asked, connection: Connection, behave: dict[str, Any]) -> None:
+        if self.key and asked.headers.get("authorization") != f"Bearer {self.key}":
+            await connection.answer(401, {"error": {"message": "Incorrect API key provided", "code": "invalid_api_key"}})
+            return
+        if asked.path == "/v1/models":
+            await connection.answer(200, {"object": "list", "data": [{"id": "small-1", "object": "model"}]})
+            return
         if asked.path != "/v1/chat/completions":
             await connection.answer(404, {"error": {"message": "no such path"}})
             return

@@ -2,9 +2,15 @@
 
 from django.urls import path
 
+from flows.runs.catalogue import editing
 from flows.runs.catalogue.views import models, route_view
 
 urlpatterns = [
     path("models", models, name="models"),
+    path("models/new", editing.model, name="model-new"),
+    path("models/<str:model>", editing.model, name="model"),
+    path("routes/new", editing.route, name="route-new"),
     path("routes/<str:route>", route_view, name="route"),
+    path("routes/<str:route>/edit", editing.route, name="route-edit"),
+    path("routes/<str:route>/trials", editing.trials, name="route-trials"),
 ]

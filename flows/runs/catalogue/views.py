@@ -33,6 +33,8 @@ def models(request: Any) -> HttpResponse:
         "provider": provider,
         "capability": capability,
         "providers": sorted({each.provider for each in found.models}),
+        "may_manage": request.actor.may(Right.MANAGE_CATALOGUE),
+        "may_route": request.actor.may(Right.EDIT_ROUTES),
         "capabilities": sorted({name for each in found.models for name in each.model.capabilities}),
     }
     return render(request, "models/list.html", context)
@@ -43,7 +45,8 @@ def models(request: Any) -> HttpResponse:
 def route_view(request: Any, route: str) -> HttpResponse:
     """One route. Raises `NotFound`, and `Forbidden` where one may see no flows."""
     _require(request.actor)
-    return render(request, "models/route.html", {"page": route_page(request.actor, route)})
+    context = {"page": route_page(request.actor, route), "may_route": request.actor.may(Right.EDIT_ROUTES)}
+    return render(request, "models/route.html", context)
 
 
 def _require(actor: Actor) -> None:
