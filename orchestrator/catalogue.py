@@ -26,6 +26,7 @@ STEP_KINDS = [
     "flows.steps.model.ModelKind",
     "flows.steps.agent.AgentKind",
     "flows.steps.tool.ToolKind",
+    "flows.steps.retrieve.RetrieveKind",
     "flows.steps.check.CheckKind",
     "flows.steps.approval.ApprovalKind",
     "flows.steps.map.MapKind",

@@ -10,6 +10,7 @@ from flows.access.sealing import seal_audit
 from flows.engine.document import parse_document
 from flows.engine.graph import Flow, compile_flow
 from flows.execution.worker import Engine
+from flows.retrieval.tasks import ring_for_lost
 from flows.runs.actions.change_budget import go_on_in_a_new_period
 from flows.runs.drills.tending import tend_drills
 from flows.steps.services import StepServices
@@ -42,5 +43,5 @@ def make_engine() -> Engine:
         lease=settings.LEASE,
         scan_period=settings.SCAN_PERIOD,
         capacity=settings.ENGINE_CAPACITY,
-        hooks=[expire_due, reclaim_jobs, fire_due, tend_drills, seal_audit, go_on_in_a_new_period],
+        hooks=[expire_due, reclaim_jobs, fire_due, tend_drills, ring_for_lost, seal_audit, go_on_in_a_new_period],
     )

@@ -24,6 +24,7 @@ urlpatterns = [
     path("", include("orchestrator.people.urls")),
     path("", include("flows.builder.urls")),
     path("", include("flows.builder.editing.urls")),
+    path("", include("flows.builder.knowledge.urls")),
     path("", include("flows.runs.starting.urls")),
     path("", include("flows.runs.testing.urls")),
     path("", include("flows.runs.drills.urls")),

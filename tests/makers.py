@@ -9,7 +9,21 @@ from typing import Any
 from flows.access.actor import Actor
 from flows.access.keys import digest_of, new_secret
 from flows.engine.canonical import canonical, sha256_of
-from flows.models import ApiKey, Event, Flow, FlowVersion, Membership, Person, Request, Run, Team, Trigger
+from flows.models import (
+    ApiKey,
+    Event,
+    Flow,
+    FlowVersion,
+    KnowledgeBase,
+    KnowledgeDocument,
+    Membership,
+    Passage,
+    Person,
+    Request,
+    Run,
+    Team,
+    Trigger,
+)
 from flows.triggers.secrets import new_salt
 from flows.triggers.settings import DEFAULTS
 
@@ -66,6 +80,15 @@ def make_flow(slug: str | None = None, *, document: str = DOCUMENT, team: Team |
         flow.published = FlowVersion.objects.create(flow=flow, number=1, document=document, hash="0" * 64)
         flow.save()
     return flow
+
+
+def make_base(slug: str, *, team: Team | None = None) -> tuple[KnowledgeBase, KnowledgeDocument, Passage]:
+    """A knowledge base with one document of one passage."""
+    base = KnowledgeBase.objects.create(slug=slug, name=slug, team=team)
+    document = KnowledgeDocument.objects.create(
+        base=base, source="a.txt", media_type="text/plain", text="Once.", digest="0" * 64, state="ready", passage_count=1
+    )
+    return base, document, Passage.objects.create(base=base, document=document, n=0, begins=0, ends=5, text="Once.")
 
 
 def make_run(flow: Flow | None = None, *, status: str = "queued", events: int = 1, **fields: Any) -> Run:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db.models import Q, QuerySet
+
 from flows.builder.findings import Ground, RouteFacts, ToolFacts
-from flows.builder.subflows import known_flows, references
+from flows.builder.subflows import known_flows, references, steps_within
 from flows.engine.document import FlowDocument
 from flows.engine.kinds import Catalogue
-from flows.models import ModelEntry, Route, ToolEntry
+from flows.models import KnowledgeBase, ModelEntry, Route, ToolEntry
 from flows.routing.definitions import slugs_of
 
 
@@ -22,8 +24,8 @@ class Known:
 
 
 def current(document: FlowDocument | None, team: UUID | None) -> Known:
-    """What the document of a flow of this team (None: everybody's) may refer to, as it is now: three queries, and two more where it
-    runs other flows."""
+    """What the document of a flow of this team (None: everybody's) may refer to, as it is now: three queries, two more where it runs
+    other flows, and one where it searches knowledge."""
     routes = list(Route.objects.values_list("slug", "candidates", "fall_back_on", "timeout"))
     models = frozenset(ModelEntry.objects.values_list("slug", flat=True))
     tools = list(ToolEntry.objects.values_list("slug", "arguments", "effect", "repeat", "reversible"))
@@ -34,6 +36,7 @@ def current(document: FlowDocument | None, team: UUID | None) -> Known:
             models=models,
             tools={slug: arguments for slug, arguments, *_ in tools},
             flows=known_flows(wanted, team) if wanted else {},
+            bases=known_bases(document, team),
         ),
         Ground(
             {slug: RouteFacts(slugs_of(candidates), tuple(on), timeout) for slug, candidates, on, timeout in routes},
@@ -41,3 +44,15 @@ def current(document: FlowDocument | None, team: UUID | None) -> Known:
             {slug: ToolFacts(effect, repeat, reversible) for slug, _, effect, repeat, reversible in tools},
         ),
     )
+
+
+def known_bases(document: FlowDocument | None, team: UUID | None) -> frozenset[str]:
+    """The knowledge bases that a flow of this team may search; none, without a query, where it searches none."""
+    if document is None or not any(step.get("kind") == "retrieve" for _, step in steps_within(document)):
+        return frozenset()
+    return frozenset(bases_of(team).values_list("slug", flat=True))
+
+
+def bases_of(team: UUID | None) -> QuerySet[KnowledgeBase]:
+    """Everybody's, and the team's own."""
+    return KnowledgeBase.objects.filter(Q(team__isnull=True) | Q(team_id=team) if team is not None else Q(team__isnull=True))

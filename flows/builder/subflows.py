@@ -27,20 +27,30 @@ class Reference:
 
 def references(document: FlowDocument) -> list[Reference]:
     """The sub-flow steps of a document, those inside bodies and the error handler included."""
-    value = document.as_json()
-    found = list(_references(value, ()))
-    return found + list(_references(value.get("on_error") or {}, ("on_error",)))
-
-
-def _references(body: Mapping[str, Any], place: Place) -> Iterator[Reference]:
-    for key, step in (body.get("steps") or {}).items():
+    found = []
+    for here, step in steps_within(document):
         settings = step.get("with") or {}
-        here: Place = (*place, "steps", key, "with")
         if step.get("kind") == "subflow" and isinstance(settings.get("flow"), str):
             version = settings.get("version")
-            yield Reference(settings["flow"], version if isinstance(version, int) else None, (*here, "flow"))
-        if isinstance(settings.get("body"), dict):
-            yield from _references(settings["body"], (*here, "body"))
+            place = (*here, "with", "flow")
+            found.append(Reference(settings["flow"], version if isinstance(version, int) else None, place))
+    return found
+
+
+def steps_within(document: FlowDocument) -> Iterator[tuple[Place, Mapping[str, Any]]]:
+    """Every step of a document with its place, those inside bodies and the error handler included."""
+    value = document.as_json()
+    yield from _steps_of(value, ())
+    yield from _steps_of(value.get("on_error") or {}, ("on_error",))
+
+
+def _steps_of(body: Mapping[str, Any], place: Place) -> Iterator[tuple[Place, Mapping[str, Any]]]:
+    for key, step in (body.get("steps") or {}).items():
+        here: Place = (*place, "steps", key)
+        yield here, step
+        inside = (step.get("with") or {}).get("body")
+        if isinstance(inside, dict):
+            yield from _steps_of(inside, (*here, "with", "body"))
 
 
 def known_flows(wanted: set[str], team: UUID | None) -> dict[str, KnownFlow]:

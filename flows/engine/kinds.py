@@ -127,13 +127,14 @@ class KnownFlow:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """What flows may refer to: routes, models, tools with the JSON Schema of their arguments (None where unknown), and other
-    flows (None where it is not known which there are)."""
+    """What flows may refer to: routes, models, tools with the JSON Schema of their arguments (None where unknown), other flows and
+    knowledge bases (None where it is not known which there are)."""
 
     routes: frozenset[str] = frozenset()
     models: frozenset[str] = frozenset()
     tools: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     flows: Mapping[str, KnownFlow] | None = None
+    bases: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,8 @@ ExpressionText = Annotated[str, Bare()]
 
 
 class Refers:
-    """The text names something: a `route`, a `tool`, a `flow`, a `person`, a `team`, or a `tool step` beside this one. Editors offer what
-    there is."""
+    """The text names something: a `route`, a `tool`, a `flow`, a `base`, a `person`, a `team`, or a `tool step` beside this one.
+    Editors offer what there is."""
 
     def __init__(self, to: str) -> None:
         self.to = to

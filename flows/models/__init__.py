@@ -5,6 +5,7 @@ from flows.models.budgets import Budget, BudgetHold, BudgetPeriod
 from flows.models.catalogue import Adjustment, AllowedHost, ModelEntry, Price, Route, RouteVersion, ToolEntry
 from flows.models.definitions import Flow, FlowVersion, Pin
 from flows.models.drills import Drill
+from flows.models.knowledge import KnowledgeBase, KnowledgeDocument, Passage
 from flows.models.runs import Attempt, Call, Delivery, Event, Intervention, Request, Run, RunPass, ToolJob, Worker
 from flows.models.seals import AuditSeal
 from flows.models.switch import KillSwitch
@@ -30,8 +31,11 @@ __all__ = [
     "Intervention",
     "Invitation",
     "KillSwitch",
+    "KnowledgeBase",
+    "KnowledgeDocument",
     "Membership",
     "ModelEntry",
+    "Passage",
     "Person",
     "Pin",
     "Price",

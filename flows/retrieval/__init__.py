@@ -1,0 +1,1 @@
+"""Knowledge bases: reading documents, cutting them into passages, indexing and searching them."""

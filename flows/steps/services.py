@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from copy import copy
 from typing import Any, Final
@@ -12,7 +13,10 @@ from psycopg_pool import AsyncConnectionPool
 
 from flows.access.egress import Egress
 from flows.engine.calllimits import CallLimits
+from flows.engine.failures import BadRequest
 from flows.execution.handling import Handling
+from flows.retrieval.embedding import embed
+from flows.retrieval.searching import BASE, Hit, Search, hits_of, statement
 from flows.routing.drilling import AlwaysWell, drilled
 from flows.routing.health import Health
 from flows.routing.table import RoutingTable, load_table
@@ -93,6 +97,20 @@ class StepServices:
         async with self._connections.connection() as connection:
             rows = await (await connection.execute(USED, (run,))).fetchall()
         return next((slug for (slug,) in rows if self.tools.taints(slug)), None)
+
+    async def search(self, base: str, run: UUID, search: Search) -> list[Hit]:
+        """The passages that a step of this run finds in the base. Raises `BadRequest` where its flow may search none of that name."""
+        if self._connections is None:
+            raise RuntimeError("The services have not been started.")
+        vector = (await asyncio.to_thread(embed, [search.query]))[0]
+        async with self._connections.connection() as connection:
+            row = await (await connection.execute(BASE, {"base": base, "run": run})).fetchone()
+            if row is None:
+                raise BadRequest(
+                    f"There is no knowledge base {base!r} that this flow may search. It was removed, or is another team's."
+                )
+            sql, parameters = statement(search, row[0], row[1], vector if row[2] else None)
+            return hits_of(await (await connection.execute(sql, parameters)).fetchall())
 
     async def stop(self) -> None:
         """Closes the connections to the world and to Redis."""

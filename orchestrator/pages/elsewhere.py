@@ -22,7 +22,7 @@ LOOKS = {"theme": THEMES, "density": DENSITIES, "nav": NAVS, "times": TIMES, "ke
 @require_safe
 @login_required
 def go(request: Any, what: str) -> HttpResponse:
-    """The page of any identifier (``run_…``, ``req_…``, ``flw_…``) or of a run's number. Raises `NotFound`."""
+    """The page of any identifier (``run_…``, ``req_…``, ``flw_…``, ``psg_…``) or of a run's number. Raises `NotFound`."""
     actor = request.actor
     if what.isdigit() and len(what) < 19:
         run = runs_for(actor).filter(number=int(what)).only("id").first()
@@ -35,6 +35,8 @@ def go(request: Any, what: str) -> HttpResponse:
             find, address = finders[prefix]
             if find(actor).filter(id=parsed(prefix, what)).exists():
                 return redirect(address.format(what))
+        if prefix == "psg":
+            return redirect("passage", what)
         if prefix == "flw" and (flow := flows_for(actor).filter(id=parsed("flw", what)).only("slug").first()) is not None:
             return redirect(f"/flows/{flow.slug}")
     except UnknownIdentifier:

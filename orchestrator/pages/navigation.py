@@ -39,6 +39,7 @@ PLACES = (
     Place("budgets", "Budgets", "/budgets", Right.SEE_COSTS, "b"),
     Place("models", "Models", "/models", Right.SEE_FLOWS, "m", begins_group=True),
     Place("tools", "Tools", "/tools", Right.SEE_FLOWS),
+    Place("knowledge", "Knowledge", "/knowledge", Right.SEE_FLOWS),
     Place("triggers", "Triggers", "/triggers", Right.SEE_FLOWS),
     Place("audit", "Audit log", "/audit", Right.SEE_AUDIT, "u"),
     Place("settings", "Settings", "/settings", Right.MANAGE_PEOPLE),

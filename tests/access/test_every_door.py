@@ -32,6 +32,7 @@ from flows.models import (
     Flow,
     FlowVersion,
     Invitation,
+    KnowledgeBase,
     ModelEntry,
     Person,
     Pin,
@@ -44,7 +45,7 @@ from flows.models import (
 from flows.runs import live
 from orchestrator.api import api
 from orchestrator.asgi import application
-from tests.makers import DOCUMENT, make_flow, make_key, make_person, make_request, make_run, make_team, make_trigger
+from tests.makers import DOCUMENT, make_base, make_flow, make_key, make_person, make_request, make_run, make_team, make_trigger
 from tests.runs.journals import make_call
 from tests.sockets import Socket
 
@@ -230,6 +231,21 @@ PAGES = [
     Door("GET", "audit", may="owner auditor", right="audit.see", outsider="refused"),
     Door("POST", "audit/verification", may="owner auditor", right="audit.see", outsider="refused"),
     Door("GET", "audit/export.<slug:form>", may="owner auditor", right="audit.see", outsider="refused", records=True),
+    Door("GET", "knowledge"),
+    Door("GET", "knowledge/new", may=BUILDS, right="flows.edit"),
+    Door("POST", "knowledge/new", may=BUILDS, right="flows.edit", body={"slug": "No name"}),
+    Door("GET", "knowledge/passages/<str:passage>", thing=True),
+    Door("GET", "knowledge/<slug:slug>", thing=True),
+    Door("GET", "knowledge/<slug:slug>/progress", thing=True),
+    Door(
+        "POST", "knowledge/<slug:slug>/documents", may=BUILDS, right="flows.edit", thing=True, body={"source": "a", "text": "b"}
+    ),
+    Door("POST", "knowledge/<slug:slug>/reindexing", may=BUILDS, right="flows.edit", thing=True),
+    Door("GET", "knowledge/<slug:slug>/removal", may=BUILDS, right="flows.edit", thing=True),
+    Door("POST", "knowledge/<slug:slug>/removal", may=BUILDS, right="flows.edit", thing=True),
+    Door("GET", "knowledge/<slug:slug>/documents/<str:document>", thing=True),
+    Door("GET", "knowledge/<slug:slug>/documents/<str:document>/removal", may=BUILDS, right="flows.edit", thing=True),
+    Door("POST", "knowledge/<slug:slug>/documents/<str:document>/removal", may=BUILDS, right="flows.edit", thing=True),
     Door("GET", "triggers"),
     Door("GET", "triggers", query="?part=list"),
     Door("GET", "triggers/new", may=BUILDS, right="flows.edit"),
@@ -431,6 +447,18 @@ API = [
         outsider="refused",
         body={"model": "none", "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z", "reason": "x"},
     ),
+    Door("GET", "api/v1/knowledge"),
+    Door("POST", "api/v1/knowledge", may=BUILDS, right="flows.edit", body={"slug": "No name"}),
+    Door("GET", "api/v1/knowledge/<slug>", thing=True),
+    Door("DELETE", "api/v1/knowledge/<slug>", may=BUILDS, right="flows.edit", thing=True),
+    Door("GET", "api/v1/knowledge/<slug>/documents", thing=True),
+    Door(
+        "POST", "api/v1/knowledge/<slug>/documents", may=BUILDS, right="flows.edit", thing=True, body={"source": "a", "text": "b"}
+    ),
+    Door("GET", "api/v1/knowledge/<slug>/documents/<document>", thing=True),
+    Door("DELETE", "api/v1/knowledge/<slug>/documents/<document>", may=BUILDS, right="flows.edit", thing=True),
+    Door("POST", "api/v1/knowledge/<slug>/reindexing", may=BUILDS, right="flows.edit", thing=True),
+    Door("GET", "api/v1/knowledge/<slug>/passages", thing=True, query="?query=x"),
     Door("GET", "api/v1/triggers"),
     Door("POST", "api/v1/triggers", may=BUILDS, right="flows.edit", thing=True, body=TRIGGER),
     Door("GET", "api/v1/triggers/<trigger_id>", thing=True),
@@ -484,7 +512,7 @@ MODELS = [
     Door("POST", "v1/chat/completions", may=CONTROLS, right="runs.start", thing=True, body=CHAT),
 ]
 DOORS = PAGES + API + MODELS
-TABLES = (Pin, Run, Attempt, Call, Event, Request, Vote, Flow, FlowVersion, Person, Trigger)
+TABLES = (Pin, Run, Attempt, Call, Event, Request, Vote, Flow, FlowVersion, KnowledgeBase, Person, Trigger)
 
 
 @dataclass
@@ -505,8 +533,12 @@ def make_world() -> World:
     call = make_call(run, "greet")
     trigger = make_trigger(flow, "webhook", sample={"name": "Ann"})
     firing = Firing.objects.create(trigger=trigger, mark="1", outcome="started", body='{"name": "Ann"}')
+    base, document, passage = make_base(flow.slug, team=theirs)
+    KnowledgeBase.objects.filter(id=base.id).update(name=SECRET)
     names = {
         "slug": flow.slug,
+        "document": document.public_id,
+        "passage": passage.public_id,
         "run_id": run.public_id,
         "request_id": request.public_id,
         "call_id": f"call_{call.id.hex}",

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from flows.models import AuditRow, Drill, Event, Firing, Invitation, ModelEntry, Route, Run
 from orchestrator.api import api
-from tests.makers import make_flow, make_key, make_person, make_request, make_run, make_team, make_trigger
+from tests.makers import make_base, make_flow, make_key, make_person, make_request, make_run, make_team, make_trigger
 
 pytestmark = pytest.mark.django_db
 
@@ -42,6 +42,8 @@ BODIES = {
     "/models/{model}": {"model": "sim/x"},
     "/routes/{route}": {"candidates": ["spare"]},
     "/routes/{route}/trials": {"prompt": "x"},
+    "/knowledge": {"slug": "others"},
+    "/knowledge/{slug}/documents": {"source": "a.txt", "text": "Twice."},
     "/killswitch": {"on": True, "reason": "A test"},
 }
 CLOSEST = {
@@ -55,6 +57,7 @@ CLOSEST = {
     "models": "approvals:write",
     "routes": "approvals:write",
     "triggers": "costs:write",
+    "knowledge": "runs:write",
     "people": "runs:write",
     "invitations": "runs:write",
     "teams": "runs:write",
@@ -83,12 +86,14 @@ def names() -> dict[str, str]:
     request = make_request(run, terms={"approvers": {}})
     trigger = make_trigger(flow, "webhook", sample={"name": "Ann"})
     firing = Firing.objects.create(trigger=trigger, mark="1", outcome="started", body='{"name": "Ann"}')
+    _, document, _ = make_base(flow.slug, team=flow.team)
     key, _ = make_key(make_person(username="somebody"), "runs:read")
     invitation = Invitation.objects.create(digest="0" * 64, expires_at=key.created_at)
     things = {
         "username": "somebody",
         "key_id": key.public_id,
         "invitation_id": invitation.public_id,
+        "document": document.public_id,
         "run_id": run.public_id,
         "request_id": request.public_id,
         "trigger_id": trigger.public_id,

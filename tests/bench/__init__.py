@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 ROWS: dict[str, Callable[[], "Row"]] = {}
 # In the order of measuring; tests/bench/<name>.py.
-MODULES = ("engine", "waits", "installed", "long", "pages", "setup", "memory", "canvas")
+MODULES = ("engine", "waits", "installed", "long", "pages", "setup", "memory", "canvas", "retrieval")
 
 
 @dataclass(frozen=True, slots=True)

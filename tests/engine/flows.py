@@ -18,6 +18,7 @@ from flows.steps.loop import LoopKind
 from flows.steps.map import MapKind
 from flows.steps.model import ModelKind
 from flows.steps.note import NoteKind
+from flows.steps.retrieve import RetrieveKind
 from flows.steps.set import SetKind
 from flows.steps.subflow import SubflowKind
 from flows.steps.tool import ToolKind
@@ -32,6 +33,7 @@ KINDS: dict[str, Kind] = {
         ModelKind(),
         AgentKind(),
         ToolKind(),
+        RetrieveKind(),
         ApprovalKind(),
         WaitKind(),
         MapKind(),

@@ -8,8 +8,9 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import Count, OuterRef, Q, Subquery
 
+from flows.builder.catalogue import bases_of
 from flows.builder.subflows import known_flows, references
 from flows.engine.document import FlowDocument
 from flows.engine.kinds import Catalogue
@@ -46,7 +47,8 @@ class Options:
         """The same as the checks of a document want it: no query, and two where it runs other flows."""
         wanted = {each.slug for each in references(document)} if document is not None else set()
         flows = known_flows(wanted, team) if wanted else {}
-        return Catalogue(frozenset(self.routes), self.models, dict(self.tools), flows)
+        bases = frozenset(each.value for each in self.of("base"))
+        return Catalogue(frozenset(self.routes), self.models, dict(self.tools), flows, bases)
 
     def beside(self, steps: Mapping[str, Any]) -> Options:
         """The same, with the steps that stand beside the one that is edited."""
@@ -59,7 +61,7 @@ class Options:
 
 
 def current_options(team: UUID | None = None, but: str = "") -> Options:
-    """What this installation has now, for a flow of this team (None: everybody's) that is not offered itself (`but`): six queries,
+    """What this installation has now, for a flow of this team (None: everybody's) that is not offered itself (`but`): seven queries,
     however much that is."""
     newest = Price.objects.filter(model=OuterRef("pk")).order_by("-valid_from")
     models = list(
@@ -79,6 +81,7 @@ def current_options(team: UUID | None = None, but: str = "") -> Options:
         {
             "route": [*of_routes, *of_models],
             "flow": _flows(team, but),
+            "base": _bases(team),
             "tool": [Option(each.slug, each.slug, _effect(each)) for each in tools],
             "person": [Option(each.username, str(each)) for each in Person.objects.filter(is_active=True).order_by("username")],
             "team": [Option(each.slug, each.name) for each in Team.objects.order_by("slug")],
@@ -96,6 +99,11 @@ def _flows(team: UUID | None, but: str) -> list[Option]:
         Option(slug, name, f"v{number}" if number else "not published yet")
         for slug, name, number in rows.values_list("slug", "name", "published__number")
     ]
+
+
+def _bases(team: UUID | None) -> list[Option]:
+    rows = bases_of(team).annotate(documents_=Count("documents")).order_by("name")
+    return [Option(slug, name, f"{count} documents") for slug, name, count in rows.values_list("slug", "name", "documents_")]
 
 
 def _price(entering: Decimal | None, leaving: Decimal | None, simulated: bool) -> str:
