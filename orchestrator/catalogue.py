@@ -38,6 +38,7 @@ STEP_KINDS = [
 TOOL_KINDS = [
     "flows.tools.http.HTTPTool",
     "flows.tools.python.PythonTool",
+    "flows.tools.mcp.MCPTool",
 ]
 TOOL_FUNCTIONS = [
     "flows.tools.functions",

@@ -8,7 +8,8 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from flows.access.addresses import allowed_name
 from flows.engine.document import JSONObject, Money, Part
@@ -59,6 +60,22 @@ class ToolPart(Part):
         return self.repeat or ("freely" if self.effect == "read" else "never")
 
 
+class MCPPart(Part):
+    """An MCP server: `command` starts it, or `url` is its address. Values of `env` and `header_env` are names of environment
+    variables of this installation."""
+
+    command: Texts = ()
+    env: dict[str, str] = Field(default_factory=dict)
+    url: str = ""
+    header_env: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> MCPPart:
+        if bool(self.command) == bool(self.url):
+            raise PydanticCustomError("one_way", "give either `command` or `url`")
+        return self
+
+
 class TeamPart(Part):
     name: str = ""
     members: Texts = ()
@@ -78,6 +95,7 @@ class CatalogueDocument(Part):
     models: dict[str, ModelPart] = Field(default_factory=dict)
     routes: dict[str, RoutePart] = Field(default_factory=dict)
     tools: dict[str, ToolPart] = Field(default_factory=dict)
+    mcp: dict[str, MCPPart] = Field(default_factory=dict)
     teams: dict[str, TeamPart] = Field(default_factory=dict)
     allowed_hosts: Annotated[tuple[Host, ...], Field(strict=False)] = ()
     budgets: Annotated[tuple[BudgetPart, ...], Field(strict=False)] = ()

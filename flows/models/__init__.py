@@ -2,7 +2,7 @@
 
 from flows.models.access import ApiKey, AuditRow, Invitation, Membership, Person, Role, SignIn, Team
 from flows.models.budgets import Budget, BudgetHold, BudgetPeriod
-from flows.models.catalogue import Adjustment, AllowedHost, ModelEntry, Price, Route, RouteVersion, ToolEntry
+from flows.models.catalogue import Adjustment, AllowedHost, MCPServer, ModelEntry, Price, Route, RouteVersion, ToolEntry
 from flows.models.definitions import Flow, FlowVersion, Pin
 from flows.models.drills import Drill
 from flows.models.knowledge import KnowledgeBase, KnowledgeDocument, Passage
@@ -33,6 +33,7 @@ __all__ = [
     "KillSwitch",
     "KnowledgeBase",
     "KnowledgeDocument",
+    "MCPServer",
     "Membership",
     "ModelEntry",
     "Passage",

@@ -147,6 +147,21 @@ class ToolEntry(models.Model):
     trusted = models.BooleanField(null=True)  # whether its answers are nobody else's words; without, its kind says
 
 
+class MCPServer(models.Model):
+    """A server that speaks the Model Context Protocol: a command that an engine starts, or an address. Its tools are `ToolEntry` rows."""
+
+    slug = models.CharField(primary_key=True, max_length=60)
+    command = models.JSONField(default=list)  # the program and its arguments; empty where there is a url
+    env = models.JSONField(default=dict)  # variable of the server: variable of ours that holds its value
+    url = models.URLField(blank=True)
+    header_env = models.JSONField(default=dict)  # header: environment variable that holds its value
+    checked_at = models.DateTimeField(null=True)
+    problem = models.CharField(max_length=500, blank=True, default="", db_default="")  # why it could not be reached
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(url="") ^ Q(command=[]), name="mcp_server_one_way")]
+
+
 class AllowedHost(models.Model):
     """A host that is not publicly reachable and may be reached all the same: ``name:port``."""
 

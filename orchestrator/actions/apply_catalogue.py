@@ -13,7 +13,7 @@ from flows.access.audit import record_change
 from flows.access.rights import Right, require
 from flows.costs.actions.put_budget import Wanted as BudgetWanted
 from flows.engine.problems import DocumentError, Problem
-from flows.models import AllowedHost, Membership, ModelEntry, Person, Role, Route, Team, ToolEntry
+from flows.models import AllowedHost, MCPServer, Membership, ModelEntry, Person, Role, Route, Team, ToolEntry
 from flows.routing.entries import reference_faults
 from flows.runs.actions.change_budget import change_budget
 from flows.runs.actions.put_model import Put, write_model
@@ -74,6 +74,9 @@ def apply_catalogue(actor: Actor, document: CatalogueDocument) -> Applied:
                 "trusted": tool.trusted,
             }
             _put(actor, ToolEntry, "tool", slug, settings, applied)
+        for slug, server in document.mcp.items():
+            values = {"command": list(server.command), "env": server.env, "url": server.url, "header_env": server.header_env}
+            _put(actor, MCPServer, "mcp server", slug, values, applied)
         for slug, team in document.teams.items():
             _apply_team(actor, slug, team, applied)
         for host in document.allowed_hosts:

@@ -11,8 +11,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 from flows.access.actor import Actor, system
 from flows.access.refusals import Refusal
+from flows.engine.failures import Failure
 from flows.engine.problems import DocumentError
 from flows.models import Person
+from flows.tools.actions.refresh_server import refresh_server
 from orchestrator.actions.apply_catalogue import apply_catalogue
 from orchestrator.catalogue import tool_kinds
 from orchestrator.catalogue_document import CatalogueDocument, parse_catalogue
@@ -37,11 +39,29 @@ class Command(BaseCommand):
                 raise CommandError(_problems(file, error)) from None
             except Refusal as refusal:
                 raise CommandError(f"{file}: {refusal.message}") from None
+            for slug in document.mcp:
+                self.refresh(self.actor(username), slug)
         for change in applied.changes:
             self.stdout.write(change)
         for warning in applied.warnings:
             self.stderr.write(self.style.WARNING(f"WARNING: {warning}"))
         self.stdout.write(f"{file}: {len(applied.changes)} changes." if applied.changes else f"{file}: nothing to change.")
+
+    def refresh(self, actor: Actor, slug: str) -> None:
+        """Takes in what an MCP server has; one that cannot be reached keeps the tools that it had."""
+        try:
+            done = refresh_server(actor, slug)
+        except Failure as failure:
+            self.stderr.write(self.style.WARNING(f"WARNING: {failure.message}"))
+            return
+        for tool in done.new:
+            self.stdout.write(f"new tool {tool}, of the MCP server {slug}")
+        for tool in done.changed:
+            self.stderr.write(
+                self.style.WARNING(f"WARNING: tool {tool} has changed at its server and is not called until you look.")
+            )
+        for tool in done.gone:
+            self.stderr.write(self.style.WARNING(f"WARNING: the MCP server {slug} has no tool {tool} any more."))
 
     def read(self, file: Path) -> CatalogueDocument:
         try:
