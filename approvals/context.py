@@ -18,6 +18,7 @@ from flows.access.actor import Actor
 from flows.access.querysets import runs_for
 from flows.access.refusals import Forbidden
 from flows.access.rights import Right
+from flows.engine.agents import conversation_around
 from flows.engine.canonical import canonical
 from flows.engine.problems import DocumentError
 from flows.engine.states import OPEN_REQUEST_STATES
@@ -307,6 +308,8 @@ def _origins(request: Request) -> Origins | None:
     """What the flow's document tells of the values that are shown; None where it tells nothing for certain: in an error handler."""
     if request.run is None or request.path.startswith("error.") or "/error." in request.path:
         return None
+    if conversation_around(request.path) is not None:
+        return None  # what an agent wants to call, a model wrote
     try:
         if "/" not in request.path:
             return Origins(document_of(request.run.version_id))

@@ -13,6 +13,7 @@ from flows.engine.document import FlowDocument
 from flows.engine.drawing import label_of
 from flows.models import Attempt, Call, Event, Request, Run
 from flows.models.identifiers import shown
+from flows.runs.conversation import Conversation, conversation_at
 from flows.runs.documents import documents_of
 from flows.runs.progress import StepLine, items_of, steps_below
 from flows.runs.reads import is_unpriced, value_of
@@ -77,6 +78,8 @@ def step_at(document: FlowDocument | None, path: str, subflows: Mapping[str, Flo
             parents.append((walked, label))
             said = f"round {index + 1}" if kind == "loop" else f"item {index}"
             found = StepInfo(path[: match.end("items")], match["key"], f"{label} · {said}", "item", index, inside, tuple(parents))
+        if kind == "agent":
+            return found  # its turns and calls are parts of one conversation
         if at < len(path):
             at += len("/error.") if within else 1
     return found
@@ -180,6 +183,7 @@ class Inspected:
     items: list[StepLine] = field(default_factory=list)
     items_after: int | None = None
     below: list[StepLine] = field(default_factory=list)
+    conversation: Conversation | None = None  # of an agent
     request: Request | None = None
 
     @property
@@ -192,12 +196,14 @@ class Inspected:
 
 
 def inspected(run: Run, pass_number: int, info: StepInfo, attempt: int | None, after: int = -1, state: str = "") -> Inspected:
-    """The step at a path in one pass; `attempt` is the one to show, by default the newest. At most seven queries."""
+    """The step at a path in one pass; `attempt` is the one to show, by default the newest. At most twelve queries."""
     view = Inspected(info)
     if info.item is not None:
         view.below = steps_below(run, pass_number, f"{info.path}.", info.inside)
         return view
-    if info.kind == "subflow":
+    if info.kind == "agent":
+        view.conversation = conversation_at(run, pass_number, info.path)
+    elif info.kind == "subflow":
         view.below = steps_below(run, pass_number, f"{info.path}/", info.inside)
     elif info.inside:
         view.items = items_of(run, pass_number, info.path, after, ITEMS + 1, state, rounds=info.kind == "loop")

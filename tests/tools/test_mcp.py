@@ -135,7 +135,7 @@ def test_a_server_that_cannot_be_reached_says_so_and_keeps_its_tools(own: Path) 
 def test_a_private_address_is_refused_unless_an_owner_allowed_it() -> None:
     MCPServer.objects.create(slug="inner", url="http://127.0.0.1:9/mcp")
 
-    with pytest.raises(EgressRefused, match="An owner must add '127.0.0.1:9' to the allowed hosts"):
+    with pytest.raises(EgressRefused, match=r"An owner must add '127\.0\.0\.1:9' to the allowed hosts"):
         refresh_server(make_actor("owner"), "inner")
 
 
