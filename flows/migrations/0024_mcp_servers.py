@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("flows", "0022_models_and_routes_are_edited"),
+        ("flows", "0023_knowledge_bases"),
     ]
 
     operations = [
