@@ -10,10 +10,11 @@ from typing import Any
 
 from django.utils import timezone
 
-from approvals.models import Vote
+from approvals.models import HeldDecision, Vote
 from approvals.origins import INPUT, MODEL, PERSON, TOOL, Origins
 from approvals.questions import DECIDED, FOLLOWS, LABELS, is_question, why_not
-from approvals.rules import SelfApproval, require_decision, wanted
+from approvals.rules import SelfApproval, wanted
+from approvals.standing import require_decision
 from flows.access.actor import Actor
 from flows.access.querysets import runs_for
 from flows.access.refusals import Forbidden
@@ -208,6 +209,44 @@ class Context:
         return decided_in_words(self.request)
 
     @property
+    def policy(self) -> str:
+        """The policy under which it is asked, with its version; empty where its step says itself who decides."""
+        terms = self.request.terms
+        return (
+            f"{terms.get('policy_name') or terms['policy']} (v{terms['policy_version']})" if terms.get("policy_version") else ""
+        )
+
+    @property
+    def tripped(self) -> list[tuple[str, str]]:
+        """The values that the policy's condition looked at."""
+        values = self.request.terms.get("values") or {}
+        return [(name, plain(value)) for name, value in values.items()]
+
+    @property
+    def ladder(self) -> list[str]:
+        """What happens while nobody decides, rung by rung."""
+        return [rung_in_words(rung) for rung in self.request.terms.get("ladder") or []]
+
+    @property
+    def reason_needed(self) -> str:
+        return {"always": "A reason is needed.", "reject": "A reason is needed to reject or to ask for changes."}.get(
+            self.request.terms.get("reason", ""), ""
+        )
+
+    @property
+    def confirm(self) -> str:
+        """The field whose value has to be typed in order to approve."""
+        name = self.request.terms.get("confirm") or ""
+        return name if any(each.name == name for each in self.arguments) else ""
+
+    @property
+    def locked(self) -> list[str]:
+        """The fields that nobody may edit, where others may be."""
+        if not any(each.editable for each in self.arguments):
+            return []
+        return [each.name for each in self.arguments if not each.editable]
+
+    @property
     def at_deadline(self) -> str:
         return deadline_in_words(self.request)
 
@@ -237,6 +276,14 @@ def deadline_in_words(request: Request) -> str:
     if isinstance(chosen, str) and outcomes.get(chosen) == "reject":
         return f"Then it is decided as “{chosen}”."
     return "Then it stays open and is escalated."
+
+
+def rung_in_words(rung: Mapping[str, Any]) -> str:
+    """One rung: "after 2h it is handed up to legal"."""
+    names = ", ".join([*rung.get("people", []), *rung.get("teams", [])])
+    to = f" to {names}" if names else ""
+    does = {"remind": "those who may decide are reminded", "escalate": f"it is handed up{to}", "reject": "it is rejected"}
+    return f"after {rung.get('words', '')} {does.get(str(rung.get('act')), '')}"
 
 
 def urgency_of(request: Request, now: datetime | None = None) -> Urgency:
@@ -356,11 +403,37 @@ def _then(origins: Origins | None, key: str, port: str) -> str:
     return ", ".join(following) if following else "this path of the run ends"
 
 
+def payload_values(request: Request) -> list[Value]:
+    """The fields of what is decided on, each with where it comes from."""
+    page = Context(request)
+    origins, settings = _traced(request)
+    _add_payload(page, json.loads(request.payload), origins, settings)
+    return page.arguments
+
+
+def title_is_a_models(request: Request) -> bool:
+    """Whether the title holds words of a model; also where that cannot be told."""
+    if is_question(request) or request.run is None:
+        return False
+    origins, settings = _traced(request)
+    return origins is None or MODEL in origins.of(settings.get("title", ""))
+
+
+def _traced(request: Request) -> tuple[Origins | None, Mapping[str, Any]]:
+    """What tells where the request's values come from, with the settings of its step; nothing where it is no approval's."""
+    origins = _origins(request)
+    step = origins.step(request.path) if origins is not None else None
+    if step is None or step[1].kind != "approval":
+        return None, {}
+    return origins, step[1].with_
+
+
 def edits_of(request: Request) -> list[dict[str, str]]:
     """The fields that the decision changed, as rows of a comparison."""
     if request.answer is None:
         return []
-    asked, decided = json.loads(request.payload), json.loads(request.answer)
+    first = request.former.order_by("number").first()
+    asked, decided = json.loads(first.payload if first is not None else request.payload), json.loads(request.answer)
     return differences(asked, decided)
 
 
@@ -399,10 +472,15 @@ def _add_rights(page: Context, actor: Actor) -> None:
     except Forbidden as refusal:
         page.refusal = refusal.message
     else:
-        if person is not None and has_voted(page.votes, person, request.revision):
+        held: HeldDecision | None = getattr(request, "held", None)
+        if held is not None:
+            who = "You have" if held.person == person else f"{held.person} has"
+            page.refusal = f"{who} just decided: {held.outcome}. It is carried out in a moment, unless it is undone."
+        elif person is not None and has_voted(page.votes, person, request.revision):
             page.refusal = "You have voted. It waits for others."
         page.may_decide = not page.refusal
 
 
 def has_voted(votes: Iterable[Vote], person: Person, revision: int) -> bool:
-    return any(vote.person_id == person.id and vote.revision == revision for vote in votes)
+    """Whether the person's mandate is used: by themselves, or by whom they handed it to."""
+    return any(person.id in (vote.person_id, vote.on_behalf_of_id) and vote.revision == revision for vote in votes)

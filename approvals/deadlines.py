@@ -9,9 +9,10 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from approvals.models import HeldDecision
 from approvals.rules import rejecting_outcome
+from approvals.trail import record
 from flows.access.actor import system
-from flows.access.audit import record_change
 from flows.engine.states import OPEN_REQUEST_STATES
 from flows.execution.doorbells import inbox_changed
 from flows.execution.moves import announce, append_event, lock_run
@@ -53,15 +54,17 @@ def _act(request_id: UUID) -> bool:
         request = Request.objects.select_for_update(of=("self",)).get(id=request_id)
         if request.state not in OPEN_REQUEST_STATES or request.terms.get("escalated"):
             return False
+        if HeldDecision.objects.filter(request=request).exists():
+            return False  # a person decided in time; it is carried out in a moment
         outcome = rejecting_outcome(request.terms)
         if outcome is not None:
             answer(request_id, revision=request.revision, state="expired", outcome=outcome, by=None)
-            record_change(DEADLINE, "approval.expire", "request", request.public_id, {"outcome": outcome})
+            record(DEADLINE, "expire", request, outcome=outcome)
             return True
         Request.objects.filter(id=request_id).update(terms=request.terms | {"escalated": True})
         if run is not None:
             append_event(run, "request.escalated", request.path, {"request": request.public_id})
             announce(run)
-        record_change(DEADLINE, "approval.escalate", "request", request.public_id)
+        record(DEADLINE, "escalate", request)
         transaction.on_commit(inbox_changed)
     return True

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from approvals.models import Vote
+from approvals.models import Docket, HeldDecision, Vote
 from approvals.questions import ASKED_OF
+from approvals.standing import handed_to
 from flows.access.actor import Actor
 from flows.access.querysets import addressed_to, belonging, requests_for
 from flows.access.rights import Right
 from flows.engine.states import OPEN_REQUEST_STATES
-from flows.models import Intervention, Request, RunPass
+from flows.models import Intervention, Person, Request, RunPass
 
 BOXES = ("mine", "team", "all", "done")
 
@@ -33,26 +34,57 @@ def requests_in(actor: Actor, box: str) -> QuerySet[Request]:
     person = actor.person
     if person is None:
         return found if box == "team" else found.none()
-    of_flows = Q(run__isnull=False) & belonging(actor.holdings, Right.DECIDE, "run__flow__")
-    of_flows |= Q(flow__isnull=False) & belonging(actor.holdings, Right.DECIDE, "flow__")
-    questions = Q(kind__in=sorted(ASKED_OF))
-    operated = questions & belonging(actor.holdings, Right.CONTROL_RUNS, "run__flow__")
-    deciding = (~questions & (addressed_to(person, actor.holdings) | (_names_nobody & of_flows))) | operated
+    deciding = _addressed(actor, person)
     if box == "team":
         teams = list(actor.holdings.by_team)
         slugs = list(actor.holdings.team_slugs.values())
         of_my_teams = Q(run__flow__team__in=teams) | Q(flow__team__in=teams) | Q(terms__approvers__teams__has_any_keys=slugs)
         return found.filter(deciding | of_my_teams)
-    voted = Vote.objects.filter(request=OuterRef("pk"), person=person, revision=OuterRef("revision"))
-    own = ~questions & Q(run__isnull=False) & Q(run__started_by=person)
+    votes = Vote.objects.filter(request=OuterRef("pk"), revision=OuterRef("revision"))
+
+    def unused(holder: Person) -> Q:
+        return ~Q(Exists(votes.filter(Q(person=holder) | Q(on_behalf_of=holder))))
+
+    mine, mandates = deciding & unused(person), [person]
+    for each in handed_to(actor):
+        theirs = _addressed(Actor(person=each.giver), each.giver) & ~_questions & ~_hand_of(each.giver) & _may_stand_in(actor)
+        mine |= theirs & unused(each.giver) & (Q(id=each.request_id) if each.request_id is not None else Q())
+        mandates.append(each.giver)
+    assigned_away = Docket.objects.filter(request=OuterRef("pk"), assigned_to__isnull=False).exclude(assigned_to__in=mandates)
     return (
-        found.filter(deciding)
-        .exclude(own)
-        .filter(~Exists(RunPass.objects.filter(run=OuterRef("run_id"), by=person)))
-        .filter(~Exists(Intervention.objects.filter(run=OuterRef("run_id"), by=person)))
-        .exclude(Q(terms__authors__isnull=False) & Q(terms__authors__contains=[person.username]))
-        .filter(~Exists(voted))
+        found.filter(mine)
+        .exclude(_hand_of(person) & ~_questions)
+        .filter(unused(person))
+        .filter(~Exists(assigned_away))
+        .filter(~Exists(HeldDecision.objects.filter(request=OuterRef("pk"))))
     )
+
+
+_questions = Q(kind__in=sorted(ASKED_OF))
+
+
+def _addressed(actor: Actor, person: Person) -> Q:
+    """The condition that a request is for this person to decide, by name, team or right."""
+    of_flows = Q(run__isnull=False) & belonging(actor.holdings, Right.DECIDE, "run__flow__")
+    of_flows |= Q(flow__isnull=False) & belonging(actor.holdings, Right.DECIDE, "flow__")
+    operated = _questions & belonging(actor.holdings, Right.CONTROL_RUNS, "run__flow__")
+    return (~_questions & (addressed_to(person, actor.holdings) | (_names_nobody & of_flows))) | operated
+
+
+def _may_stand_in(actor: Actor) -> Q:
+    """The condition that the actor holds the right to decide where the request belongs."""
+    of_flows = Q(run__isnull=False) & belonging(actor.holdings, Right.DECIDE, "run__flow__")
+    of_flows |= Q(flow__isnull=False) & belonging(actor.holdings, Right.DECIDE, "flow__")
+    slugs = [actor.holdings.team_slugs[team] for team in actor.holdings.teams(Right.DECIDE)]
+    return of_flows | Q(terms__approvers__teams__has_any_keys=slugs) if slugs else of_flows
+
+
+def _hand_of(person: Person) -> Q:
+    """The condition that the person has a hand in what is asked: started or resumed the run, decided about its steps, or wrote it."""
+    started = Q(run__isnull=False) & Q(run__started_by=person)
+    passes = Exists(RunPass.objects.filter(run=OuterRef("run_id"), by=person))
+    steps = Exists(Intervention.objects.filter(run=OuterRef("run_id"), by=person))
+    return started | passes | steps | (Q(terms__authors__isnull=False) & Q(terms__authors__contains=[person.username]))
 
 
 def by_due(requests: QuerySet[Request]) -> QuerySet[Request]:

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from approvals.questions import ASKED_OF, is_question, may_answer
+from approvals.questions import is_question, may_answer
 from flows.access.actor import Actor
 from flows.access.refusals import Fault, Forbidden, Invalid
-from flows.access.rights import Right, require_scope
+from flows.access.rights import Right
 from flows.engine.canonical import canonical
 from flows.engine.schemas import value_problems
 from flows.models import Intervention, Person, Request, RunPass
@@ -25,22 +25,6 @@ class SelfApproval(Forbidden):
 
     def __init__(self, message: str = "") -> None:
         super().__init__(Right.DECIDE, message or (type(self).__doc__ or "").strip())
-
-
-def require_decision(actor: Actor, request: Request) -> Person:
-    """Passes, giving the person, if `actor` may decide on `request` now. Raises `Forbidden` or `SelfApproval`.
-
-    `request.run.flow` should be loaded.
-    """
-    require_scope(actor, Right.DECIDE)
-    person = actor.person
-    if person is None:
-        raise Forbidden(Right.DECIDE, "Only a person can decide.")
-    if not is_approver(actor, request):
-        raise Forbidden(ASKED_OF.get(request.kind, Right.DECIDE), f"This request is for {' or '.join(wanted(request))}.")
-    if not is_question(request) and is_own(person, request):
-        raise SelfApproval
-    return person
 
 
 def is_approver(actor: Actor, request: Request) -> bool:

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
-from django.db.models import Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_POST, require_safe
 
-from approvals.actions.decide import decide
+from approvals.actions.decide_many import risk_of
+from approvals.actions.hold import decide_or_hold
+from approvals.actions.note_view import note_view
 from approvals.context import Context, Urgency, context_of, decided_in_words, differences, urgency_of
+from approvals.desk import Desk, desk_of
 from approvals.forms import AnswerForm, DecisionForm, form_of
+from approvals.models import HeldDecision, Policy
 from approvals.questions import is_question
 from approvals.reads import by_due, requests_in
 from flows.access.actor import Actor
 from flows.access.querysets import requests_for
 from flows.access.refusals import Conflict, Forbidden, Invalid, NotFound, Refusal
+from flows.access.rights import Right
 from flows.engine.states import OPEN_REQUEST_STATES
 from flows.execution.requests import AlreadyDecided, ChangedSince
 from flows.models import Request
@@ -52,7 +58,11 @@ class Row:
     request: Request
     urgency: Urgency
     summary: list[tuple[str, str]]
+    quorum: int
     voted: int
+    risk: str
+    claimed: str
+    assigned: str
 
     @property
     def decided(self) -> str:
@@ -68,7 +78,8 @@ def inbox(request: Any) -> HttpResponse:
     """One box of requests, those that are due first in front; what was decided newest first."""
     actor: Actor = request.actor
     box = box_of(request)
-    found, older = page_of(requests_in(actor, box), box, request.GET.get("after", ""))
+    chosen = filters_of(request)
+    found, older = page_of(filtered(requests_in(actor, box), chosen), box, request.GET.get("after", ""))
     counts = counts_of(actor)
     title, text = EMPTY[box]
     context = {
@@ -79,6 +90,10 @@ def inbox(request: Any) -> HttpResponse:
         "older": older,
         "after": request.GET.get("after", ""),
         "news_url": news_address(box, found),
+        "filters": chosen,
+        "policies": list(Policy.objects.filter(current__isnull=False).order_by("name").values_list("slug", "name")),
+        "risks": RISKS,
+        "may_manage": actor.may(Right.MANAGE_POLICIES),
         "empty_title": title,
         "empty_text": text,
     }
@@ -107,6 +122,36 @@ def news(request: Any) -> HttpResponse:
     return render(request, "approvals/_news.html", context)
 
 
+RISKS = ("low", "medium", "high")
+DUE = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
+
+
+def filters_of(request: Any) -> dict[str, str]:
+    """The filters of the address; what is unknown is left out."""
+    given = {name: request.GET.get(name, "").replace("\x00", "")[:64] for name in ("policy", "risk", "due", "was")}
+    known = {"risk": RISKS, "due": (*DUE, "overdue"), "was": ("unchanged", "edited", "rejected")}
+    return {name: value for name, value in given.items() if value and value in known.get(name, (value,))}
+
+
+def filtered(requests: QuerySet[Request], chosen: dict[str, str]) -> QuerySet[Request]:
+    """Those of one policy, of one risk, due soon, or decided in one way."""
+    if "policy" in chosen:
+        requests = requests.filter(terms__policy=chosen["policy"])
+    if "risk" in chosen:
+        wanted = Q(terms__risk=chosen["risk"])
+        requests = requests.filter(wanted | Q(terms__risk__isnull=True) if chosen["risk"] == "medium" else wanted)
+    if "due" in chosen:
+        until = timezone.now() + DUE.get(chosen["due"], timedelta(0))
+        requests = requests.filter(due__lte=until)
+    if chosen.get("was") == "rejected":
+        return requests.filter(state="rejected")
+    if "was" in chosen:
+        unchanged = Q(revision=1, answer=F("payload"))
+        requests = requests.filter(state="approved", decided_by__isnull=False)
+        return requests.filter(unchanged) if chosen["was"] == "unchanged" else requests.exclude(unchanged)
+    return requests
+
+
 def box_of(request: Any) -> str:
     box = request.GET.get("box", "mine")
     return {"decided": "done"}.get(box, box if box in BOXES else "mine")
@@ -133,11 +178,13 @@ def news_address(box: str, found: list[Request]) -> str:
 
 def page_of(requests: QuerySet[Request], box: str, after: str) -> tuple[list[Request], str]:
     """Fifty requests behind a place in the list, and the place behind them; empty where there are no more."""
+    agreed = Count("votes", filter=Q(votes__revision=F("revision")))
+    listed: Any = requests.select_related("docket__claimed_by", "docket__assigned_to").annotate(agreed=agreed)
     if box == "done":
         last = uuid_of(after)
-        found = list((requests.filter(id__lt=last) if last is not None else requests)[: PAGE + 1])
+        found = list((listed.filter(id__lt=last) if last is not None else listed)[: PAGE + 1])
         return found[:PAGE], found[PAGE - 1].id.hex if len(found) > PAGE else ""
-    ordered = by_due(requests)
+    ordered: Any = by_due(listed)
     if after:
         ordered = ordered.filter(behind(after))
     found = list(ordered[: PAGE + 1])
@@ -173,7 +220,18 @@ def row_of(each: Request) -> Row:
     summary = [(name, str(value)[:80]) for name, value in fields if isinstance(value, (str, int, float)) and str(value)][
         :SUMMARY_FIELDS
     ]
-    return Row(each, urgency_of(each), summary, max(1, int(each.terms.get("quorum") or 1)))
+    docket = getattr(each, "docket", None)
+    claimed = docket.claimed_by if docket is not None and docket.claimed_until and docket.claimed_until > timezone.now() else None
+    return Row(
+        each,
+        urgency_of(each),
+        summary,
+        max(1, int(each.terms.get("quorum") or 1)),
+        getattr(each, "agreed", 0),
+        risk_of(each),
+        str(claimed or ""),
+        str((docket.assigned_to if docket is not None else None) or ""),
+    )
 
 
 # --- one request
@@ -182,8 +240,10 @@ def row_of(each: Request) -> Row:
 @login_required
 @require_safe
 def approval(request: Any, request_id: str) -> HttpResponse:
-    """What is asked, and how it stands. Looking never decides."""
+    """What is asked, and how it stands. Looking decides nothing; that somebody has seen it is noted."""
     asked = request_named(request.actor, request_id)
+    if request.method == "GET":
+        note_view(request.actor, asked)
     return shown(request, asked, form_of(asked))
 
 
@@ -212,24 +272,44 @@ def decisions(request: Any, request_id: str) -> HttpResponse:
     try:
         payload = form.payload(outcome)
         number = int(revision) if revision.isdecimal() and len(revision) < 10 else -1
-        decision = decide(actor, asked.id, outcome, number, payload, form.cleaned_data.get("comment", ""))
+        comment = form.cleaned_data.get("comment", "")
+        decision = decide_or_hold(actor, asked.id, outcome, number, payload, comment, request.POST.get("confirm", ""))
     except NotFound:
         raise
     except (Conflict, Forbidden, Invalid) as refusal:
         return lost(request, request_named(actor, request_id), refusal)
     title = asked.title if len(asked.title) < 80 else f"{asked.title[:79]}…"
-    if decision.closed:
+    following = next_of(actor, asked)
+    if isinstance(decision, HeldDecision):
+        request.session["undo"] = {"id": asked.public_id, "title": title, "outcome": outcome, "until": decision.until.isoformat()}
+    elif decision.closed:
         request.toast(f"{decided_in_words(decision.request).partition(' by ')[0]}: {title}")
     else:
         request.toast(f"Your vote is kept, {decision.votes} of {decision.quorum}: {title}")
+    if following and "stay" not in request.POST:
+        return redirect(f"{reverse('approval', args=[following])}?from={asked.public_id}")
     return redirect("approval", request_id=request_id)
 
 
-def lost(request: Any, asked: Request, refusal: Refusal) -> HttpResponse:
-    """The page as it is now, with why nothing was decided and with what was typed."""
+def next_of(actor: Actor, decided: Request) -> str:
+    """The request that follows in the order of deadlines among those that still wait for the actor; the first where none does."""
+    waiting = by_due(requests_in(actor, "mine").exclude(id=decided.id))
+    place = f"{decided.due.isoformat() if decided.due else ''}_{decided.id.hex}"
+    found = waiting.filter(behind(place)).first() or waiting.first()
+    return found.public_id if found is not None else ""
+
+
+def lost(request: Any, asked: Request, refusal: Refusal, act: str = "") -> HttpResponse:
+    """The page as it is now, with why nothing was done and with what was typed. `act` is what was tried beside deciding."""
+    if act:
+        faults = " ".join(f"{each.message}. {each.mend}".strip() for each in refusal.problems)
+        typed = {"act": act, "to": request.POST.get("to", ""), "text": request.POST.get("text", "")}
+        said = f"{refusal.message} {faults[:1].upper()}{faults[1:]}".strip()
+        return shown(request, asked, form_of(asked), status=refusal.status, refusal_text=said, typed=typed)
     form = form_of(asked, request.POST)
     form.is_valid()
     more: dict[str, Any] = {"refusal_text": refusal.message, "kept_comment": request.POST.get("comment", "")}
+    kept = {"kept_confirm": request.POST.get("confirm", "")}
     if isinstance(refusal, Invalid):
         form.take(refusal.problems)
         more = {}
@@ -237,7 +317,7 @@ def lost(request: Any, asked: Request, refusal: Refusal) -> HttpResponse:
         more["refusal_text"] = f"{decided_in_words(asked)} before you. Nothing was changed by what you sent."
     elif isinstance(refusal, ChangedSince):
         more["changed_rows"] = changes_since(request.POST.get("seen", ""), asked)
-    return shown(request, asked, form, status=refusal.status, **more)
+    return shown(request, asked, form, status=refusal.status, **more, **kept)
 
 
 def changes_since(seen: str, asked: Request) -> list[dict[str, str]]:
@@ -251,7 +331,8 @@ def changes_since(seen: str, asked: Request) -> list[dict[str, str]]:
 
 def shown(request: Any, asked: Request, form: DecisionForm | AnswerForm, status: int = 200, **more: Any) -> HttpResponse:
     page: Context = context_of(request.actor, asked)
-    before, after, place = neighbours(request.actor, asked)
+    queue, before, after, place = neighbours(request.actor, asked)
+    desk: Desk = desk_of(request.actor, asked)
     seen = asked.payload if len(asked.payload) <= LONGEST_SEEN else ""
     context = {
         "page": page,
@@ -262,6 +343,10 @@ def shown(request: Any, asked: Request, form: DecisionForm | AnswerForm, status:
         "previous": before,
         "next": after,
         "place": place,
+        "desk": desk,
+        "queue": queue,
+        "undo": undo_of(request),
+        "decided_before": _decided_before(request),
         **news_of(asked, str(asked.revision)),
         **more,
     }
@@ -286,7 +371,16 @@ def request_named(actor: Actor, request_id: str) -> Request:
     except UnknownIdentifier:
         raise NotFound("request") from None
     request = (
-        found.select_related("run__flow__team", "flow__team", "run__version", "run__started_by", "decided_by")
+        found.select_related(
+            "docket__claimed_by",
+            "docket__assigned_to",
+            "run__flow__team",
+            "flow__team",
+            "run__version",
+            "run__started_by",
+            "decided_by",
+            "held__person",
+        )
         .defer("run__flow__draft", "run__version__document", "run__input", "run__output")
         .first()
     )
@@ -295,12 +389,43 @@ def request_named(actor: Actor, request_id: str) -> Request:
     return request
 
 
-def neighbours(actor: Actor, asked: Request, most: int = 200) -> tuple[str, str, str]:
-    """The requests before and after this one in the inbox, and its place there: "1 of 7"."""
+def neighbours(actor: Actor, asked: Request, most: int = 200) -> tuple[list[Row], str, str, str]:
+    """The rows of the inbox around this request, the ones before and after it, and its place: "1 of 7"."""
     waiting = list(by_due(requests_in(actor, "mine")).values_list("id", flat=True)[:most])
-    if asked.id not in waiting:
-        return "", f"req_{waiting[0].hex}" if waiting else "", ""
-    at = waiting.index(asked.id)
+    at = waiting.index(asked.id) if asked.id in waiting else -1
+    shown_ids = waiting[max(0, at - 5) : max(0, at - 5) + QUEUE]
+    found = {
+        each.id: each
+        for each in requests_in(actor, "all").filter(id__in=shown_ids).select_related("docket__claimed_by", "docket__assigned_to")
+    }
+    rows = [row_of(found[each]) for each in shown_ids if each in found]
+    if at < 0:
+        return rows, "", f"req_{waiting[0].hex}" if waiting else "", ""
     before = f"req_{waiting[at - 1].hex}" if at else ""
     after = f"req_{waiting[at + 1].hex}" if at + 1 < len(waiting) else ""
-    return before, after, f"{at + 1} of {len(waiting)}"
+    return rows, before, after, f"{at + 1} of {len(waiting)}"
+
+
+QUEUE = 12
+
+
+def undo_of(request: Any) -> dict[str, str] | None:
+    """The decision that the person has just made and can still undo."""
+    undo = request.session.get("undo")
+    if not isinstance(undo, dict):
+        return None
+    until = parse_datetime(str(undo.get("until", "")))
+    if until is None or until <= timezone.now():
+        request.session.pop("undo", None)
+        return None
+    return undo
+
+
+def _decided_before(request: Any) -> Request | None:
+    """The request from which a decision led here: its row stays in the queue with its outcome."""
+    try:
+        return (
+            requests_for(request.actor).filter(id=parsed("req", request.GET.get("from", ""))).select_related("decided_by").first()
+        )
+    except UnknownIdentifier:
+        return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 
 from approvals.api import router as approvals
+from approvals.policies.api import router as policies
 from flows.access.refusals import NotFound
 from flows.api.auth import DOORS
 from flows.api.budgets import router as budgets
@@ -41,6 +42,7 @@ for router in (
     control,
     runs,
     approvals,
+    policies,
     costs,
     prices,
     budgets,

@@ -33,15 +33,16 @@ def compile_document(text: str) -> Flow:
 
 def make_engine() -> Engine:
     """This process's engine, not yet started."""
-    from approvals.deadlines import expire_due
+    from approvals.hooks import HOOKS
+    from approvals.policies.ruling import rule_on
 
     return Engine(
         dsn=dsn(),
         redis_address=settings.REDIS_ADDRESS,
         compile_document=compile_document,
-        services=StepServices(tool_kinds(), settings.REDIS_ADDRESS),
+        services=StepServices(tool_kinds(), settings.REDIS_ADDRESS, rule_on),
         lease=settings.LEASE,
         scan_period=settings.SCAN_PERIOD,
         capacity=settings.ENGINE_CAPACITY,
-        hooks=[expire_due, reclaim_jobs, fire_due, tend_drills, ring_for_lost, seal_audit, go_on_in_a_new_period],
+        hooks=[*HOOKS, reclaim_jobs, fire_due, tend_drills, ring_for_lost, seal_audit, go_on_in_a_new_period],
     )

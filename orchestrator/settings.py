@@ -146,6 +146,16 @@ ENGINE_CAPACITY = env_int("ENGINE_CAPACITY", 1200, least=1)  # runs that one eng
 UPLOAD_LIMIT = env_int("UPLOAD_LIMIT", 4 * 1024 * 1024, least=1024)  # bytes of a request body
 DATA_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_LIMIT
 
+# Notices (approvals/notices). Without a mail server nobody gets e-mail; chats and webhooks are set in the product.
+SITE_URL = env_str("SITE_URL", "http://127.0.0.1:8000")  # where people reach the pages: links in messages begin with it
+EMAIL_HOST = env_str("EMAIL_HOST", "")
+EMAIL_PORT = env_int("EMAIL_PORT", 587, least=1)
+EMAIL_HOST_USER = env_str("EMAIL_USER", "")
+EMAIL_HOST_PASSWORD = env_str("EMAIL_PASSWORD", "")
+EMAIL_USE_TLS = env_bool("EMAIL_TLS", True)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env_str("EMAIL_FROM", "orchestrator@localhost")
+
 LOG_LEVEL = env_str("LOG_LEVEL", "INFO")
 LOGGING = {
     "version": 1,

@@ -30,6 +30,7 @@ SCOPE_OF: Mapping[Right, str] = {
     Right.MANAGE_PEOPLE: "admin",
     Right.MANAGE_PRICES: "costs:write",
     Right.MANAGE_BUDGETS: "costs:write",
+    Right.MANAGE_POLICIES: "approvals:write",
     Right.MANAGE_KEYS: "admin",
     Right.THROW_SWITCH: "admin",
 }

@@ -38,6 +38,7 @@ class Right(StrEnum):
     THROW_SWITCH = "killswitch.throw"  # and release it
     MANAGE_PRICES = "prices.manage"
     MANAGE_BUDGETS = "budgets.manage"
+    MANAGE_POLICIES = "policies.manage"  # of approvals, and where their notices go
     MANAGE_KEYS = "keys.manage"  # other people's; one's own need no right
 
 
@@ -63,6 +64,7 @@ INSTALLATION = frozenset(
         Right.MANAGE_PEOPLE,
         Right.MANAGE_KEYS,
         Right.MANAGE_PRICES,
+        Right.MANAGE_POLICIES,
         Right.MANAGE_BUDGETS,
         Right.THROW_SWITCH,
     }

@@ -13,7 +13,7 @@ from flows.engine.markers import Refers, TemplateText, TemplateValue
 from flows.engine.problems import did_you_mean, listed
 from flows.execution.context import Answer, Ask, StepContext, Waiting, WorkKind
 from flows.steps.people import Approvers
-from flows.steps.services import StepServices
+from flows.steps.services import Occasion, StepServices
 
 ESCALATE = "escalate"
 
@@ -26,6 +26,8 @@ class ApprovalSettings(Settings):
     """`seals` names the tool step whose rendered arguments are decided on; `payload` is decided on instead where there is none.
 
     `outcomes` say what each outcome means; their names are the ports. `at_deadline` is one that means reject, or `escalate`.
+    `policy` names the rule of the installation that says who decides, and how; it stands above `approvers`, `quorum`, `due` and
+    `at_deadline`, and can lock fields of `editable`.
     """
 
     title: TemplateText = Field(
@@ -40,7 +42,7 @@ class ApprovalSettings(Settings):
     )
     approvers: Approvers = Field(default_factory=Approvers)
     quorum: int = Field(default=1, ge=1, le=100, strict=True)
-    policy: str | None = None
+    policy: Annotated[str, Refers("policy")] | None = None
     due: Duration | None = None
     at_deadline: str | None = None
 
@@ -103,12 +105,26 @@ class ApprovalKind(WorkKind):
         if decide in {"approve", "reject"}:
             return self.on_answer(settings, _decided(settings, decide, payload))
         due = context.handling.due(settings.due.seconds if settings.due is not None else None)
+        flow = str(context.names["run"]["flow"])
+        occasion = Occasion(settings.policy, terms.get("tool"), flow, payload, settings.outcomes, settings.editable)
+        ruling = await services.ruling_on(occasion)
+        if ruling is not None and not ruling.asks:
+            return _unasked(settings, payload, ruling.policy)
+        if ruling is not None:
+            terms |= ruling.terms
+            due = context.handling.due(ruling.due) if ruling.due is not None else due
         kind = "test" if decide == "tester" else "approval"
         return Waiting(Ask(kind, context.rendered["title"], payload, terms, context.rendered.get("show"), due))
 
     def on_answer(self, settings: ApprovalSettings, answer: Answer) -> Done:
         output = {"outcome": answer.outcome, "payload": answer.payload, "comment": answer.comment, "by": answer.by}
         return Done(output, answer.outcome)
+
+
+def _unasked(settings: ApprovalSettings, payload: Any, policy: str) -> Done:
+    """Goes on where the policy says that nobody needs to be asked about this payload."""
+    outcome = next(name for name, meaning in settings.outcomes.items() if meaning == "approve")
+    return Done({"outcome": outcome, "payload": payload, "comment": "", "by": None, "unasked": policy}, outcome)
 
 
 def _decided(settings: ApprovalSettings, meaning: str, payload: Any) -> Answer:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+<<<<<<< HEAD
 from collections.abc import Sequence
+=======
+from collections.abc import Callable, Mapping, Sequence
+>>>>>>> ec85f4d (Ask by versioned policies: who, quorum, veto, ladder; claim, assign, delegate, ask, undo and decide together)
 from copy import copy
+from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
+from django.db import close_old_connections, connection
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
@@ -37,16 +43,53 @@ SELECT DISTINCT target FROM flows_call WHERE run_id = %s AND kind = 'tool' AND s
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """What a step is about to ask people. `policy` is the one that it names, `tool` the one whose call is sealed."""
+
+    policy: str | None
+    tool: str | None
+    flow: str  # its name in addresses
+    payload: Any
+    outcomes: Mapping[str, str]
+    editable: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What a policy rules: whether people are asked at all, under which terms, and how many seconds they have."""
+
+    asks: bool
+    policy: str  # its name and version
+    terms: Mapping[str, Any] = field(default_factory=dict)
+    due: float | None = None
+
+
+Rule = Callable[[Occasion], Ruling | None]
+"""Finds the policy of an occasion and rules by it. May block."""
+
+
+def _with_own_connection(rule: Rule, occasion: Occasion) -> Ruling | None:
+    """Django keeps a connection a thread; that of a borrowed thread is given back."""
+    close_old_connections()
+    try:
+        return rule(occasion)
+    finally:
+        close_old_connections()
+        connection.close()
+
+
 class StepServices:
     """One an engine process. `table` and `tools` are replaced whole, so a step that has begun keeps what it was given."""
 
-    def __init__(self, tool_kinds: Sequence[ToolKind], redis_address: str) -> None:
+    def __init__(self, tool_kinds: Sequence[ToolKind], redis_address: str, rule: Rule | None = None) -> None:
         self.table = RoutingTable()
         self.tools = ToolBox()
         self.egress = Egress(lambda: self.table.allowed_hosts)
         self.tool_context = ToolContext(self.egress)
         self._tool_kinds = tool_kinds
         self._redis_address = redis_address
+        self._rule = rule
         self._connections: AsyncConnectionPool[AsyncConnection[Any]] | None = None
         self.health: Health | AlwaysWell
 
@@ -81,6 +124,10 @@ class StepServices:
     def limits_of(self, kind: str, target: str) -> CallLimits | None:
         """What the catalogue says a model or tool takes; None where it says nothing of it."""
         return self.table.limits.get(target) if kind == "model" else self.tools.limits.get(target)
+
+    async def ruling_on(self, occasion: Occasion) -> Ruling | None:
+        """What the policy in force rules; None where none applies. Raises `BadRequest` where the one that is named cannot."""
+        return await asyncio.to_thread(_with_own_connection, self._rule, occasion) if self._rule is not None else None
 
     async def answer_to(self, request_hash: str) -> str | None:
         """What an equal call was answered within a week, as the ledger has it (JSON text); None where there was none."""

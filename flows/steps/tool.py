@@ -72,6 +72,12 @@ def _sealed(context: StepContext, arguments: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(decision, dict) or node.settings.outcomes.get(decision.get("outcome")) != "approve":  # type: ignore[attr-defined]
             continue
         approved = decision["payload"]
+        if decision.get("unasked") and context.decided_hash(name) is None:
+            if sha256_of(arguments) != sha256_of(approved):
+                raise SealBroken(
+                    f"What {context.path} would send is not what the policy {decision['unasked']} let pass at {name}."
+                )
+            continue
         editable = {field: approved[field] for field in node.settings.editable if field in approved}  # type: ignore[attr-defined]
         if context.decided_hash(name) != sha256_of(approved) or sha256_of({**arguments, **editable}) != sha256_of(approved):
             raise SealBroken(f"What {context.path} would send is not what was approved at {name}.")

@@ -18,7 +18,8 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
-from approvals.models import Vote
+from approvals.models import Channel, Delegation, Policy, PolicyVersion, Remark, Vote
+from approvals.policies.settings import PolicySettings
 from flows.access import signin
 from flows.access.keys import digest_of
 from flows.api import chat
@@ -325,7 +326,62 @@ PAGES = [
     Door("GET", "costs/calls/<str:call_id>", may=COSTS, right="costs.see", thing=True),
     Door("GET", "approvals"),
     Door("GET", "approvals/news"),
-    Door("GET", "approvals/<str:request_id>", thing=True),
+    Door("POST", "approvals/bulk", body={"outcome": "approve"}),
+    Door("GET", "approvals/policies", stranger="unseen"),
+    Door("GET", "approvals/policies/new", may="owner", right="policies.manage", outsider="refused"),
+    Door("POST", "approvals/policies/new", may="owner", right="policies.manage", outsider="refused", body={"name": ""}),
+    Door("GET", "approvals/policies/<slug:slug>", stranger="unseen"),
+    Door(
+        "POST",
+        "approvals/policies/<slug:slug>",
+        may="owner",
+        right="policies.manage",
+        outsider="refused",
+        stranger="unseen",
+        body={"name": ""},
+    ),
+    Door("POST", "approvals/policies/<slug:slug>/retirement", may="owner", right="policies.manage", outsider="refused"),
+    Door("GET", "approvals/health", stranger="unseen"),
+    Door("GET", "approvals/settings"),
+    Door("POST", "approvals/settings", body={"email": "digest"}),
+    Door("GET", "approvals/channels", may="owner", right="policies.manage", outsider="refused"),
+    Door("POST", "approvals/channels", may="owner", right="policies.manage", outsider="refused", body={"kind": "chat"}),
+    Door(
+        "POST",
+        "approvals/channels/<str:channel_id>",
+        may="owner",
+        right="policies.manage",
+        outsider="refused",
+        body={"act": "try"},
+    ),
+    Door("GET", "approvals/<str:request_id>", thing=True, records=True),
+    Door("POST", "approvals/<str:request_id>/claim", thing=True, may="approver owner", right="approvers of team theirs"),
+    Door(
+        "POST",
+        "approvals/<str:request_id>/assignment",
+        thing=True,
+        may="approver owner",
+        right="approvers of team theirs",
+        body={"to": ""},
+    ),
+    Door(
+        "POST",
+        "approvals/<str:request_id>/delegation",
+        thing=True,
+        may="approver owner",
+        right="approvers of team theirs",
+        body={"to": "viewer"},
+    ),
+    Door("POST", "approvals/<str:request_id>/comments", thing=True, body={"text": "Looks right"}),
+    Door(
+        "POST",
+        "approvals/<str:request_id>/questions",
+        thing=True,
+        may="approver owner",
+        right="approvers of team theirs",
+        body={"to": "viewer", "text": "Why?"},
+    ),
+    Door("POST", "approvals/<str:request_id>/undo", thing=True),
     Door("GET", "approvals/<str:request_id>/news", thing=True),
     Door(
         "POST",
@@ -337,6 +393,8 @@ PAGES = [
     ),
 ]
 TRIGGER = {"flow": "theirs", "kind": "webhook", "name": SECRET}
+RULES = {"rules": {"teams": ["theirs"]}}
+ABSENT = {"to": "approver", "until": "2020-01-01T00:00:00Z"}
 DECISION = {"outcome": "approve", "revision": 1}
 # The outsider, a builder, may make flows; that a name is taken is told (409), since names are one for the whole installation.
 API = [
@@ -396,7 +454,45 @@ API = [
     Door("POST", "api/v1/runs/<run_id>/limits", may=CONTROLS, right="runs.limits", thing=True, body={"cost": "0.50"}),
     Door("POST", "api/v1/runs/<run_id>/deliveries", may=CONTROLS, right="runs.control", thing=True, body={"event": "paid"}),
     Door("GET", "api/v1/approvals"),
-    Door("GET", "api/v1/approvals/<request_id>", thing=True),
+    Door("GET", "api/v1/approvals/<request_id>", thing=True, records=True),
+    Door("POST", "api/v1/approvals/bulk", body={"items": [], "outcome": "approve"}),
+    Door("POST", "api/v1/approvals/<request_id>/undo", thing=True),
+    Door("POST", "api/v1/approvals/<request_id>/claim", may="approver owner", right="requests.decide", thing=True),
+    Door(
+        "POST",
+        "api/v1/approvals/<request_id>/assignment",
+        may="approver owner",
+        right="flows.manage",
+        thing=True,
+        body={"to": None},
+    ),
+    Door(
+        "POST",
+        "api/v1/approvals/<request_id>/delegation",
+        may="approver owner",
+        right="requests.decide",
+        thing=True,
+        body={"to": "viewer"},
+    ),
+    Door("POST", "api/v1/approvals/<request_id>/comments", thing=True, body={"text": "Looks right"}),
+    Door(
+        "POST",
+        "api/v1/approvals/<request_id>/questions",
+        may="approver owner",
+        right="requests.decide",
+        thing=True,
+        body={"to": "viewer", "text": "Why?"},
+    ),
+    Door("GET", "api/v1/delegations"),
+    Door("POST", "api/v1/delegations", may="approver owner", right="requests.decide", body=ABSENT),
+    Door("DELETE", "api/v1/delegations/<delegation_id>", may="", hidden=True),
+    Door("GET", "api/v1/policies"),
+    Door("POST", "api/v1/policies/trial", may="owner", right="policies.manage", outsider="refused", body=RULES),
+    Door("GET", "api/v1/policies/health"),
+    Door("GET", "api/v1/policies/<policy>"),
+    Door("PUT", "api/v1/policies/<policy>", may="owner", right="policies.manage", outsider="refused", body={"name": "N"} | RULES),
+    Door("DELETE", "api/v1/policies/<policy>", may="owner", right="policies.manage", outsider="refused"),
+    Door("GET", "api/v1/policies/<policy>/versions"),
     Door(
         "POST",
         "api/v1/approvals/<request_id>/decisions",
@@ -512,7 +608,24 @@ MODELS = [
     Door("POST", "v1/chat/completions", may=CONTROLS, right="runs.start", thing=True, body=CHAT),
 ]
 DOORS = PAGES + API + MODELS
-TABLES = (Pin, Run, Attempt, Call, Event, Request, Vote, Flow, FlowVersion, KnowledgeBase, Person, Trigger)
+TABLES = (
+    Pin,
+    Run,
+    Attempt,
+    Call,
+    Event,
+    Request,
+    Vote,
+    Remark,
+    Delegation,
+    Channel,
+    PolicyVersion,
+    Flow,
+    FlowVersion,
+    KnowledgeBase,
+    Person,
+    Trigger,
+)
 
 
 @dataclass
@@ -535,7 +648,16 @@ def make_world() -> World:
     firing = Firing.objects.create(trigger=trigger, mark="1", outcome="started", body='{"name": "Ann"}')
     base, document, passage = make_base(flow.slug, team=theirs)
     KnowledgeBase.objects.filter(id=base.id).update(name=SECRET)
+    channel = Channel.objects.create(kind="chat", name="ops", address="http://127.0.0.1:9/x", salt="00")
+    policy = Policy.objects.create(slug=flow.slug, name="Refunds")
+    rules = PolicySettings(teams=["theirs"]).model_dump(mode="json")
+    author = make_person(username="author")
+    policy.current = PolicyVersion.objects.create(policy=policy, number=1, rules=rules, by=author)
+    policy.save()
     names = {
+        "channel_id": channel.public_id,
+        "policy": policy.slug,
+        "delegation_id": "del_" + "0" * 32,
         "slug": flow.slug,
         "document": document.public_id,
         "passage": passage.public_id,
@@ -611,7 +733,7 @@ def snapshot() -> list[Any]:
     asked = "SELECT string_agg(concat_ws(' ', state, revision), ',' ORDER BY id) FROM flows_request"
     drafts = "SELECT string_agg(draft, ',' ORDER BY id) FROM flows_flow"
     told = (
-        "SELECT count(*) FROM flows_auditrow WHERE action NOT IN ('signin', 'refusal')"  # that somebody came, and was turned away
+        "SELECT count(*) FROM flows_auditrow WHERE action NOT IN ('signin', 'refusal', 'approval.refuse')"  # that somebody came, and was turned away
     )
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {counts}, ({told}), ({stands}), ({asked}), ({drafts})")

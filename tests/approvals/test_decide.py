@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from approvals.actions.decide import AlreadyVoted, decide
-from approvals.models import Vote
+from approvals.models import Revision, Vote
 from approvals.reads import requests_in
 from approvals.rules import SelfApproval
 from flows.access.actor import Actor
@@ -86,7 +86,7 @@ def test_another_edit_is_refused_by_the_fields_name(approver: Actor, payload: ob
     assert refusal.value.problems[0].place == place
     assert Request.objects.get(id=request.id).state == "pending"
     assert not Vote.objects.exists()
-    assert not AuditRow.objects.exists()
+    assert not AuditRow.objects.filter(action="approval.decide").exists()
 
 
 def test_an_unknown_outcome_is_refused(approver: Actor) -> None:
@@ -144,19 +144,35 @@ def test_a_key_needs_the_scope(approver: Actor) -> None:
         decide(actor, make_request().id, "approve", 1)
 
 
-def test_a_quorum_of_two_waits_for_the_second_vote_on_the_same_payload(approver: Actor) -> None:
-    second, third = (make_actor("approver", team=make_team("finance")) for _ in range(2))
+def test_a_quorum_of_two_waits_for_the_second_vote(approver: Actor) -> None:
+    second = make_actor("approver", team=make_team("finance"))
     request = make_request(terms={"quorum": 2})
 
     assert not decide(approver, request.id, "approve", 1).closed
     with pytest.raises(AlreadyVoted):
         decide(approver, request.id, "approve", 1)
-    edited = decide(second, request.id, "approve", 1, {"amount": 1, "reason": "double"})
-    assert (edited.closed, edited.votes) == (False, 1)
-    last = decide(third, request.id, "approve", 1)
+    last = decide(second, request.id, "approve", 1)
 
     assert (last.closed, last.votes) == (True, 2)
     assert json.loads(Request.objects.get(id=request.id).answer or "")["amount"] == 420
+
+
+def test_an_edit_in_a_quorum_clears_the_votes_before_it_and_keeps_both_versions(approver: Actor) -> None:
+    second, third = (make_actor("approver", team=make_team("finance")) for _ in range(2))
+    request = make_request(terms={"quorum": 2})
+    decide(approver, request.id, "approve", 1)
+
+    edited = decide(second, request.id, "approve", 1, {"amount": 1, "reason": "double"})
+
+    assert (edited.closed, edited.votes) == (False, 1)
+    with pytest.raises(ChangedSince):
+        decide(third, request.id, "approve", 1)
+    last = decide(approver, request.id, "approve", 2)
+    assert (last.closed, last.votes) == (True, 2)
+    request.refresh_from_db()
+    assert json.loads(request.answer or "")["amount"] == 1
+    assert [(each.number, json.loads(each.payload)["amount"]) for each in Revision.objects.all()] == [(1, 420)]
+    assert Event.objects.filter(run=request.run_id, type="request.revised").count() == 1
 
 
 def test_one_rejection_ends_a_quorum(approver: Actor) -> None:
@@ -194,7 +210,8 @@ def test_of_many_at_the_same_instant_one_wins_and_the_others_learn_who() -> None
     assert {one for one in said if one != "won"} == {winner}
     assert said[int(winner[-1])] == "won"
     assert Vote.objects.count() == 1
-    assert AuditRow.objects.count() == 1
+    assert AuditRow.objects.filter(action="approval.decide").count() == 1
+    assert AuditRow.objects.filter(action="approval.refuse").count() == 7
     assert Run.objects.get(id=request.run_id).seq == 2
     assert Event.objects.filter(type="request.answered").count() == 1
 

@@ -9,6 +9,7 @@ from flows.models import Person, Request
 class Vote(models.Model):
     request = models.ForeignKey(Request, on_delete=models.PROTECT, related_name="votes")
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="votes")
+    on_behalf_of = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")  # who handed it over
     revision = models.PositiveIntegerField()  # of the request that the person saw
     outcome = models.CharField(max_length=64)
     comment = models.TextField(blank=True)
@@ -18,3 +19,8 @@ class Vote(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["request", "person", "revision"], name="vote_once")]
+
+    @property
+    def mandate(self) -> str:
+        """Whose vote it is: of one mandate there is one vote, whoever casts it."""
+        return (self.on_behalf_of or self.person).username

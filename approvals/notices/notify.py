@@ -1,0 +1,64 @@
+"""Telling people: one function, which any room above the engine may call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from approvals.models import Channel, Notice, Preference
+from flows.models import Person, Request
+
+EVENTS = {
+    "asked": "Something needs a decision",
+    "reminded": "A request is still open",
+    "escalated": "A request was handed up",
+    "assigned": "A request was assigned or handed over",
+    "question": "A question about a request",
+    "answered": "A question was answered",
+    "taken_over": "Somebody took over what you had claimed",
+    "decided": "A request was decided",
+    "alert": "Something is wrong: a failed or stuck run, a budget, an overdue request",
+}
+"""What can be told, in words. Preferences and channels go by these names."""
+
+
+def notify(
+    event: str,
+    key: str,
+    subject: str,
+    path: str,
+    *,
+    people: Iterable[Person] = (),
+    facts: Sequence[tuple[str, str]] = (),
+    request: Request | None = None,
+    channels: bool = True,
+) -> int:
+    """Puts a notice for each of these people, and for each channel that hears of `event`, into the outbox; gives how many are new.
+
+    To be called in the transaction of what it tells, so that neither is there without the other; it is sent afterwards, by the
+    reconciler, with retries. The same `key` tells each receiver once, however often it is called. `path` is the page that it leads
+    to. `facts` are names and texts that the system computed: nothing secret, nothing that a model wrote. Who has no e-mail address,
+    or does not want to hear of `event`, is left out.
+    """
+    wanted = {person.id: person for person in people if person.is_active and person.email}
+    for preference in Preference.objects.filter(person__in=wanted):
+        if preference.email == "off" or event in preference.muted:
+            del wanted[preference.person_id]
+    hearing = Channel.objects.filter(removed_at__isnull=True) if channels else Channel.objects.none()
+    told = [channel for channel in hearing if not channel.events or event in channel.events]
+    shared = {
+        "event": event,
+        "key": key[:160],
+        "request": request,
+        "subject": one_line(subject)[:400],
+        "facts": [[one_line(name)[:80], one_line(text)[:300]] for name, text in facts],
+        "path": path[:200],
+    }
+    rows = [Notice(person=person, **shared) for person in wanted.values()] + [Notice(channel=each, **shared) for each in told]
+    before = Notice.objects.filter(key=shared["key"]).count()
+    Notice.objects.bulk_create(rows, ignore_conflicts=True)
+    return Notice.objects.filter(key=shared["key"]).count() - before
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks and control characters: no text of others can add a line, or a header, to a message."""
+    return " ".join("".join(each if each.isprintable() else " " for each in str(text)).split())
