@@ -119,7 +119,7 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
-# Letters (invitations, new passwords): without a host they are not sent, and links are copied by hand.
+# Letters (invitations, new passwords, notices): without a host none is sent, and links are copied by hand.
 EMAIL_HOST = env_str("EMAIL_HOST")
 EMAIL_PORT = env_int("EMAIL_PORT", 587, least=1)
 EMAIL_HOST_USER = env_str("EMAIL_USER")
@@ -146,15 +146,7 @@ ENGINE_CAPACITY = env_int("ENGINE_CAPACITY", 1200, least=1)  # runs that one eng
 UPLOAD_LIMIT = env_int("UPLOAD_LIMIT", 4 * 1024 * 1024, least=1024)  # bytes of a request body
 DATA_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_LIMIT
 
-# Notices (approvals/notices). Without a mail server nobody gets e-mail; chats and webhooks are set in the product.
 SITE_URL = env_str("SITE_URL", "http://127.0.0.1:8000")  # where people reach the pages: links in messages begin with it
-EMAIL_HOST = env_str("EMAIL_HOST", "")
-EMAIL_PORT = env_int("EMAIL_PORT", 587, least=1)
-EMAIL_HOST_USER = env_str("EMAIL_USER", "")
-EMAIL_HOST_PASSWORD = env_str("EMAIL_PASSWORD", "")
-EMAIL_USE_TLS = env_bool("EMAIL_TLS", True)
-EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL = env_str("EMAIL_FROM", "orchestrator@localhost")
 
 LOG_LEVEL = env_str("LOG_LEVEL", "INFO")
 LOGGING = {
