@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models.functions import Now
 
 from flows.access.actor import Actor
-from flows.access.audit import record_change
+from flows.access.audit import MOST_REFUSALS, record_change
 from flows.access.refusals import NotFound, Refusal
-from flows.models import Request
+from flows.models import AuditRow, Request
 
 
 def record(actor: Actor, act: str, request: Request, **facts: Any) -> None:
@@ -27,6 +29,12 @@ def facts_of(request: Request) -> dict[str, Any]:
     return facts
 
 
+def _keeps_trying(actor: Actor) -> bool:
+    """Whether so much was refused to somebody within a minute that more of it would only fill the log."""
+    recent = AuditRow.objects.filter(action="approval.refuse", actor=actor.person, at__gte=Now() - timedelta(minutes=1))
+    return recent.count() >= MOST_REFUSALS
+
+
 @contextmanager
 def refusals_recorded(actor: Actor, request_id: UUID, act: str) -> Iterator[None]:
     """What is refused within is in the audit log, too: who tried what, and why not. What one may not see does not exist."""
@@ -36,7 +44,7 @@ def refusals_recorded(actor: Actor, request_id: UUID, act: str) -> Iterator[None
         raise
     except Refusal as refusal:
         request = Request.objects.filter(id=request_id).first()
-        if request is not None:
+        if request is not None and not _keeps_trying(actor):
             with transaction.atomic():
                 faults = [fault.place for fault in refusal.problems]
                 record(actor, "refuse", request, tried=act, why=refusal.slug, said=refusal.message, fields=faults)

@@ -732,7 +732,8 @@ def snapshot() -> list[Any]:
     stands = "SELECT string_agg(concat_ws(' ', status, seq, cancel_requested, wake_at), ',' ORDER BY id) FROM flows_run"
     asked = "SELECT string_agg(concat_ws(' ', state, revision), ',' ORDER BY id) FROM flows_request"
     drafts = "SELECT string_agg(draft, ',' ORDER BY id) FROM flows_flow"
-    told = "SELECT count(*) FROM flows_auditrow WHERE action NOT IN ('signin', 'refusal', 'approval.refuse')"  # that somebody came, and was turned away
+    # That somebody came, and was turned away, is no change.
+    told = "SELECT count(*) FROM flows_auditrow WHERE action NOT IN ('signin', 'refusal', 'approval.refuse')"
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {counts}, ({told}), ({stands}), ({asked}), ({drafts})")
         return list(cursor.fetchone())
