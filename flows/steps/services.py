@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-<<<<<<< HEAD
-from collections.abc import Sequence
-=======
 from collections.abc import Callable, Mapping, Sequence
->>>>>>> ec85f4d (Ask by versioned policies: who, quorum, veto, ladder; claim, assign, delegate, ask, undo and decide together)
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Final
