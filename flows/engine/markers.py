@@ -25,12 +25,8 @@ ExpressionText = Annotated[str, Bare()]
 
 
 class Refers:
-<<<<<<< HEAD
-    """The text names something: a `route`, a `tool`, a `flow`, a `base`, a `person`, a `team`, or a `tool step` beside this one.
-=======
-    """The text names something: a `route`, a `tool`, a `flow`, a `person`, a `team`, a `policy`, or a `tool step` beside this one.
->>>>>>> ec85f4d (Ask by versioned policies: who, quorum, veto, ladder; claim, assign, delegate, ask, undo and decide together)
-    Editors offer what there is."""
+    """The text names something: a `route`, a `tool`, a `flow`, a `base`, a `person`, a `team`, a `policy`, or a `tool step` beside this
+    one. Editors offer what there is."""
 
     def __init__(self, to: str) -> None:
         self.to = to
