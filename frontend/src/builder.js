@@ -4,6 +4,7 @@ import "./builder/schema-rows.js"
 import { toast } from "./behaviours/toasts.js"
 import { Code } from "./builder/code.js"
 import { Inspector } from "./builder/inspector.js"
+import { intoPanel, keyboard } from "./builder/keyboard.js"
 import { Keeping } from "./builder/keeping.js"
 import { palette } from "./builder/palette.js"
 import { Picker } from "./builder/picker.js"
@@ -92,6 +93,7 @@ canvas.addEventListener("select", (event) => {
   turn(paths.length === 1 ? paths[0] : "")
 })
 canvas.addEventListener("open", () => (root.dataset.sheet = "open"))
+keyboard(root, { canvas, inspector, turn, close: () => openDock("") })
 saving.addEventListener("checked", (event) => check(event.detail.problems, event.detail.facts))
 showStatus(saving, { take, mine: () => canvas.value, copies: urls.copies })
 
@@ -105,7 +107,11 @@ root.addEventListener("click", async (event) => {
   if (!button) return
   const { viewTo, dock, start } = button.dataset
   if (viewTo) look(viewTo === root.dataset.view ? (viewTo === "outline" ? "canvas" : viewTo) : viewTo)
-  else if (dock) openDock(root.querySelector(".dock").dataset.open === dock ? "" : dock)
+  else if (dock) {
+    const open = root.querySelector(".dock").dataset.open !== dock
+    await openDock(open ? dock : "")
+    if (open && dock === "test" && !event.detail) intoPanel(dockTest) // a key, not a pointer
+  }
   else if (start === "step") adding.focus(), (root.dataset.palette = "open")
   else if (start === "paste") openDock("code"), code.field.focus()
   else if ("undo" in button.dataset) canvas.undo()
@@ -137,7 +143,7 @@ function look(view) {
   remember("view", view === "canvas" ? "" : view)
 }
 
-function openDock(name) {
+async function openDock(name) {
   const dock = root.querySelector(".dock")
   dock.dataset.open = name
   for (const tab of dock.querySelectorAll("[role=tab]")) {
@@ -149,7 +155,7 @@ function openDock(name) {
   dock.querySelector("[data-dock-close]").hidden = !name
   remember("panel", name)
   name === "code" ? code.show() : code.hide()
-  name === "test" ? tests?.show() : tests?.hide()
+  name === "test" ? await tests?.show() : tests?.hide()
 }
 
 root.querySelector("[role=tablist]").addEventListener("keydown", (event) => {

@@ -10,15 +10,25 @@ import pytest
 from playwright.sync_api import expect
 
 from flows.engine.document import parse_document
-from flows.models import Flow
+from flows.models import Flow, ToolEntry
 from tests.browser.test_journey import House, amount, house  # noqa: F401  (a fixture)
 from tests.browser.workbench import EMPTY, PASTE, REFUND, choose, field, fill_catalogue, opened, saved, stored
+from tests.execution.conftest import Drive, drive, models_loaded
 from tests.makers import make_flow
+
+__all__ = ["drive", "models_loaded"]
 
 
 @pytest.fixture
 def catalogue(site: Any) -> None:
     fill_catalogue()
+
+
+@pytest.fixture
+def engine(catalogue: None, drive: Drive) -> None:
+    """An engine carries out what is started."""
+    ToolEntry.objects.update(settings={"method": "POST", "url": "http://127.0.0.1:9/"})
+    drive()
 
 
 def value(at: Any) -> Any:
@@ -55,47 +65,85 @@ def published(at: Any, note: str = "First") -> None:
 # --- three nodes
 
 
-@pytest.mark.usefixtures("catalogue")
-def test_BLD_1_three_steps_by_the_keyboard_alone(visit: Any, person: Any) -> None:
+def test_BLD_1_three_steps_are_built_tested_and_published_by_the_keyboard_alone(engine: None, visit: Any, person: Any) -> None:
+    """Only keys are pressed: nothing puts the focus anywhere for them."""
     at = opened(visit, person, document=EMPTY)
-    press = at.page.keyboard.press
-    at.see("starts").get_by_role("button", name="Add the first step").focus()
+    page, press, write = at.page, at.page.keyboard.press, at.page.keyboard.type
 
+    tabbed(at, at.see("starts").get_by_role("button", name="Add the first step"), most=60)
     press("Enter")
-    at.page.keyboard.type("set")
+    write("set")
     press("Enter")
     expect(field(at, "/label")).to_be_focused()
-    at.page.keyboard.type("Begin")
-    press("Tab")
-    expect(at.page.locator("#f-key")).to_be_focused()
-    expect(at.page.locator("#f-key")).to_have_value("begin")
-    for path, kind in (("begin", "wait"), ("wait", "model")):
-        at.page.locator(f'.fc-node[data-path="{path}"] .fc-face').focus()
+    write("Begin")
+    press("Escape")
+    expect(face(at, "begin")).to_be_focused()
+    for before, kind in (("begin", "wait"), ("wait", "model")):
+        expect(face(at, before)).to_be_focused()
         press("n")
-        at.page.keyboard.type(kind)
+        write(kind)
         press("Enter")
-        expect(at.page.locator(f'.fc-node[data-path="{kind}"] .fc-face')).to_be_focused()
+        expect(face(at, kind)).to_be_focused()
+    press("ArrowLeft")
     press("Enter")
-    prompt = at.page.locator('#inspector [data-field="/with/prompt"] .cm-content')
-    prompt.focus()
-    at.page.keyboard.type("Say hello")
+    expect(field(at, "/label")).to_be_focused()
+    shown(at, "steps wait")
+    tabbed(at, field(at, "/with/for"))
+    press("Control+a")
+    write("1s")
+    press("Escape")
+    press("ArrowRight")
+    press("Enter")
+    shown(at, "steps model")
+    expect(field(at, "/label")).to_be_focused()
+    tabbed(at, page.locator('#inspector [data-field="/with/prompt"] .cm-content'), within="code-field")
+    write("Say hello")
     saved(at)
     assert stored()["edges"] == ["start -> begin", "begin -> wait", "wait -> model"]
-    at.see("publish").focus()
-    press("Enter")
-    at.page.get_by_label("What is new").focus()
-    press("Control+a")
-    at.page.keyboard.type("By hand")
-    at.see("publish-now").focus()
-    press("Enter")
+    assert stored()["steps"]["model"]["with"]["prompt"] == "Say hello"
 
-    at.page.wait_for_url("**tab=versions")
+    press("Escape")
+    expect(face(at, "model")).to_be_focused()
+    tested_and_published_by_keys(at)
     assert Flow.objects.get(slug="refund").published is not None
     at.is_quiet()
 
 
-@pytest.mark.usefixtures("catalogue")
-def test_BLD_2_three_steps_by_clicks_alone(visit: Any, person: Any) -> None:
+def tested_and_published_by_keys(at: Any) -> None:
+    page, press = at.page, at.page.keyboard.press
+    press("t")
+    tabbed(at, at.see("test-draft"))
+    press("Enter")
+    expect(page.locator("#test-result[data-ended][data-state=succeeded]")).to_be_attached(timeout=20_000)
+    press("Escape")
+    expect(at.see("tests")).to_be_hidden()
+    press("v")
+    page.wait_for_url("**/publication")
+    tabbed(at, page.get_by_label("What is new"), most=60)
+    press("Control+a")
+    page.keyboard.type("By hand")
+    tabbed(at, at.see("publish-now"))
+    press("Enter")
+    page.wait_for_url("**tab=versions")
+
+
+def tabbed(at: Any, wanted: Any, most: int = 25, within: str = "") -> None:
+    """Tab is pressed until this has the focus, not more often than a person would."""
+    holder = "(name ? element.getRootNode().host?.closest(name) ?? element.closest(name) : element)"
+    reached = f"(element, name) => {holder}.matches(':focus, :focus-within')"
+    for _ in range(most):
+        if wanted.evaluate(reached, within):
+            return
+        at.page.keyboard.press("Tab")
+    raise AssertionError(f"not reached with {most} times Tab, but {at.page.evaluate('document.activeElement.outerHTML')[:300]}")
+
+
+def face(at: Any, path: str) -> Any:
+    return at.page.locator(f'.fc-node[data-path="{path}"] .fc-face')
+
+
+@pytest.mark.usefixtures("engine")
+def test_BLD_2_three_steps_are_built_tested_and_published_by_clicks_alone(visit: Any, person: Any) -> None:
     at = opened(visit, person, document=EMPTY)
     palette = at.see("builder-palette")
     at.see("starts").get_by_role("button", name="Add the first step").click()
@@ -111,6 +159,9 @@ def test_BLD_2_three_steps_by_clicks_alone(visit: Any, person: Any) -> None:
 
     assert stored()["edges"] == ["start -> set", "set -> wait", "wait -> tool"]
     assert stored()["steps"]["tool"]["with"] == {"tool": "mail.send", "arguments": {"amount": 5}}
+    at.see("test").click()
+    at.see("test-draft").click()
+    expect(at.page.locator("#test-result[data-ended][data-state=succeeded]")).to_be_attached(timeout=20_000)
     published(at)
     at.is_quiet()
 

@@ -30,14 +30,17 @@ KEYS = (
     ("N", "Add a step"),
     ("L", "Connect the selected step"),
     ("Arrows", "Walk along the edges"),
+    ("Enter", "Open the form of the step"),
+    ("Esc", "Back to the canvas"),
     ("Shift + arrows", "Move the selected step"),
     ("Delete", "Remove what is selected"),
     ("Ctrl + Z", "Undo"),
     ("Ctrl + Shift + Z", "Redo"),
     ("Ctrl + S", "Save now"),
     ("/", "Search the palette"),
-    ("i", "Go to the inspector"),
     ("o", "Outline or canvas"),
+    ("t", "Test the draft"),
+    ("v", "Publish a version"),
 )
 
 

@@ -9,6 +9,7 @@ export class Tests {
   #watch = null
   #timer = 0
   #loaded = false
+  #starting = false
   #offers = 0
   #offered = ""
   #form
@@ -54,7 +55,11 @@ export class Tests {
     const text = response?.ok ? await response.text() : null
     if (number !== this.#offers) return // a later one is on its way
     // A button that is replaced between press and release hears no click: the same offer leaves it alone.
-    if (text !== null && (text !== this.#offered || !slot.children.length)) slot.innerHTML = this.#offered = text
+    if (text !== null && (text !== this.#offered || !slot.children.length)) {
+      const held = slot.contains(document.activeElement) ? document.activeElement.dataset.testid : ""
+      slot.innerHTML = this.#offered = text
+      if (held) slot.querySelector(`[data-testid="${held}"]`)?.focus()
+    }
     this.panel.querySelector("#test-form [name=step]").value = this.step.split(".")[0]
   }
 
@@ -62,12 +67,12 @@ export class Tests {
     event.preventDefault()
     const form = event.target
     const data = new FormData(form, event.submitter)
-    const buttons = [...form.querySelectorAll("#test-extents button")]
-    for (const each of buttons) each.disabled = true
+    if (this.#starting) return // a button that is disabled would lose the focus
+    this.#starting = true
     this.#refused("")
     await this.saving.now()
     const response = await post(form.action, data)
-    for (const each of buttons) each.disabled = false
+    this.#starting = false
     if (!response) return this.#refused("<p>The server does not answer. Nothing was started.</p>")
     const text = await response.text()
     if (response.status === 202) return this.#shown(text, true)
