@@ -7,6 +7,7 @@ from django.db import connections
 from psycopg.conninfo import make_conninfo
 
 from flows.access.sealing import seal_audit
+from flows.costs.folding import fold_days
 from flows.engine.document import parse_document
 from flows.engine.graph import Flow, compile_flow
 from flows.execution.worker import Engine
@@ -44,5 +45,5 @@ def make_engine() -> Engine:
         lease=settings.LEASE,
         scan_period=settings.SCAN_PERIOD,
         capacity=settings.ENGINE_CAPACITY,
-        hooks=[*HOOKS, reclaim_jobs, fire_due, tend_drills, ring_for_lost, seal_audit, go_on_in_a_new_period],
+        hooks=[*HOOKS, reclaim_jobs, fire_due, tend_drills, ring_for_lost, seal_audit, go_on_in_a_new_period, fold_days],
     )

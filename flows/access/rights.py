@@ -159,6 +159,13 @@ def require(actor: Actor, right: Right, subject: Any = None) -> None:
         raise Forbidden(right)
 
 
+def require_somewhere(actor: Actor, right: Right) -> None:
+    """Passes if `right` is held everywhere or in any team; what is seen then is what belongs there. Raises `Forbidden`."""
+    require_scope(actor, right)
+    if not actor.holdings.allow(right) and not actor.holdings.teams(right):
+        raise Forbidden(right)
+
+
 def require_scope(actor: Actor, right: Right) -> None:
     """Passes unless the actor's key is not meant for `right`. Raises `Forbidden` naming the scope that is missing."""
     scope = actor.missing_scope(right)

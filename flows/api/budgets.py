@@ -8,8 +8,7 @@ from django.http import HttpRequest
 from ninja import Router, Schema
 from pydantic import Field
 
-from flows.access.refusals import Forbidden
-from flows.access.rights import Right, require_scope
+from flows.access.rights import Right, require_somewhere
 from flows.api.auth import actor_of
 from flows.api.problems import ProblemDocument
 from flows.api.shapes import Money, Time
@@ -60,9 +59,7 @@ class BudgetsShape(Schema):
 def get_budgets(request: HttpRequest) -> Any:
     """All budgets as they stand in their present period."""
     actor = actor_of(request)
-    require_scope(actor, Right.SEE_COSTS)
-    if not actor.holdings.allow(Right.SEE_COSTS) and not actor.holdings.teams(Right.SEE_COSTS):
-        raise Forbidden(Right.SEE_COSTS)
+    require_somewhere(actor, Right.SEE_COSTS)
     return {"items": [_shape(gauge) for gauge in gauges()]}
 
 

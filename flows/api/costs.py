@@ -9,13 +9,14 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import Field
 
-from flows.access.refusals import Fault, Forbidden, Invalid
-from flows.access.rights import Right, require, require_scope
+from flows.access.refusals import Fault, Invalid
+from flows.access.rights import Right, require, require_scope, require_somewhere
 from flows.api.auth import actor_of
 from flows.api.problems import ProblemDocument
-from flows.api.shapes import CostReport, Money, spend_row
+from flows.api.shapes import CostReport, Money, Time, spend_row
 from flows.builder.reads import flow_named, version_of
-from flows.costs.reports import GROUPS, spend_by, spend_total
+from flows.costs.reports import GROUPS, Scope, calls_within, spend_by, spend_total
+from flows.costs.whatif import METHOD, would_have_cost
 from flows.engine.document import parse_document
 from flows.routing.expecting import expected_cost
 
@@ -32,6 +33,23 @@ class ExpectedCost(Schema):
     method: str = Field(description="how the figures were found, in words")
 
 
+class WouldHaveRow(Schema):
+    model: str
+    calls: int
+    left_out: int = Field(description="calls without known tokens: in neither figure")
+    cost: Money
+    instead: Money | None = Field(description="with the other model; null where its price lacks a figure")
+    difference: Money | None
+
+
+class WhatIf(Schema):
+    other: str = Field(alias="as")
+    since: Time | None = Field(alias="from")
+    until: Time | None = Field(alias="to")
+    method: str
+    items: list[WouldHaveRow]
+
+
 @router.get("/costs", response={200: CostReport, 403: ProblemDocument, 422: ProblemDocument})
 def get_costs(
     request: HttpRequest,
@@ -42,10 +60,7 @@ def get_costs(
     """What was spent in calls that began in [from, to), grouped by flow, version, model, tool, day, month, person, key, run, step,
     source or purpose."""
     actor = actor_of(request)
-    require_scope(actor, Right.SEE_COSTS)
-    holdings = actor.holdings
-    if Right.SEE_COSTS not in holdings.everywhere and not holdings.teams(Right.SEE_COSTS):
-        raise Forbidden(Right.SEE_COSTS)
+    require_somewhere(actor, Right.SEE_COSTS)
     if by not in GROUPS:
         mend = f"Choose of: {', '.join(GROUPS)}."
         raise Invalid("Costs cannot be grouped so.", problems=[Fault("by", f"{by[:40]!r} is unknown", mend)])
@@ -68,3 +83,21 @@ def get_expected_cost(request: HttpRequest, slug: str, version: int | None = Non
         return {"method": "No run has succeeded yet, so nothing is expected."}
     figures = {name: getattr(found, name) for name in ("runs", "unpriced", "simulated", "unseen", "method")}
     return {"p50": found.cost, "p90": found.high} | figures
+
+
+@router.get("/costs/what-if", response={200: WhatIf, 403: ProblemDocument, 422: ProblemDocument})
+def get_what_if(
+    request: HttpRequest,
+    other: str = Query(..., alias="as"),
+    since: datetime | None = Query(None, alias="from"),  # noqa: B008
+    until: datetime | None = Query(None, alias="to"),  # noqa: B008
+    flow: str = "",
+    model: str = "",
+) -> Any:
+    """What the real model calls that began in [from, to) would have cost with the model `as`, by the model that was called. Changes
+    nothing."""
+    actor = actor_of(request)
+    require_somewhere(actor, Right.SEE_COSTS)
+    flows, models = ((value,) if value else () for value in (flow, model))
+    rows = would_have_cost(calls_within(actor, Scope(since, until, "real", flows=flows, models=models)), other)
+    return {"as": other, "from": since, "to": until, "method": METHOD, "items": rows}

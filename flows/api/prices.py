@@ -11,8 +11,7 @@ from ninja import Query, Router, Schema
 from pydantic import Field
 
 from flows.access.actor import Actor
-from flows.access.refusals import Forbidden
-from flows.access.rights import Right, require_scope
+from flows.access.rights import Right, require_somewhere
 from flows.api.auth import actor_of
 from flows.api.problems import ProblemDocument
 from flows.api.shapes import Money, Time
@@ -95,9 +94,7 @@ class RerateShape(Schema):
 def get_prices(request: HttpRequest, at: datetime | None = Query(None)) -> Any:  # noqa: B008
     """The rows that hold now, or held at a moment, and the models that were called without one."""
     actor = actor_of(request)
-    require_scope(actor, Right.SEE_COSTS)
-    if not actor.holdings.allow(Right.SEE_COSTS) and not actor.holdings.teams(Right.SEE_COSTS):
-        raise Forbidden(Right.SEE_COSTS)
+    require_somewhere(actor, Right.SEE_COSTS)
     rows = [_shape(entry.row, entry.until) for entry in entries_at(_aware(at) or timezone.now())]
     unpriced = [
         {"model": each.model, "calls": each.calls, "first": each.first, "last": each.last} for each in unpriced_models(actor)

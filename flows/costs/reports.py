@@ -18,8 +18,7 @@ from django.db.models.functions import Coalesce, TruncDay, TruncMonth
 from flows.access.actor import Actor
 from flows.access.querysets import belonging
 from flows.access.rights import Right
-from flows.costs.prices import MILLION
-from flows.models import Adjustment, Call, Price, Run
+from flows.models import Adjustment, Call, Run
 
 PURPOSE = Case(
     When(run__purpose="drill", then=Value("drill")),
@@ -109,6 +108,7 @@ class Spend:
     cached_input_tokens: int
     output_tokens: int
     reasoning_tokens: int
+    saved: Decimal = ZERO  # what the providers' caches saved, where that was asked for
 
     @property
     def tokens(self) -> int:
@@ -148,13 +148,18 @@ def grouped(calls: QuerySet[Call], by: str, most: int = MOST_ROWS) -> list[Spend
     if by in ("model", "tool"):
         calls = calls.filter(kind=by)
     order = ("name",) if by in IN_ORDER else ("-cost", "-all", "name")
-    rows = calls.annotate(name=GROUPS[by]).values("name").annotate(**_sums(), all=Coalesce(Sum("settled"), ZERO)).order_by(*order)
+    rows = (
+        calls.annotate(name=GROUPS[by])
+        .values("name")
+        .annotate(**sums_of_calls(), all=Coalesce(Sum("settled"), ZERO))
+        .order_by(*order)
+    )
     return [_spend(row) for row in rows[:most]]
 
 
 def summed(calls: QuerySet[Call]) -> Spend:
     """The sums of all of these calls."""
-    return _spend({"name": None} | calls.aggregate(**_sums()))
+    return _spend({"name": None} | calls.aggregate(**sums_of_calls()))
 
 
 def spend_by(actor: Actor, by: str, since: datetime | None, until: datetime | None) -> list[Spend]:
@@ -165,14 +170,6 @@ def spend_by(actor: Actor, by: str, since: datetime | None, until: datetime | No
 def spend_total(actor: Actor, since: datetime | None, until: datetime | None) -> Spend:
     """The same over everything."""
     return summed(calls_within(actor, Scope(since, until)))
-
-
-def saved_by_caches(calls: QuerySet[Call]) -> Decimal:
-    """Dollars that the providers' caches saved: cached tokens times the difference to the price of uncached ones."""
-    rows = dict(calls.filter(cached_input_tokens__gt=0).order_by().values_list("price_id").annotate(Sum("cached_input_tokens")))
-    prices = Price.objects.filter(id__in=[each for each in rows if each]).values_list("id", "input", "cached_input")
-    known = [(rows[id_], full, cached) for id_, full, cached in prices if full is not None and cached is not None]
-    return sum((tokens * (full - cached) / MILLION for tokens, full, cached in known), ZERO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +254,8 @@ def _between(calls: QuerySet[Call], since: datetime | None, until: datetime | No
     return calls.filter(started_at__lt=until) if until is not None else calls
 
 
-def _sums() -> dict[str, Any]:
+def sums_of_calls() -> dict[str, Any]:
+    """The aggregates of `Spend`."""
     return {
         "cost": Coalesce(Sum("settled", filter=Q(simulated=False)), ZERO),
         "simulated": Coalesce(Sum("settled", filter=Q(simulated=True)), ZERO),

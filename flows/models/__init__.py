@@ -8,6 +8,7 @@ from flows.models.drills import Drill
 from flows.models.knowledge import KnowledgeBase, KnowledgeDocument, Passage
 from flows.models.runs import Attempt, Call, Delivery, Event, Intervention, Request, Run, RunPass, ToolJob, Worker
 from flows.models.seals import AuditSeal
+from flows.models.sums import DaySum, SummedZone, UnsummedCall
 from flows.models.switch import KillSwitch
 from flows.models.triggers import Firing, Trigger
 
@@ -22,6 +23,7 @@ __all__ = [
     "BudgetHold",
     "BudgetPeriod",
     "Call",
+    "DaySum",
     "Delivery",
     "Drill",
     "Event",
@@ -47,9 +49,11 @@ __all__ = [
     "Run",
     "RunPass",
     "SignIn",
+    "SummedZone",
     "Team",
     "ToolEntry",
     "ToolJob",
     "Trigger",
+    "UnsummedCall",
     "Worker",
 ]

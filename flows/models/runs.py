@@ -8,6 +8,7 @@ a column's check anew for every statement, a tenth of a millisecond for the jour
 
 from functools import partial
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Now
@@ -249,6 +250,7 @@ class Call(models.Model):
                 name="call_unpriced",
                 condition=~Q(status="started") & Q(kind="model", settled__isnull=True),
             ),
+            BrinIndex(fields=["started_at"], name="call_in_time", pages_per_range=16),
             models.Index(fields=["request_hash"], name="call_reusable", condition=Q(kind="model") & ~Q(request_hash="")),
         ]
 

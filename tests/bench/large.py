@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -18,14 +18,35 @@ FROM generate_series(1, {count}) AS n, LATERAL (SELECT interval '1 month' * ({mo
 """
 
 
-def multiply_run(connection: psycopg.Connection[Any], run: object, count: int) -> None:
-    """Makes `count` copies of an ended run, its attempts and its calls; the oldest is thirteen months old. Needs PostgreSQL 18."""
+MODEL_CALL = {  # instead of what the run called: five models, a cost and tokens of its own each
+    "kind": "'model'",
+    "target": "'model-' || (c.n + t.n) %% 5",
+    "settled": "((c.n * 7919 + t.n) %% 100000)::numeric / 1000000",
+    "usage_source": "'provider'",
+    "input_tokens": "500 + c.n %% 1500",
+    "cached_input_tokens": "c.n %% 500",
+    "output_tokens": "c.n %% 300",
+    "reasoning_tokens": "0",
+}
+
+
+def multiply_run(connection: psycopg.Connection[Any], run: object, count: int, flows: Sequence[object]) -> None:
+    """Makes `count` copies of an ended run, its attempts and its calls, which are of these flows in turn and ask models; the oldest is
+    thirteen months old. Needs PostgreSQL 18."""
     connection.execute(sql.SQL(COPIES).format(count=sql.Literal(count), months=sql.Literal(MONTHS)))
     times = {name: f"c.at + (t.{name} - r.created_at)" for name in ("created_at", "started_at", "ended_at", "at")}
+    listed = ", ".join(f"'{flow}'::uuid" for flow in flows)
+    flow = f"(ARRAY[{listed}])[1 + c.n %% {len(flows)}]"
     of_run = {**times, "run_id": "c.id"}
-    _copy(connection, "flows_run", "id", run, {**times, "id": "c.id", "number": "nextval('flows_run_number')", "key": "NULL"})
+    _copy(
+        connection,
+        "flows_run",
+        "id",
+        run,
+        {**times, "id": "c.id", "number": "nextval('flows_run_number')", "key": "NULL", "flow_id": flow},
+    )
     _copy(connection, "flows_attempt", "run_id", run, of_run)
-    _copy(connection, "flows_call", "run_id", run, {**of_run, "id": "uuidv7(c.at - now())"})
+    _copy(connection, "flows_call", "run_id", run, {**of_run, **MODEL_CALL, "id": "uuidv7(c.at - now())"})
     _copy(connection, "flows_event", "run_id", run, of_run, f"c.n %% {EVENTS_OF_EVERY} = 0")
     connection.execute("DROP TABLE copies")
     connection.execute("VACUUM (ANALYZE)")

@@ -12,8 +12,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from flows.access.actor import Actor
-from flows.access.refusals import Fault, Forbidden, Invalid
-from flows.access.rights import Right, require
+from flows.access.refusals import Fault, Invalid
+from flows.access.rights import Right, require, require_somewhere
 from flows.costs.actions.put_budget import AT_LIMIT, Wanted, faults_of
 from flows.costs.budgets import gauges, history_of, would_have_stopped
 from flows.models import Budget
@@ -34,8 +34,7 @@ DOES = {
 def budgets(request: Any) -> HttpResponse:
     """All budgets with their meters. Raises `Forbidden` without the right to see costs anywhere."""
     actor: Actor = request.actor
-    if not actor.holdings.allow(Right.SEE_COSTS) and not actor.holdings.teams(Right.SEE_COSTS):
-        raise Forbidden(Right.SEE_COSTS)
+    require_somewhere(actor, Right.SEE_COSTS)
     risky = request.GET.get("status") == "at-risk"
     found = [(gauge, DOES[gauge.budget.at_limit]) for gauge in gauges() if gauge.at_risk or not risky]
     return render(request, "budgets/list.html", {"gauges": found, "risky": risky, "may_manage": actor.may(Right.MANAGE_BUDGETS)})

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Min, QuerySet, Sum
-from django.db.models.functions import TruncDay
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from flows.access.actor import Actor
 from flows.access.refusals import Fault, Invalid
-from flows.costs.forecast import Forecast, month_end
-from flows.costs.reports import GROUPS, MOST_ROWS, Spend, calls_within, grouped, saved_by_caches, summed
+from flows.costs.forecast import WEEKS, Forecast, month_end
+from flows.costs.reports import IN_ORDER, MOST_ROWS, Spend, calls_within, grouped
+from flows.costs.sums import SUMMED, Cells, Figures, Standing, added, figures_of, sources_of
 from flows.models import Call, Flow, Run
 from flows.models.identifiers import shown
 from flows.runs.inspection import CallView
@@ -52,17 +53,77 @@ def cost_in(spend: Spend, purpose: str) -> Decimal:
     return {"real": spend.cost, "simulated": spend.simulated}.get(purpose, spend.cost + spend.simulated)
 
 
-def sums_of(actor: Actor, wanted: Wanted) -> Spend:
-    """The sums of all that the table's rows may hold: by model those of models, by tool those of tools."""
-    calls = calls_within(actor, wanted.scope())
-    return summed(calls.filter(kind=wanted.by) if wanted.by in ("model", "tool") else calls)
+CHARTED = frozenset({"flow", "model", "tool", "person", "key", "source", "purpose"})
 
 
-def rows_of(actor: Actor, wanted: Wanted, total: Spend) -> list[Row]:
-    """The table's rows; together they are the total exactly, unless there are more than `MOST_ROWS`."""
-    spends = grouped(calls_within(actor, wanted.scope()), wanted.by, MOST_ROWS)
+class Picture:
+    """All that the page sums, from one reading of cells by (day, kind, name in the chart, and, where it is another, in the table)."""
+
+    def __init__(self, wanted: Wanted, cells: Cells) -> None:
+        self.wanted = wanted
+        self.cells = cells
+        found: defaultdict[tuple[str, Any], list[Figures]] = defaultdict(list)
+        for key, figures in cells.items():
+            found[key[1], self._name(key)].append(figures)
+        spends = {key: added(figures, key[1]) for key, figures in found.items()}
+        self.total = together(spends.values())
+        self.models = together(spend for (kind, _), spend in spends.items() if kind == "model")
+        rows: defaultdict[Any, list[Spend]] = defaultdict(list)
+        for (kind, name), spend in spends.items():
+            if wanted.by not in ("model", "tool") or kind == wanted.by:
+                rows[name].append(spend)
+        self.spends = [each[0] if len(each) == 1 else together(each, name) for name, each in rows.items()]
+        self.below = together(self.spends)
+        """What the table's rows come to: by model those of models, by tool those of tools."""
+        if wanted.by in IN_ORDER:
+            self.spends.sort(key=lambda each: (each.name is None, each.name))
+        else:
+            self.spends.sort(key=lambda each: (-each.cost, -each.simulated, str(each.name)))
+
+    def _name(self, key: tuple[Any, ...]) -> Any:
+        """What a cell is called in the table."""
+        if self.wanted.by == "day":
+            return _midnight(key[0])
+        return _midnight(key[0].replace(day=1)) if self.wanted.by == "month" else key[-1]
+
+    def chart(self) -> Chart | None:
+        """Dollars a day, stacked by the table's group, or by model where that is the time."""
+        by = charted(self.wanted)
+        amounts: defaultdict[tuple[date, str], Decimal] = defaultdict(Decimal)
+        for (day, kind, name, *_), (cost, simulated, *_) in self.cells.items():
+            if by not in ("model", "tool") or kind == by:
+                amounts[day, _plain(by, name)] += cost + simulated
+        return chart_of(amounts, self.wanted.first, self.wanted.last)
+
+
+def together(spends: Iterable[Spend], name: Any = None) -> Spend:
+    return added((figures_of(spend) for spend in spends), name)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time.min, timezone.get_current_timezone())
+
+
+def charted(wanted: Wanted) -> str:
+    return wanted.by if wanted.by in CHARTED else "model"
+
+
+def picture_of(actor: Actor, wanted: Wanted, at: Standing) -> Picture:
+    """Two queries."""
+    names = ["day", "kind", charted(wanted)]
+    if wanted.by in SUMMED and wanted.by not in names:
+        names.append(wanted.by)
+    return Picture(wanted, sources_of(actor, wanted.scope(), *names, at=at).by(*names))
+
+
+def rows_of(actor: Actor, wanted: Wanted, picture: Picture) -> list[Row]:
+    """The table's rows; together they are `picture.below` exactly, unless there are more than `MOST_ROWS`."""
+    if wanted.by in SUMMED or wanted.by == "month":
+        spends = picture.spends[:MOST_ROWS]
+    else:
+        spends = grouped(calls_within(actor, wanted.scope()), wanted.by, MOST_ROWS)
     labels = _labels(wanted.by, [each.name for each in spends])
-    whole = cost_in(total, wanted.purpose)
+    whole = cost_in(picture.below, wanted.purpose)
     rows = []
     for spend in spends:
         cost = cost_in(spend, wanted.purpose)
@@ -84,38 +145,21 @@ def page_of_calls(actor: Actor, wanted: Wanted, after: str) -> CallPage:
     return CallPage([CallView(call) for call in found[:CALLS_AT_ONCE]], older)
 
 
-def chart(actor: Actor, wanted: Wanted) -> Chart | None:
-    """Dollars a day, stacked by the table's group, or by model where that is the time."""
-    by = wanted.by if wanted.by in {"flow", "model", "tool", "person", "key", "source"} else "model"
-    calls = calls_within(actor, wanted.scope())
-    if by in ("model", "tool"):
-        calls = calls.filter(kind=by)
-    found = calls.annotate(day=TruncDay("started_at"), name=GROUPS[by]).values_list("day", "name").annotate(sum=Sum("settled"))
-    amounts = {(_local(day), _plain(by, name)): amount for day, name, amount in found if amount}
-    return chart_of(amounts, wanted.first, wanted.last)
-
-
-def before(actor: Actor, wanted: Wanted) -> Decimal:
+def before(actor: Actor, wanted: Wanted, at: Standing) -> Decimal:
     """What the period before cost, by the same choices."""
-    return cost_in(summed(calls_within(actor, wanted.scope(*wanted.before))), wanted.purpose)
+    cells = sources_of(actor, wanted.scope(*wanted.before), "kind", at=at).by("kind")
+    return cost_in(added(cells.values()), wanted.purpose)
 
 
-def forecast(actor: Actor, wanted: Wanted) -> Forecast | None:
+def forecast(actor: Actor, wanted: Wanted, at: Standing) -> Forecast | None:
     """Of the month that goes on, where that is the period; None elsewhere, and with too little history."""
     today = timezone.localdate()
     if (wanted.first, wanted.last) != (today.replace(day=1), today):
         return None
-    since = wanted.before[0]
-    calls = calls_within(actor, wanted.scope(since, today))
-    days = calls.annotate(day=TruncDay("started_at")).values_list("day").annotate(Sum("settled"))
-    spent = {_local(day): amount or Decimal(0) for day, amount in days}
-    first = calls_within(actor, wanted.scope(date(2000, 1, 2), today)).aggregate(first=Min("started_at"))["first"]
-    return month_end(spent, today, None if first is None else _local(first))
-
-
-def saved(actor: Actor, wanted: Wanted) -> Decimal:
-    """What the providers' caches saved."""
-    return saved_by_caches(calls_within(actor, wanted.scope()))
+    since = min(today.replace(day=1), today - timedelta(days=7 * WEEKS))
+    cells = sources_of(actor, wanted.scope(since, today), "day", at=at).by("day")
+    spent = {day: cost + simulated for (day,), (cost, simulated, *_) in cells.items()}
+    return month_end(spent, today, min(spent, default=None))
 
 
 def exported(actor: Actor, wanted: Wanted) -> QuerySet[Call, dict[str, Any]]:

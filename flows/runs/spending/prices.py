@@ -15,8 +15,8 @@ from django.utils.dateparse import parse_date, parse_datetime
 from django.views.decorators.http import require_http_methods, require_safe
 
 from flows.access.actor import Actor
-from flows.access.refusals import Fault, Forbidden, Invalid
-from flows.access.rights import Right, require
+from flows.access.refusals import Fault, Invalid
+from flows.access.rights import Right, require, require_somewhere
 from flows.costs.actions.add_price import Wanted, add_price, in_words
 from flows.costs.actions.import_prices import exported_rows, import_prices, preview_prices
 from flows.costs.actions.rerate import preview_rerating, rerate
@@ -167,8 +167,7 @@ def parsed_day(text: str) -> date | None:
 
 
 def _require_sight(actor: Actor) -> None:
-    if not actor.holdings.allow(Right.SEE_COSTS) and not actor.holdings.teams(Right.SEE_COSTS):
-        raise Forbidden(Right.SEE_COSTS)
+    require_somewhere(actor, Right.SEE_COSTS)
 
 
 def _end_of(day: date) -> datetime:

@@ -4,11 +4,13 @@ from django.urls import path
 
 from flows.runs.spending import budgets, prices
 from flows.runs.spending.views import costs, export
+from flows.runs.spending.whatif import what_if
 
 urlpatterns = [
     path("costs", costs, name="costs"),
     path("costs/export.csv", export, {"form": "csv"}, name="costs-csv"),
     path("costs/export.jsonl", export, {"form": "jsonl"}, name="costs-jsonl"),
+    path("costs/what-if", what_if, name="costs-what-if"),
     path("budgets", budgets.budgets, name="budgets"),
     path("budgets/edit", budgets.budget, name="budget"),
     path("prices", prices.book, name="prices"),

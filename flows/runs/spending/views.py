@@ -15,10 +15,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from flows.access.actor import Actor
-from flows.access.refusals import Forbidden
-from flows.access.rights import Right
+from flows.access.rights import Right, require_somewhere
 from flows.costs.forecast import METHOD
-from flows.costs.reports import adjusted, calls_within, summed
+from flows.costs.reports import adjusted, calls_within
+from flows.costs.sums import standing
 from flows.models import Call
 from flows.models.identifiers import shown
 from flows.runs.exports import download
@@ -35,9 +35,10 @@ def costs(request: Any) -> HttpResponse:
     actor: Actor = request.actor
     _require(actor)
     wanted = wanted_by(request.GET)
-    total = summed(calls_within(actor, wanted.scope()))
-    amount, earlier = explorer.cost_in(total, wanted.purpose), explorer.before(actor, wanted)
-    models = summed(calls_within(actor, wanted.scope()).filter(kind="model"))
+    at = standing()
+    picture = explorer.picture_of(actor, wanted, at)
+    total, models = picture.total, picture.models
+    amount, earlier = explorer.cost_in(total, wanted.purpose), explorer.before(actor, wanted, at)
     told = models.calls - models.unpriced - models.estimated - models.in_flight
     context = {
         "wanted": wanted,
@@ -52,10 +53,10 @@ def costs(request: Any) -> HttpResponse:
         "change": (amount - earlier) / earlier if earlier else None,
         "before": wanted.before,
         "adjusted": adjusted(calls_within(actor, wanted.scope())),
-        "saved": explorer.saved(actor, wanted),
-        "forecast": explorer.forecast(actor, wanted),
+        "saved": total.saved,
+        "forecast": explorer.forecast(actor, wanted, at),
         "method": METHOD,
-        "chart": explorer.chart(actor, wanted),
+        "chart": picture.chart(),
         "dimensions": [(label, leading(request.GET, by=name), name == wanted.by) for name, label in DIMENSIONS.items()],
         "dimension": DIMENSIONS[wanted.by],
         "purposes": [(label, leading(request.GET, purpose=name), name == wanted.purpose) for name, label in PURPOSES],
@@ -72,9 +73,9 @@ def costs(request: Any) -> HttpResponse:
     if wanted.by == "call":
         context["page"] = explorer.page_of_calls(actor, wanted, request.GET.get("after", ""))
     else:
-        below = explorer.sums_of(actor, wanted)
+        below = picture.below
         context |= {"below": below, "below_cost": explorer.cost_in(below, wanted.purpose)}
-        rows = explorer.rows_of(actor, wanted, below)
+        rows = explorer.rows_of(actor, wanted, picture)
         context["rows"] = [(row, leading(request.GET, **row.onward) if row.onward else "") for row in rows]
     return render(request, "costs/explorer.html", context)
 
@@ -90,8 +91,7 @@ def export(request: Any, form: str) -> StreamingHttpResponse:
 
 
 def _require(actor: Actor) -> None:
-    if not actor.holdings.allow(Right.SEE_COSTS) and not actor.holdings.teams(Right.SEE_COSTS):
-        raise Forbidden(Right.SEE_COSTS)
+    require_somewhere(actor, Right.SEE_COSTS)
 
 
 def _line(row: dict[str, Any]) -> dict[str, Any]:

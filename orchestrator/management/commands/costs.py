@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from flows.api.shapes import money_text
+from flows.costs.folding import differing_sums, forget_sums
 from flows.costs.reports import differing_reports, differing_runs, leaking_runs, ledger_sums
 
 
@@ -29,10 +30,17 @@ class Command(BaseCommand):
         reports = differing_reports()
         for by, total in reports.items():
             self.stderr.write(f"the report by {by} comes to {money_text(total)}, which is not what the runs spent")
+        zones = differing_sums()
+        for zone in zones:
+            self.stderr.write(f"the sums by day of {zone} are not what its calls say; they are made anew")
+        if zones:
+            forget_sums()
         sums = ledger_sums()
         self.stdout.write(
             f"{sums.runs} runs, {sums.calls} calls, {money_text(sums.settled)} settled, {money_text(sums.spent)} spent, "
             f"{sums.unpriced} unpriced"
         )
-        if wrong or leaking or reports:
-            raise CommandError(f"{len(wrong) + len(leaking)} run(s) and {len(reports)} report(s) differ from the ledger.")
+        if wrong or leaking or reports or zones:
+            raise CommandError(
+                f"{len(wrong) + len(leaking)} run(s) and {len(reports) + len(zones)} report(s) differ from the ledger."
+            )

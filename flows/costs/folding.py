@@ -1,0 +1,142 @@
+"""Keeps the sums by day: each day of a zone is summed once, ten minutes after it is over, in one transaction.
+
+A call that has ended does not change, and no transaction lasts as long as ten minutes, so the sums of a day stay what its calls say. A
+call that is still in flight is noted and summed when it has ended. Exactly one of sums and ledger has each call, so adding both up
+(`flows/costs/sums.py`) is exact at any moment, whether this comes on time or not.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Count, Sum
+from django.db.models.functions import Coalesce
+
+from flows.models import Call, DaySum, SummedZone, UnsummedCall
+
+SETTLES = "10 minutes"
+"""After the end of a day: whatever was begun in it has been committed by then."""
+
+MOST_DAYS = 31
+"""Days that are summed in one transaction."""
+
+MOST_ZONES = 24
+LOCK: Final = 0x0F10DA
+
+_SUMS: Final = """
+INSERT INTO flows_daysum (zone_id, day, fine, flow_id, run_purpose, kind, target, simulated, version_id, person_id, key_id, source,
+    settled, wasted, saved, calls, unpriced, estimated, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens)
+SELECT %(zone)s, (c.started_at AT TIME ZONE %(zone)s)::date, g.fine, r.flow_id, r.purpose, c.kind, c.target, c.simulated,
+    CASE WHEN g.fine THEN r.version_id END, CASE WHEN g.fine THEN r.started_by_id END, CASE WHEN g.fine THEN r.started_key_id END,
+    CASE WHEN g.fine THEN r.source ELSE '' END,
+    coalesce(sum(c.settled), 0),
+    coalesce(sum(c.settled) FILTER (WHERE c.status IN ('failed_retryable', 'failed_final', 'unknown')), 0),
+    coalesce(sum(c.cached_input_tokens * (p.input - p.cached_input)) / 1000000, 0), count(*),
+    count(*) FILTER (WHERE c.kind = 'model' AND c.settled IS NULL
+        AND (c.status IN ('succeeded', 'unknown') OR c.usage_source IN ('provider', 'estimated'))),
+    count(*) FILTER (WHERE c.usage_source = 'estimated'),
+    coalesce(sum(c.input_tokens), 0), coalesce(sum(c.cached_input_tokens), 0), coalesce(sum(c.output_tokens), 0),
+    coalesce(sum(c.reasoning_tokens), 0)
+FROM flows_call c JOIN flows_run r ON r.id = c.run_id LEFT JOIN flows_price p ON p.id = c.price_id AND c.cached_input_tokens > 0
+CROSS JOIN (VALUES (false), (true)) g(fine)
+WHERE c.status <> 'started' AND {which} GROUP BY 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+"""
+_DAYS: Final = """
+c.started_at >= %(since)s::timestamp AT TIME ZONE %(zone)s AND c.started_at < %(until)s::timestamp AT TIME ZONE %(zone)s
+"""
+SUM_DAYS: Final = _SUMS.format(which=_DAYS)
+NOTE_IN_FLIGHT: Final = """
+INSERT INTO flows_unsummedcall (zone_id, call_id) SELECT %(zone)s, c.id FROM flows_call c WHERE c.status = 'started' AND {which}
+""".replace("{which}", _DAYS)
+SUM_LATE: Final = _SUMS.format(which="c.id = ANY(%(calls)s)")
+ENDED: Final = """
+DELETE FROM flows_unsummedcall u USING flows_call c WHERE c.id = u.call_id AND c.status <> 'started' AND u.zone_id = %(zone)s
+RETURNING u.call_id
+"""
+OVER: Final = "SELECT ((now() - %(settles)s::interval) AT TIME ZONE %(zone)s)::date"
+FIRST: Final = "SELECT (min(started_at) AT TIME ZONE %(zone)s)::date FROM flows_call"
+
+
+def fold_days() -> None:
+    """Sums what has become old enough, some days at once. The reconciler calls it."""
+    if not SummedZone.objects.exists():
+        SummedZone.objects.get_or_create(zone=settings.TIME_ZONE)
+    for zone in list(SummedZone.objects.values_list("zone", flat=True)):
+        fold_zone(zone)
+
+
+def fold_everything() -> None:
+    """Sums all days that are over, in every zone that is known."""
+    fold_days()
+    for zone in SummedZone.objects.values_list("zone", flat=True):
+        while fold_zone(zone):
+            pass
+
+
+def fold_zone(zone: str) -> bool:
+    """Sums the next days of one zone; whether there may be more."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+        found = SummedZone.objects.filter(zone=zone).first()
+        if found is None:
+            return False
+        _sum_late(cursor, zone)
+        today: date = _one(cursor, OVER, zone)
+        since: date | None = found.until or _one(cursor, FIRST, zone)
+        if since is None or since >= today:
+            return False
+        until = min(since + timedelta(days=MOST_DAYS), today)
+        days: dict[str, Any] = {"zone": zone, "since": since, "until": until}
+        cursor.execute(SUM_DAYS, days)
+        cursor.execute(NOTE_IN_FLIGHT, days)
+        SummedZone.objects.filter(zone=zone).update(until=until)
+    return until < today
+
+
+def wish_for_sums(zone: str) -> None:
+    """Somebody reads days of this zone, and will again: from now on they are summed."""
+    if SummedZone.objects.count() < MOST_ZONES:
+        SummedZone.objects.get_or_create(zone=zone)
+
+
+def forget_sums() -> None:
+    """All sums are made anew from the ledger, in time: for whoever changed it by hand."""
+    SummedZone.objects.all().delete()
+
+
+def differing_sums() -> list[str]:
+    """The zones whose sums are not exactly what their days cost by the ledger. None is what it should be."""
+    found = []
+    for zone, until in SummedZone.objects.filter(until__isnull=False).values_list("zone", "until"):
+        late = UnsummedCall.objects.filter(zone=zone).values("call_id")
+        assert until is not None
+        calls = Call.objects.filter(started_at__lt=midnight_of(until, ZoneInfo(zone))).exclude(id__in=late)
+        ledger = calls.aggregate(sum=Coalesce(Sum("settled"), Decimal(0)), n=Count("id"))
+        for fine in (False, True):
+            sums = DaySum.objects.filter(zone=zone, fine=fine).aggregate(
+                sum=Coalesce(Sum("settled"), Decimal(0)), n=Sum("calls", default=0)
+            )
+            if sums != ledger and zone not in found:
+                found.append(zone)
+    return found
+
+
+def midnight_of(day: date, zone: Any) -> datetime:
+    return datetime.combine(day, datetime.min.time(), zone)
+
+
+def _one(cursor: Any, query: str, zone: str) -> Any:
+    cursor.execute(query, {"zone": zone, "settles": SETTLES})
+    return cursor.fetchone()[0]
+
+
+def _sum_late(cursor: Any, zone: str) -> None:
+    cursor.execute(ENDED, {"zone": zone})
+    calls = [row[0] for row in cursor.fetchall()]
+    if calls:
+        cursor.execute(SUM_LATE, {"zone": zone, "calls": calls})
