@@ -21,6 +21,7 @@ from flows.routing.choosing import Walk, Wanted
 from flows.routing.definitions import ModelInfo
 from flows.routing.providers import complete
 from flows.routing.providers.base import ModelReply, ModelRequest, ToolDeclaration, ToolRequest, Usage, reply_of
+from flows.steps.attachments import needed_for
 from flows.steps.services import StepServices
 
 DEFAULT_TIMEOUT = 120.0
@@ -99,7 +100,7 @@ class _Asking:
         wanted = Wanted(
             input_tokens=question.tokens(question.messages),
             max_output=question.max_output,
-            capabilities=question.capabilities,
+            capabilities=question.capabilities | needed_for(question.messages),
             tags=frozenset(run["tags"]),
             lot=f"{run['id']}/{context.path}/{context.attempt}",
         )

@@ -34,6 +34,9 @@ class ModelKind(WorkKind):
     def routes(self, settings: ModelSettings) -> tuple[str, ...]:
         return (settings.route,)
 
+    def needs(self, settings: ModelSettings) -> frozenset[str]:
+        return settings.needs
+
     async def perform(self, context: StepContext) -> Done:
         settings: ModelSettings = context.settings
         question = Question(

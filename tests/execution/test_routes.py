@@ -204,3 +204,18 @@ def test_a_scripted_model_fails_call_by_call_in_each_run_anew(drive: Drive, scri
 
         assert run.status == "succeeded"
         assert [call.error_class for call in calls_of(run)] == ends
+
+
+def test_images_go_to_candidates_that_take_them_and_nowhere_else(drive: Drive, pair: Pair) -> None:
+    image = "data:image/png;base64,iVBORw0KGgo="
+    drive()
+    refused = finish(ask(with_={"images": [image]}))
+    ModelEntry.objects.filter(slug="backup").update(capabilities=["json", "streaming", "vision"])
+
+    until(lambda: [asked for _ in [finish(ask(with_={"images": [image]}))] for asked in pair[1].asked])
+
+    assert (refused.status, refused.reason, calls_of(refused)) == ("failed", "bad_request", [])
+    assert "primary: it lacks vision; backup: it lacks vision" in error_of(refused)["message"]
+    (part,) = [part for part in pair[1].asked[0]["body"]["messages"][-1]["content"] if part["type"] == "image_url"]
+    assert part["image_url"]["url"] == image
+    assert pair[0].asked == []

@@ -52,6 +52,9 @@ class AgentKind(Conversing):
     def routes(self, settings: AgentSettings) -> tuple[str, ...]:
         return (settings.route,)
 
+    def needs(self, settings: AgentSettings) -> frozenset[str]:
+        return settings.needs | (frozenset({"tools"}) if settings.tools else frozenset())
+
     def faults(self, settings: AgentSettings, around: Surroundings) -> Iterable[Fault]:
         yield from around.unknown_route(("route",), settings.route)
         tools = around.catalogue.tools if around.catalogue else {}
