@@ -51,6 +51,7 @@ class AgentContainer(Container):
     __slots__ = ("_agent", "_calls", "_error", "_kind", "_next", "_over", "_turns", "opening")
 
     counted = False  # its turns and calls are steps themselves
+    bounds_itself = True  # a turn that finds no steps or time left concludes, or leaves by `limit`
 
     def __init__(self, agent: Node, kind: Conversing, opening: Mapping[str, Any]) -> None:
         """`opening` are the agent's settings with their templates filled in, kept as they were when it began."""

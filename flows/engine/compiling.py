@@ -20,7 +20,6 @@ from flows.engine.problems import DocumentError, Place, Problem, did_you_mean, p
 from flows.engine.references import Scope
 from flows.engine.schemas import schema_problems
 from flows.engine.templates import Live, Template, parse_marked, parse_template
-from flows.engine.wholes import not_as_a_whole
 from flows.engine.wiring import Wiring, wire
 
 MAX_BODIES = 5
@@ -140,9 +139,6 @@ class _Compiler:
         if kind is None:
             self.problem((*place, "kind"), f"unknown kind `{step.kind[:60]}`", did_you_mean(step.kind, self.kinds))
             return None
-        if kind.role is Role.STRUCTURE:
-            for name, said in not_as_a_whole(step):
-                self.problem((*place, name), *said)
         for name in ("timeout", "deadline"):
             duration = getattr(step, name)
             if duration is not None and duration.seconds <= 0:
@@ -325,7 +321,7 @@ def _node(prepared: _Prepared, index: int, wiring: Wiring, ports: frozenset[str]
         label=step.label,
         retry=step.retry or Retry(),
         timeout=step.timeout.seconds if step.timeout is not None else None,
-        deadline=step.deadline.seconds if step.deadline is not None else None,
+        deadline=_deadline(step, prepared.kind.role_of(prepared.settings)),
         limits=step.limits,
         join=step.join,
         on_error=step.on_error,
@@ -338,6 +334,14 @@ def _node(prepared: _Prepared, index: int, wiring: Wiring, ports: frozenset[str]
         fixed={name: template.render({}) for name, _, template in prepared.fields if template.static},
         templates=tuple(field for field in prepared.fields if not field[2].static),
     )
+
+
+def _deadline(step: Step, role: Role) -> float | None:
+    """Seconds that the step may take. Where it neither waits nor holds others, a limit on its duration is one, too."""
+    found = [step.deadline.seconds] if step.deadline is not None else []
+    if role not in {Role.STRUCTURE, Role.WAIT} and step.limits is not None and step.limits.duration is not None:
+        found.append(step.limits.duration.seconds)
+    return min(found, default=None)
 
 
 # --- the markers of a field

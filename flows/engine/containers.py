@@ -28,14 +28,16 @@ Error = Mapping[str, Any]
 class Container:
     """The bodies of one open step. `frames` are those in progress, by position."""
 
-    __slots__ = ("frames", "graph")
+    __slots__ = ("broken", "frames", "graph")
 
     counted: ClassVar[bool] = True  # whether a body counts as a step of the run
+    bounds_itself: ClassVar[bool] = False  # whether it heeds its step's limits on steps and duration itself
     collects = False
     """Whether a body may fail without the step failing by it."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+        self.broken: Error | None = None  # what it ends with whatever its bodies give: nothing more begins in it
         self.frames: dict[int, Frame] = {}
 
     def take(self, reached: int = -1) -> tuple[int, Mapping[str, Any]] | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flows.engine.containers import Container
+from flows.engine.containers import Container, SubflowContainer
+from flows.engine.document import Limits
 from flows.engine.graph import Flow, Graph, Node
 from flows.engine.kinds import Done
 
@@ -31,6 +32,7 @@ class Task:
         "rendered",
         "scope_error",
         "status",
+        "taken",
     )
 
     def __init__(self, frame: Frame, node: Node) -> None:
@@ -44,6 +46,15 @@ class Task:
         self.error: Mapping[str, Any] | None = None
         self.scope_error: Mapping[str, Any] | None = None  # `error` in expressions, behind an error edge
         self.container: Container | None = None
+        self.taken = 0  # steps that have begun inside, where a limit counts them
+
+    @property
+    def limits(self) -> Iterator[Limits]:
+        """Its own limits, and, of an open sub-flow, those of the other flow."""
+        if self.node.limits is not None:
+            yield self.node.limits
+        if isinstance(self.container, SubflowContainer) and self.container.child.flow.document.limits is not None:
+            yield self.container.child.flow.document.limits
 
 
 class Level:
@@ -71,6 +82,7 @@ class Frame:
 
     __slots__ = (
         "base",
+        "counted",
         "failure",
         "graph",
         "handles",
@@ -93,6 +105,13 @@ class Frame:
         self.prefix = prefix
         self.base = base  # the names that do not change while the frame runs
         self.owner = owner  # the container's task
+        self.counted: tuple[Task, ...] = () if owner is None else owner.frame.counted  # containers around with a limit on steps
+        if (
+            owner is not None
+            and not (owner.container is not None and owner.container.bounds_itself)
+            and any(limits.steps is not None for limits in owner.limits)
+        ):
+            self.counted = (*self.counted, owner)
         self.position = 0  # the item or round in the container, from 0
         self.steps: dict[str, Any] = dict(outer)
         self.tasks: dict[str, Task] = {}
@@ -122,6 +141,14 @@ class Frame:
             "payload": payload,
             "error": task.error,
         }
+
+
+def containers_around(task: Task) -> Iterator[Task]:
+    """The open containers that a step stands in, from the innermost."""
+    owner = task.frame.owner
+    while owner is not None:
+        yield owner
+        owner = owner.frame.owner
 
 
 def tasks_below(frame: Frame) -> Iterator[Task]:

@@ -109,14 +109,14 @@ class Nest(Walk):
         if container is None:
             return
         reached = self._reached.get(task.path, -1) if self._replaying else -1  # a new pass can leave gaps before finished items
-        while not self._halted(task.frame) and (taken := container.take(reached)) is not None:
+        while not self._halted(task.frame) and container.broken is None and (taken := container.take(reached)) is not None:
             position, names = taken
-            if container.counted and not self._replaying:
-                self.taken_steps += 1
             frame = self._frame(task, container, position, names)
+            if container.counted and not self._replaying:
+                self._count(frame)
             container.frames[position] = frame
             self._enter(frame)
-        if container.exhausted and not container.frames and task.status == "open":
+        if (container.exhausted or container.broken) and not container.frames and task.status == "open":
             self._close(task, container)
 
     def _frame(self, task: Task, container: Container, position: int, names: Mapping[str, Any]) -> Frame:
@@ -134,10 +134,26 @@ class Nest(Walk):
         frame.position = position
         return frame
 
+    def _count(self, frame: Frame) -> None:
+        """One step more has begun in the frame, or the frame itself, which is an item or round."""
+        self.taken_steps += 1
+        for owner in frame.counted:
+            owner.taken += 1
+
+    def _break(self, task: Task, container: Container, error: Mapping[str, Any]) -> None:
+        """The container ends with this error: what waits in it is withdrawn, what is in flight is awaited, nothing more begins."""
+        container.broken = {"step": task.path, **error}
+        for frame in list(container.frames.values()):
+            if frame.failure is None:
+                frame.failure = container.broken
+            self._withdraw(frame)
+            self._settle(frame)
+        self._fill(task)
+
     def _close(self, task: Task, container: Container) -> None:
         if self._replaying:
             return  # `replay` comes by again when it knows the whole journal
-        ending = container.ending(task.node, task.path)
+        ending = container.broken or container.ending(task.node, task.path)
         if isinstance(ending, Done):
             self._decisions.append(Record(task.path, task.n, task.node, "succeeded", done=ending))
             self._succeed(task, ending)
@@ -176,7 +192,12 @@ class Nest(Walk):
         if frame.handles is not None:
             self._handled(frame, failure)
             failure = frame.handles
-        elif failure is not None and frame is level.frame and level.flow.handler is not None and not self._halted(task.frame):
+        elif (
+            failure is not None
+            and frame is level.frame
+            and level.flow.handler is not None
+            and not (container.broken or self._halted(task.frame))
+        ):
             frame.failure = failure
             if not self._replaying:  # else its row in the journal says so, or `replay` comes by again
                 self._handle(level, failure)

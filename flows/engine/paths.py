@@ -35,6 +35,11 @@ def enclosing(path: str) -> Iterator[str]:
             yield path[: at + 1]
 
 
+def is_inside(path: str, container: str) -> bool:
+    """Whether a step stands in a map, loop, sub-flow or agent, at any depth."""
+    return path.startswith(container) and path[len(container) : len(container) + 1] in {"[", "/", "."}
+
+
 def last_items(paths: Iterable[str]) -> dict[str, int]:
     """By container the highest index of an item or round that these paths tell of."""
     found: dict[str, int] = {}

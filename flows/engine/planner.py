@@ -40,7 +40,9 @@ class Planner(Replay):
     def __init__(self, flow: Flow, facts: RunFacts) -> None:
         self.steps_cap = facts.steps_cap
         self.at_limit = facts.at_limit
-        self.out_of_steps: list[Task] = []  # one step more than the run may take: they wait until it may take more
+        self.out_of_steps: dict[str, list[Task]] = {}  # by where the limit stands ("": the run's): one step more than it allows
+        self.raised: dict[str, int] = {}  # by path of a container: its limit on steps, where people have raised it
+        self.chosen: dict[str, str] = {}  # by path of a container: what people chose at its limit instead
         self.edits: Mapping[str, Mapping[str, Any]] = {}  # by path: fields that somebody set before the step begins
         self._skips: dict[str, Done] = {}  # by path: results of steps that are gone past instead of being begun
         self._otherwise = ""  # why the run is stopped where it cannot end as `stopping` says
@@ -129,6 +131,7 @@ class Planner(Replay):
         task = self._working(path)
         self.in_flight -= 1
         task.status = "ready"
+        self._settle(task.frame)
 
     def take_up(self, paths: Iterable[str]) -> None:
         """Begin again what was abandoned: the run goes on here after all."""
@@ -143,13 +146,16 @@ class Planner(Replay):
         task.status = "ready"
         if not counted:
             self.taken_steps -= 1
+            for owner in task.frame.counted:
+                owner.taken -= 1
             task.names = task.rendered = None
         self._settle(task.frame)
 
     def begin_again(self, paths: Iterable[str]) -> None:
         """Steps that were put back may try again, and so may those for which there were no steps left."""
-        waiting = [*self.out_of_steps, *(task for path in paths if (task := self.tasks.get(path)) is not None)]
-        self.out_of_steps = []
+        refused = [task for tasks in self.out_of_steps.values() for task in tasks]
+        waiting = [*refused, *(task for path in paths if (task := self.tasks.get(path)) is not None)]
+        self.out_of_steps = {}
         self._ready.extend(task for task in waiting if task.status == "ready" and task not in self._ready)
 
     def wants(self, path: str) -> bool:
@@ -173,6 +179,17 @@ class Planner(Replay):
             self.resume(path)
             return True
         return False
+
+    def time_out(self, path: str, failure: Failure, *, repeatable: bool) -> None:
+        """The time of the container or of the waiting step at `path` is over: it fails, unless a wait may be tried again. What is in
+        flight inside is to be broken off by the caller; the container fails when it has come home."""
+        task = self.tasks.get(path)
+        if task is None:
+            return
+        if task.container is not None:
+            self._break(task, task.container, error_of(failure))
+        elif task.status == "waiting":
+            self.fail(path, failure, repeatable=repeatable)
 
     def stop(self, status: str, reason: str, *, otherwise: str = "") -> None:
         """Begin nothing new; end with this state when what is in flight has come home. With ``succeeded`` the run's output is made
@@ -203,10 +220,9 @@ class Planner(Replay):
     def _begin(self, task: Task) -> None:
         node = task.node
         if task.n == 1 and task.names is None:
-            if self.steps_cap is not None and self.taken_steps >= self.steps_cap:
-                self._refuse_step(task)
+            if not self._has_steps_left(task):
                 return
-            self.taken_steps += 1
+            self._count(task.frame)
         skip = self._skips.pop(task.path, None)
         if skip is not None:
             self._mark_begun(task)
@@ -235,13 +251,27 @@ class Planner(Replay):
         self._mark_begun(task)
         self._decisions.append(Begin(task.path, task.n, node, task.frame.graph, task.rendered, names))
 
-    def _refuse_step(self, task: Task) -> None:
-        if self.at_limit == "pause":
-            self.out_of_steps.append(task)
-        elif self.at_limit == "finish":
-            self.stop("succeeded", "limited", otherwise="steps")
+    def _has_steps_left(self, task: Task) -> bool:
+        """Whether the run, and each container around the step, may take one step more; else does what the limit says."""
+        if self.steps_cap is not None and self.taken_steps >= self.steps_cap:
+            self._refuse_step(task, "", self.at_limit)
+            return False
+        for owner in task.frame.counted:
+            for limits in owner.limits:
+                cap = self.raised.get(owner.path, limits.steps)
+                if cap is not None and owner.taken >= cap:
+                    self._refuse_step(task, owner.path, self.chosen.get(owner.path, limits.at_limit))
+                    return False
+        return True
+
+    def _refuse_step(self, task: Task, path: str, at_limit: str) -> None:
+        reason = f"steps of {path}"[:60] if path else "steps"
+        if at_limit == "pause":
+            self.out_of_steps.setdefault(path, []).append(task)
+        elif at_limit == "finish":
+            self.stop("succeeded", "limited", otherwise=reason)
         else:
-            self.stop("budget_stopped", "steps")
+            self.stop("budget_stopped", reason)
 
     # ------------------------------------------------------------------ the end
 

@@ -104,7 +104,9 @@ WHERE a.run_id = ANY(%(runs)s) AND a.status <> 'skipped' AND (a.state IS NOT NUL
 
 CALLS: Final = """
 SELECT c.run_id, min(c.seq) AS seq, c.path, max(c.attempt) AS attempt, max(c.n) AS n,
-    extract(epoch FROM clock_timestamp() - min(c.started_at))::float8 AS elapsed,
+    extract(epoch FROM clock_timestamp() - min(c.started_at) - coalesce((
+        SELECT sum(coalesce(q.decided_at, clock_timestamp()) - q.created_at) FROM flows_request q
+        WHERE q.run_id = c.run_id AND q.pass = max(r.pass) AND q.path = c.path), interval '0'))::float8 AS elapsed,
     coalesce(sum(c.settled), 0) AS spent,
     coalesce(sum(CASE WHEN c.input_tokens IS NULL AND c.usage_source = 'estimated' THEN c.reserved_tokens
         ELSE coalesce(c.input_tokens, 0) + coalesce(c.output_tokens, 0) END), 0)::int AS tokens,

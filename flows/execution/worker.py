@@ -27,8 +27,8 @@ from flows.engine.graph import Flow
 from flows.engine.plan import Child
 from flows.execution.budgets import Budgets
 from flows.execution.claims import ClaimedRun, Journal, News, claim_queued, load_journals, news_of, reclaim
-from flows.execution.driving.allowances import used_inside
 from flows.execution.driving.driver import Driver
+from flows.execution.driving.inside import read_inside
 from flows.execution.handling import Handling
 from flows.execution.journal import Op, Record
 from flows.execution.jsontext import plain
@@ -375,10 +375,9 @@ class Engine:
                 flow = await self._flow(connection, run.version_id)
                 journal = journals.get(run.id)
                 subflows = await self._subflows(connection, journal) if journal is not None else {}
-                agents = [row.path for row in journal.attempts if row.kind == "agent" and row.status == "open"] if journal else []
-                used = await used_inside(connection, run.id, subflows, agents)
+                inside = await read_inside(connection, run.id, flow, journal, subflows) if journal is not None else {}
                 driver = Driver(self, run, flow)
-                driver.start(journal, {child.version: child for child in subflows.values()}, used)
+                driver.start(journal, {child.version: child for child in subflows.values()}, inside)
             except (psycopg.Error, OSError):
                 raise
             except Exception as error:  # the worker's edge: what cannot be taken up here cannot be elsewhere

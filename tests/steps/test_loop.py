@@ -68,10 +68,3 @@ def test_its_body_is_a_graph_of_its_own():
     assert node.body is not None
     assert node.body.start == ("x",)
     assert node.ports == {"done", "limit"}
-
-
-def test_what_it_cannot_have_as_a_whole_is_said():
-    for name, given in {"timeout": "5s", "deadline": "5s", "limits": {"cost": 1}}.items():
-        (said,) = problems_of(steps() | {"again": steps()["again"] | {name: given}}, EDGES)
-
-        assert f"a loop cannot have `{name}` as a whole" in said

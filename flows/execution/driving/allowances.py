@@ -1,42 +1,29 @@
-"""What the sub-flows and agents of a run have used of their own limits on cost and tokens: in this pass, and while their step is open.
+"""What the open containers of a run have used of their limits on cost and tokens, in this pass.
 
-Their spend is the run's. A sub-flow's document and an agent's step have limits that bound what is done inside beside that. One
-engine drives the whole run, so what is in flight is counted here; what an earlier owner spent is read from the ledger.
+A container is a map, loop, sub-flow or agent. Its limits are its step's own and, of a sub-flow, those of the other flow's document.
+What is spent inside is the run's; the limits bound it beside that. One engine drives the whole run, so what is in flight is counted
+here; what an earlier owner spent is read from the ledger (`inside.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection
-
 from flows.engine.document import Limits
-from flows.engine.plan import Child
+from flows.engine.frames import containers_around
 from flows.engine.planner import Planner
 from flows.execution.context import Intent, OpenCall
-
-USED: Final = """
-SELECT coalesce(sum(c.settled), 0),
-    coalesce(sum(CASE WHEN c.input_tokens IS NULL AND c.usage_source = 'estimated' THEN c.reserved_tokens
-        ELSE coalesce(c.input_tokens, 0) + coalesce(c.output_tokens, 0) END), 0)::bigint
-FROM flows_call c JOIN flows_run r ON r.id = c.run_id AND r.pass = c.pass
-WHERE c.run_id = %s AND starts_with(c.path, %s)
-"""
-
-
-_INSIDE = re.compile(r"/|\.turn\[")
-"""Behind what the path of a sub-flow or an agent stands, in the path of a step inside it."""
+from flows.execution.driving.inside import Inside
 
 
 @dataclass(slots=True)
 class Used:
-    """Of one sub-flow: what its calls were charged, and what those in flight have reserved."""
+    """Of one container: what its calls were charged, and what those in flight have reserved."""
 
     cost: Decimal = Decimal(0)
     tokens: int = 0
@@ -51,7 +38,7 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class Short:
-    """A sub-flow's limit has no room for a call. `path` is the sub-flow step's."""
+    """A container's limit has no room for a call. `path` is the container's."""
 
     path: str
     limits: Limits
@@ -66,19 +53,19 @@ class Short:
 
 
 class Allowances:
-    """The limits of the sub-flows around each step of one run."""
+    """The limits of the containers around each step of one run."""
 
     def __init__(self, planner: Planner) -> None:
         self._planner = planner
         self._used: dict[str, Used] = {}
 
-    def remember(self, used: Mapping[str, tuple[Decimal, int]]) -> None:
-        """What sub-flows, by the paths of their steps, had used when the run was taken up."""
-        self._used = {path: Used(cost, tokens) for path, (cost, tokens) in used.items()}
+    def remember(self, inside: Mapping[str, Inside]) -> None:
+        """What containers, by path, had used when the run was taken up."""
+        self._used = {path: Used(known.cost, known.tokens) for path, known in inside.items()}
 
     def short(self, path: str, intent: Intent, raised: Mapping[str, Mapping[str, Any]]) -> Short | None:
         """The innermost limit around the step at `path` that has no room for this call; None where all have. `raised` are limits
-        that people have raised, by the sub-flow's path."""
+        that people have raised, by the container's path."""
         for around, limits in self._around(path):
             used = self._used.setdefault(around, Used())
             cost, tokens = used.with_reserved()
@@ -92,7 +79,7 @@ class Allowances:
         return None
 
     def cap_cost(self, path: str) -> bool:
-        """Whether a sub-flow around the step at `path` has a limit in dollars."""
+        """Whether a container around the step at `path` has a limit in dollars."""
         return any(limits.cost is not None for _, limits in self._around(path))
 
     def reserve(self, path: str, call: OpenCall) -> None:
@@ -110,7 +97,8 @@ class Allowances:
 
     def left_of(self, path: str, raised: Mapping[str, Mapping[str, Any]]) -> tuple[Decimal | None, int | None]:
         """Dollars and tokens that are left of the limits at `path`; None where there is none."""
-        limits = self._limits_at(path)
+        task = self._planner.tasks.get(path)
+        limits = next(task.limits, None) if task is not None else None
         if limits is None:
             return None, None
         caps = raised.get(path, {})
@@ -119,33 +107,8 @@ class Allowances:
         return (None if cost_cap is None else cost_cap - cost), (None if tokens_cap is None else tokens_cap - tokens)
 
     def _around(self, path: str) -> Iterator[tuple[str, Limits]]:
-        """The sub-flows and agents with limits of their own that the step at `path` stands in, the innermost first."""
-        for found in reversed(list(_INSIDE.finditer(path))):
-            around = path[: found.start()]
-            limits = self._limits_at(around)
-            if limits is not None and (limits.cost is not None or limits.tokens is not None):
-                yield around, limits
-
-    def _limits_at(self, path: str) -> Limits | None:
-        level = self._planner.levels.get(f"{path}/")
-        if level is not None:
-            return level.flow.document.limits
         task = self._planner.tasks.get(path)
-        return task.node.limits if task is not None else None
-
-
-async def used_inside(
-    connection: AsyncConnection[Any], run: UUID, open_subflows: Mapping[str, Child], open_agents: Iterable[str]
-) -> dict[str, tuple[Decimal, int]]:
-    """What was charged inside those of a run's open sub-flows and agents, by path, that have limits of their own."""
-    prefixes = {path: f"{path}.turn[" for path in open_agents}
-    for path, child in open_subflows.items():
-        limits = child.flow.document.limits
-        if limits is not None and (limits.cost is not None or limits.tokens is not None):
-            prefixes[path] = f"{path}/"
-    used = {}
-    for path, prefix in prefixes.items():
-        row = await (await connection.execute(USED, (run, prefix))).fetchone()
-        if row is not None:
-            used[path] = (row[0], row[1])
-    return used
+        for container in containers_around(task) if task is not None else ():
+            for limits in container.limits:
+                if limits.cost is not None or limits.tokens is not None:
+                    yield container.path, limits

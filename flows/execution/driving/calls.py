@@ -94,7 +94,7 @@ class Calls:
         self.write_settled(context)
         await engine.may_begin()
         purse.heed_step_limit(context, intent)
-        await purse.heed_subflow_limits(context.path, intent)
+        await purse.heed_limits_around(context.path, intent)
         if desk.paused:
             raise asyncio.CancelledError  # broken off before it was sent; begun again when the run is resumed
         key = uuid.uuid5(desk.run.id, f"{context.path}/{desk.carried.generation(context.path)}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from flows.engine.failures import Failure, TooDear, UnknownOutcome
@@ -19,9 +18,11 @@ from flows.engine.plan import Begin, Child, Decision, End, Handle, Record, Retry
 from flows.execution.claims import ClaimedRun, Journal
 from flows.execution.context import ONCE, Enter, Waiting
 from flows.execution.driving.allowances import Allowances
+from flows.execution.driving.bounds import Bounds
 from flows.execution.driving.calls import Calls
 from flows.execution.driving.desk import Desk
 from flows.execution.driving.endings import Endings
+from flows.execution.driving.inside import Inside
 from flows.execution.driving.lines import handle_op
 from flows.execution.driving.news import News
 from flows.execution.driving.purse import HeldBack, Purse
@@ -46,6 +47,7 @@ class Driver:
     """The owner of one run while it holds its epoch."""
 
     __slots__ = (
+        "_bounds",
         "_broken_off",
         "_calls",
         "_endings",
@@ -71,7 +73,8 @@ class Driver:
         self._calls = calls = Calls(desk, purse)
         self.steps = steps = Steps(desk, calls)
         self._waits = waits = Waits(desk, timers)
-        self._resting = Resting(desk, purse, steps, timers, waits)
+        self._bounds = bounds = Bounds(desk, purse, steps, waits)
+        self._resting = Resting(desk, purse, steps, timers, waits, bounds)
         self._endings = endings = Endings(desk, purse, steps, timers, self._forget)
         self._news = News(desk, purse, calls, steps, timers, waits, endings)
         self._sending = Sending(desk, purse, steps, endings, self._news)
@@ -82,16 +85,17 @@ class Driver:
         self,
         journal: Journal | None,
         children: Mapping[str, Child] | None = None,
-        used: Mapping[str, tuple[Decimal, int]] | None = None,
+        inside: Mapping[str, Inside] | None = None,
     ) -> None:
-        """Take the run up where its journal ends. `children` are the flows of its open sub-flows, by version; `used` is what those
-        with limits of their own have used, by path."""
-        self._purse.allowances.remember(used or {})
+        """Take the run up where its journal ends. `children` are the flows of its open sub-flows, by version; `inside` is what an
+        earlier owner did in those steps that have limits or times, by path."""
         if journal is not None:
-            revive(self.desk, self._timers, journal, children or {})
+            revive(self.desk, self._timers, journal, children or {}, inside or {})
+            self._purse.allowances.remember(inside or {})
             self._news.heed(journal.carried)
             self._news.hear(journal.requests)
             self._waits.deliver(journal.deliveries)
+            self._bounds.take_up(inside or {})
         if self.run.claims > MOST_CLAIMS:
             self._give_up()
         if self.run.cancel_requested:
@@ -101,6 +105,7 @@ class Driver:
         else:
             self._endings.watch_deadline()
         self._waits.look_at_times()
+        self._bounds.look()
         self.look()
 
     def hear_of(self, signals: int, cancel: bool) -> None:
@@ -182,6 +187,7 @@ class Driver:
             planner.put_back(path, counted=context.attempt > 1 or past.calls > 0)
         elif isinstance(outcome, Waiting):
             self._waits.park(context, outcome)
+            self._bounds.watch(path)
         elif isinstance(outcome, Enter):
             self.desk.pasts.pop(path, None)
             planner.enter(path, outcome.child, outcome.given)
@@ -198,6 +204,7 @@ class Driver:
                 self.steps.begin(decision)
             case Record(status="open"):
                 write_opening(sheet, decision)
+                self._bounds.watch(decision.path)
             case Record():
                 if decision.done is None:
                     self.desk.pasts.pop(decision.path, None)
@@ -217,6 +224,7 @@ class Driver:
     def _look_at_times(self) -> None:
         if not self.desk.dropped:
             self._waits.look_at_times()
+            self._bounds.look()
             self.look()
 
     def _give_up(self) -> None:

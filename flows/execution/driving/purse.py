@@ -28,6 +28,7 @@ from psycopg_pool import PoolTimeout
 from flows.engine.agents import conversation_around
 from flows.engine.document import Limits
 from flows.engine.failures import BoundReached, BudgetSpent, TooDear
+from flows.engine.paths import is_inside
 from flows.execution.budgets import PeriodRow, Reached
 from flows.execution.claims import RequestRow
 from flows.execution.context import Ask, Intent, OpenCall, StepContext
@@ -142,14 +143,15 @@ class Purse:
         self._ask(RUN, reason, cap, needed, None)
 
     def out_of_steps(self) -> None:
-        """The next step is one more than the run may take."""
+        """Asks where the next step is one more than the run, or a container, may take."""
         planner, run = self.desk.planner, self.desk.run
-        if run.at_limit == "pause":
-            self._ask(RUN, "steps", run.cap_steps, 1, None)
-        elif run.at_limit == "finish":
-            planner.stop("succeeded", "limited", otherwise="steps")
-        else:
-            planner.stop("budget_stopped", "steps")
+        for path, tasks in planner.out_of_steps.items():
+            if path == RUN:
+                self._ask(RUN, "steps", run.cap_steps, 1, None)
+            else:
+                owner = next(owner for owner in tasks[0].frame.counted if owner.path == path)
+                caps = [limits.steps for limits in owner.limits if limits.steps is not None]
+                self._ask(path, "steps", planner.raised.get(path, min(caps)), 1, owner.taken)
 
     def _no_room(self, wish: Wish) -> str:
         run = self.desk.run
@@ -158,7 +160,7 @@ class Purse:
         cap, reserve = (run.cap_cost or Decimal(0)).normalize(), wish.size[0].normalize()
         return f"The run's limit of ${cap:f} has no room for another call of up to ${reserve:f}."
 
-    # ------------------------------------------------------------------ limits of a step or a sub-flow
+    # ------------------------------------------------------------------ limits of a step or a container
 
     def heed_step_limit(self, context: StepContext, intent: Intent) -> None:
         """Passes where the step's own limits have room for the call, else does what they say; then the call does not begin."""
@@ -173,8 +175,8 @@ class Purse:
         if tokens is not None and past.tokens + intent.reserve_tokens > tokens:
             self._own_reached(path, path, intent, limits, "tokens", tokens, past.tokens, intent.reserve_tokens)
 
-    async def heed_subflow_limits(self, path: str, intent: Intent) -> None:
-        """The same for the limits of the sub-flows that the step stands in. Waits while calls in flight there may make room."""
+    async def heed_limits_around(self, path: str, intent: Intent) -> None:
+        """The same for the limits of the containers that the step stands in. Waits while calls in flight there may make room."""
         while (short := self.allowances.short(path, intent, self._raised)) is not None:
             if short.used.reserved:
                 await short.used.settled.wait()
@@ -188,7 +190,7 @@ class Purse:
     def _own_reached(
         self, step: str, path: str, intent: Intent, limits: Limits, which: str, cap: Any, spent: Any, needed: Any
     ) -> None:
-        """The limit that stands at `path`, which is the step's own or a sub-flow's around it, has no room for the step's call."""
+        """The limit that stands at `path`, which is the step's own or a container's around it, has no room for the step's call."""
         message = (
             f"The limit of {_amount(which, cap)} of step {path} has no room for this call: {_amount(which, spent)} are spent, "
             f"{_amount(which, needed)} would be reserved."
@@ -294,9 +296,11 @@ class Purse:
                 which = asked["limit"]["which"]
                 amount = Decimal(answer["limit"]) if which == "cost" else int(answer["limit"])
                 self._raised.setdefault(row.path, {})[which] = amount
+                if which == "steps":
+                    self.desk.planner.raised[row.path] = int(amount)
                 self._chosen.pop(row.path, None)
             else:
-                self._chosen[row.path] = row.outcome
+                self._chosen[row.path] = self.desk.planner.chosen[row.path] = row.outcome
 
     def release(self) -> list[str]:
         """The steps that were put back and may try again."""
@@ -315,7 +319,9 @@ class Purse:
 
     def _holds(self, path: str) -> bool:
         """Whether the step at `path`, or one inside it, waits for money."""
-        return path in self.held or any(held.startswith((f"{path}/", f"{path}.turn[")) for held in self.held)
+        if path in self.desk.planner.out_of_steps:
+            return True
+        return path in self.held or any(is_inside(held, path) for held in self.held)
 
 
 def _covers(wish: Wish, small: Wish) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from flows.engine.kinds import Role
+from flows.execution.driving.bounds import Bounds
 from flows.execution.driving.desk import Desk
 from flows.execution.driving.purse import Purse
 from flows.execution.driving.steps import Steps
@@ -24,9 +25,10 @@ SHOWN_REASONS = frozenset({"paused", "budget", "outcome_unknown", KILL_SWITCH})
 class Resting:
     """The last look at a record before it is sent."""
 
-    __slots__ = ("_desk", "_purse", "_steps", "_timers", "_waits")
+    __slots__ = ("_bounds", "_desk", "_purse", "_steps", "_timers", "_waits")
 
-    def __init__(self, desk: Desk, purse: Purse, steps: Steps, timers: Timers, waits: Waits) -> None:
+    def __init__(self, desk: Desk, purse: Purse, steps: Steps, timers: Timers, waits: Waits, bounds: Bounds) -> None:
+        self._bounds = bounds
         self._desk = desk
         self._purse = purse
         self._steps = steps
@@ -38,7 +40,7 @@ class Resting:
         desk, planner, purse = self._desk, self._desk.planner, self._purse
         for path in purse.moot():
             desk.sheet.withdraw(path)
-        seconds = self._timers.soonest()
+        seconds = min((due for due in (self._timers.soonest(), self._bounds.soonest()) if due is not None), default=None)
         if self._steps.tasks or self._steps.results or planner.ended or purse.preparing or desk.refreshing:
             if seconds is not None:  # a wait or a back-off beside what is in flight
                 self._timers.look_in(seconds)

@@ -9,12 +9,13 @@ from flows.engine.plan import Child, Entry
 from flows.execution.claims import AttemptRow, Journal, OpenPath
 from flows.execution.context import Past
 from flows.execution.driving.desk import Desk
+from flows.execution.driving.inside import Inside
 from flows.execution.driving.timers import Timers
 from flows.execution.jsontext import load
 
 
-def revive(desk: Desk, timers: Timers, journal: Journal, children: Mapping[str, Child]) -> None:
-    """Replays the journal. `children` are the flows of its open sub-flows, by version."""
+def revive(desk: Desk, timers: Timers, journal: Journal, children: Mapping[str, Child], inside: Mapping[str, Inside]) -> None:
+    """Replays the journal. `children` are the flows of its open sub-flows, by version; `inside` is what was done in containers."""
     now = time.monotonic()
     entries: list[tuple[float, Entry]] = []
     reported: dict[str, int] = {}  # the newest attempt that has an outcome, or waits
@@ -32,6 +33,9 @@ def revive(desk: Desk, timers: Timers, journal: Journal, children: Mapping[str, 
             entries.append((float("inf"), begun))
     entries.sort(key=lambda pair: pair[0])
     desk.planner.replay((entry for _, entry in entries), children)
+    for path, known in inside.items():
+        if path in desk.planner.tasks:
+            desk.planner.tasks[path].taken = known.steps
     timers.keep(desk.planner.held)
     for path, lost in journal.carried.unknown.items():
         desk.pasts.setdefault(path, Past(last="unknown", repeat=lost.repeat, hash=lost.hash, unresolved=lost.sent))

@@ -9,6 +9,7 @@ import time
 
 from flows.engine.failures import Failure, TimedOut, UnknownOutcome
 from flows.engine.kinds import Done
+from flows.engine.paths import is_inside
 from flows.engine.plan import Begin
 from flows.execution.context import ONCE, Outcome, Past, StepContext, WorkKind
 from flows.execution.driving.calls import Calls
@@ -46,6 +47,12 @@ class Steps:
     def break_off(self) -> None:
         for task in list(self.tasks.values()):
             task.cancel()
+
+    def break_off_inside(self, path: str) -> None:
+        """What is in flight inside the container at `path`."""
+        for inner, task in list(self.tasks.items()):
+            if is_inside(inner, path):
+                task.cancel()
 
     def take_results(self) -> list[Result]:
         results, self.results = self.results, []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -25,12 +26,13 @@ ANSWERED = frozenset({"approved", "rejected", "changes_requested", "expired"})
 class Waits:
     """The open questions of steps, the events that were delivered, and the times that steps wait for."""
 
-    __slots__ = ("_deliveries", "_desk", "_taken", "_timers", "asking")
+    __slots__ = ("_asked", "_deliveries", "_desk", "_taken", "_timers", "asking")
 
     def __init__(self, desk: Desk, timers: Timers) -> None:
         self._desk = desk
         self._timers = timers
         self.asking: set[str] = set()  # paths of steps whose question is open
+        self._asked: dict[str, float] = {}  # by path: since when people are asked, by the monotonic clock
         self._deliveries: list[DeliveryRow] = []  # oldest first
         self._taken: set[uuid.UUID] = set()  # deliveries that a step of this run has had
 
@@ -68,6 +70,7 @@ class Waits:
 
     def _put_question(self, path: str, ask: Ask) -> dict[str, Any]:
         self._desk.asked = True
+        self._asked[path] = time.monotonic()
         self.asking.add(path)
         return self._desk.sheet.ask(path, ask)
 
@@ -91,6 +94,7 @@ class Waits:
                 continue
             if request.state in OPEN_REQUEST_STATES:
                 self.asking.add(request.path)
+                self._asked.setdefault(request.path, time.monotonic())
             elif request.state in ANSWERED:
                 self.asking.discard(request.path)
                 self._take_answer(request, task)
@@ -104,12 +108,19 @@ class Waits:
                 self._desk.pasts.pop(path, None)
                 planner.succeed(path, unknowns.result_of(request))
             elif request.outcome == "repeat":
+                self._leave_out_the_wait(path)
                 planner.repeat(path, UnknownOutcome("It may be repeated, people said."))
             else:
                 planner.fail(path, unknowns.failure_of(request), repeatable=False)
         elif isinstance(kind, WorkKind):
             answer = Answer(request.state, request.outcome, load(request.answer), request.comment, request.by)
             self._finish(path, kind.on_answer, task.node.settings, answer)
+
+    def _leave_out_the_wait(self, path: str) -> None:
+        """A step's deadline does not count the time in which people were asked."""
+        past, asked = self._desk.pasts.get(path), self._asked.pop(path, None)
+        if past is not None and asked is not None:
+            past.began += time.monotonic() - asked
 
     def deliver(self, deliveries: Iterable[DeliveryRow]) -> None:
         """Events that were delivered and that no step has had: each is kept until a step waits for it."""
