@@ -67,7 +67,7 @@ def test_a_container_whose_time_is_over_fails_and_its_error_edge_is_taken(drive:
     assert output_of(run) == "timeout"
     (row,) = attempts_of(run, "c")
     assert next(iter(bound)) in (row.error or "") or "limits.duration" in (row.error or "")
-    assert {call.status for call in calls_of(run)} == {"unknown"}
+    assert {call.status for call in calls_of(run)} <= {"unknown", "failed_final"}  # broken off, or before it was sent
 
 
 @pytest.mark.usefixtures("slow")
@@ -215,8 +215,9 @@ def test_a_deadline_leaves_out_the_time_in_which_people_were_asked(drive: Drive,
 
 
 def test_steps_and_items_inside_a_container_are_counted_once() -> None:
-    assert count_steps("c", ["c[0].a", "c[0].b", "c[1].a", "c[1].inner[0].x"]) == 4 + 3
-    assert count_steps("sub", ["sub/a", "sub/each[0].b"]) == 3
+    assert count_steps("c", ["c[0].a", "c[0].b", "c[1].a", "c[1].inner", "c[1].inner[0].x"]) == 5 + 3
+    assert count_steps("sub", ["sub/a", "sub/each", "sub/each[0].b"]) == 3 + 1
+    assert count_steps("sub", ["sub/ask", "sub/ask.turn[0].model", "sub/ask.turn[0].call[1]"]) == 3
 
 
 def test_spans_that_overlap_count_once() -> None:

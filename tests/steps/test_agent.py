@@ -72,12 +72,9 @@ def test_what_is_wrong_with_an_agent_is_said_with_its_place(settings: dict[str, 
     assert any(said in problem and "research" in problem for problem in problems), problems
 
 
-def test_its_time_is_bounded_by_its_limits_and_not_by_a_timeout() -> None:
-    steps = agent()
-    steps["research"]["timeout"] = "1m"
-
-    assert any("limits: {duration: 5m}" in problem for problem in problems_of(steps, EDGES, CATALOGUE))
-    assert problems_of({"research": {**agent()["research"], "limits": {"duration": "5m"}}}, EDGES, CATALOGUE) == []
+def test_its_time_is_bounded_by_its_limits_and_as_any_steps() -> None:
+    for bound in ({"limits": {"duration": "5m"}}, {"timeout": "1m"}, {"deadline": "1m"}):
+        assert problems_of({"research": {**agent()["research"], **bound}}, EDGES, CATALOGUE) == []
 
 
 def test_nobody_to_decide_on_what_it_asks_is_a_warning() -> None:
