@@ -24,6 +24,7 @@ from flows.api.triggers import router as triggers
 from orchestrator.auditing.api import router as audit
 from orchestrator.openapi import DocumentedAPI
 from orchestrator.people.api import router as people
+from orchestrator.retention.api import router as retention
 
 api = DocumentedAPI(
     title="Orchestrator",
@@ -52,6 +53,7 @@ for router in (
     people,
     audit,
     knowledge,
+    retention,
 ):  # `control` has an address that `runs` would take for a run's
     api.add_router("", router)
 

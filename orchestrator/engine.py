@@ -36,6 +36,7 @@ def make_engine() -> Engine:
     """This process's engine, not yet started."""
     from approvals.hooks import HOOKS
     from approvals.policies.ruling import rule_on
+    from orchestrator.retention.purge import purge_due
 
     return Engine(
         dsn=dsn(),
@@ -45,5 +46,15 @@ def make_engine() -> Engine:
         lease=settings.LEASE,
         scan_period=settings.SCAN_PERIOD,
         capacity=settings.ENGINE_CAPACITY,
-        hooks=[*HOOKS, reclaim_jobs, fire_due, tend_drills, ring_for_lost, seal_audit, go_on_in_a_new_period, fold_days],
+        hooks=[
+            *HOOKS,
+            reclaim_jobs,
+            fire_due,
+            tend_drills,
+            ring_for_lost,
+            seal_audit,
+            go_on_in_a_new_period,
+            fold_days,
+            purge_due,
+        ],
     )

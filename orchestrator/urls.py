@@ -6,6 +6,7 @@ from django.urls import include, path
 from flows.api.chat import completions, models
 from flows.api.hooks import hook
 from orchestrator.api import api, unknown_address
+from orchestrator.health.views import health_page
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -22,6 +23,8 @@ urlpatterns = [
     path("v1/models", models),
     path("", include("orchestrator.pages.urls")),
     path("", include("orchestrator.people.urls")),
+    path("", include("orchestrator.retention.urls")),
+    path("settings/health", health_page, name="settings-health"),
     path("", include("flows.builder.urls")),
     path("", include("flows.builder.editing.urls")),
     path("", include("flows.builder.knowledge.urls")),

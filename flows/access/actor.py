@@ -33,6 +33,7 @@ SCOPE_OF: Mapping[Right, str] = {
     Right.MANAGE_POLICIES: "approvals:write",
     Right.MANAGE_KEYS: "admin",
     Right.THROW_SWITCH: "admin",
+    Right.MANAGE_SETTINGS: "admin",
 }
 
 

@@ -39,6 +39,7 @@ class Right(StrEnum):
     MANAGE_PRICES = "prices.manage"
     MANAGE_BUDGETS = "budgets.manage"
     MANAGE_POLICIES = "policies.manage"  # of approvals, and where their notices go
+    MANAGE_SETTINGS = "settings.manage"  # how long payloads are kept; how the installation does
     MANAGE_KEYS = "keys.manage"  # other people's; one's own need no right
 
 
@@ -67,6 +68,7 @@ INSTALLATION = frozenset(
         Right.MANAGE_POLICIES,
         Right.MANAGE_BUDGETS,
         Right.THROW_SWITCH,
+        Right.MANAGE_SETTINGS,
     }
 )
 """Rights that belong to no flow: only a role that is held everywhere gives them."""

@@ -42,7 +42,7 @@ def forget_attempts(username: str, address: str) -> None:
     with _lock:
         _here.pop(name, None)
     with suppress(redis.RedisError):
-        _redis().delete(name)
+        client().delete(name)
 
 
 def _counters(username: str, address: str) -> list[tuple[str, int]]:
@@ -58,7 +58,7 @@ def _counters(username: str, address: str) -> list[tuple[str, int]]:
 def _raise_by_one(name: str) -> tuple[int, int]:
     """The counter after this attempt, and the seconds until it begins anew."""
     try:
-        with _redis().pipeline() as pipe:
+        with client().pipeline() as pipe:
             pipe.set(name, 0, ex=WINDOW, nx=True)
             pipe.incr(name)
             pipe.ttl(name)
@@ -81,7 +81,7 @@ def _raise_here(name: str) -> tuple[int, int]:
         return count + 1, int(until - now) + 1
 
 
-def _redis() -> redis.Redis:
+def client() -> redis.Redis:
     global _client
     if _client is None:
         never = Retry(NoBackoff(), 0)  # redis-py's own default tries for seconds

@@ -33,6 +33,12 @@ JOIN flows_attempt a ON a.id = k.id ORDER BY k.n
 """
 
 
+class PayloadsRemoved(Conflict):
+    """What this run was given and what it gave was removed when it was old enough; it cannot be done again. Start a new one."""
+
+    slug = "payloads-removed"
+
+
 class RunGoesOn(Conflict):
     """The run has not ended."""
 
@@ -63,10 +69,12 @@ def begin_pass(run: Run, actor: Actor, course: Course, *, verb: str, from_path: 
 
     The run's row must be locked by this transaction. The run has its whole time again; what it has spent stays spent, so a limit
     that was reached must be raised by the caller. Edits of inputs that somebody made stay with their steps. Raises `RunGoesOn`
-    where the run has not ended.
+    where the run has not ended, `PayloadsRemoved` where too little is left of it.
     """
     if run.status not in TERMINAL_STATES:
         raise RunGoesOn(run)
+    if run.purged_at is not None:
+        raise PayloadsRemoved
     before = run.pass_number
     began = RunPass.objects.filter(run=run, number=before).values_list("at", flat=True).first() or run.created_at
     time = run.deadline - began if run.deadline is not None else None

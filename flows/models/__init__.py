@@ -6,6 +6,7 @@ from flows.models.catalogue import Adjustment, AllowedHost, MCPServer, ModelEntr
 from flows.models.definitions import Flow, FlowVersion, Pin
 from flows.models.drills import Drill
 from flows.models.knowledge import KnowledgeBase, KnowledgeDocument, Passage
+from flows.models.retention import RetentionRule
 from flows.models.runs import Attempt, Call, Delivery, Event, Intervention, Request, Run, RunPass, ToolJob, Worker
 from flows.models.seals import AuditSeal
 from flows.models.sums import DaySum, SummedZone, UnsummedCall
@@ -43,6 +44,7 @@ __all__ = [
     "Pin",
     "Price",
     "Request",
+    "RetentionRule",
     "Role",
     "Route",
     "RouteVersion",

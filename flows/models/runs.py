@@ -93,6 +93,8 @@ class Run(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+    purged_at = models.DateTimeField(null=True)  # when its payloads were removed (orchestrator/retention); figures stay
+    events_purged_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [

@@ -14,6 +14,8 @@ TABS = (
     ("settings-teams", "Teams", Right.MANAGE_PEOPLE),
     ("settings-roles", "Roles", None),
     ("settings-keys", "API keys", None),
+    ("settings-retention", "Retention", Right.MANAGE_SETTINGS),
+    ("settings-health", "Health", Right.MANAGE_SETTINGS),
 )
 
 

@@ -216,6 +216,16 @@ PAGES = [
     Door("GET", "settings/teams", may="owner", right="people.manage", outsider="refused"),
     Door("POST", "settings/teams", may="owner", right="people.manage", outsider="refused", body={"slug": "new"}),
     Door("GET", "settings/roles"),
+    Door("GET", "settings/retention", may="owner", right="settings.manage", outsider="refused"),
+    Door(
+        "POST",
+        "settings/retention",
+        may="owner",
+        right="settings.manage",
+        outsider="refused",
+        body={"payload_days": "90", "act": "preview"},
+    ),
+    Door("GET", "settings/health", may="owner", right="settings.manage", outsider="refused"),
     Door("GET", "settings/keys"),
     Door("POST", "settings/keys", body={"scopes": ["runs:read"]}),
     Door("POST", "settings/keys/<str:key_id>/revocation", may="owner", hidden=True),
@@ -592,6 +602,9 @@ API = [
         body={"scopes": ["runs:read"], "person": "somebody"},
     ),
     Door("DELETE", "api/v1/keys/<key_id>", may="owner", hidden=True),
+    Door("GET", "api/v1/retention", may="owner", right="settings.manage", outsider="refused"),
+    Door("PUT", "api/v1/retention", may="owner", right="settings.manage", outsider="refused", body={"payload_days": 90}),
+    Door("POST", "api/v1/retention/preview", may="owner", right="settings.manage", outsider="refused", body={"payload_days": 90}),
     Door("GET", "api/v1/audit", may="owner auditor", right="audit.see", outsider="refused"),
     Door("GET", "api/v1/audit/verification", may="owner auditor", right="audit.see", outsider="refused"),
     Door("GET", "api/v1/killswitch"),
@@ -701,7 +714,7 @@ def make_world() -> World:
 @pytest.fixture
 def world(db: None, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(chat, "PATIENCE", 0.0)
-    signin._redis().flushdb()
+    signin.client().flushdb()
     return make_world()
 
 

@@ -14,7 +14,7 @@ def counting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, em
     if request.param == "without redis":
         monkeypatch.setattr(settings, "REDIS_ADDRESS", "unix:///nowhere/redis.sock")
     else:
-        signin._redis().flushdb()
+        signin.client().flushdb()
 
 
 @pytest.mark.usefixtures("counting")

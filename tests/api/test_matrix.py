@@ -52,6 +52,8 @@ BODIES = {
     "/routes/{route}/trials": {"prompt": "x"},
     "/knowledge": {"slug": "others"},
     "/knowledge/{slug}/documents": {"source": "a.txt", "text": "Twice."},
+    "/retention": {"payload_days": 90},
+    "/retention/preview": {"payload_days": 90},
     "/killswitch": {"on": True, "reason": "A test"},
 }
 CLOSEST = {
@@ -73,6 +75,7 @@ CLOSEST = {
     "audit": "runs:write",
     "delegations": "runs:write",
     "policies": "runs:write",
+    "retention": "runs:write",
 }
 FOR_ALL_WHO_SEE = {
     "/approvals/{request_id}/comments",
@@ -188,6 +191,7 @@ def test_a_viewer_gets_403_that_names_the_right(method: str, path: str, names: d
     assert response.json()["right"] in {
         "people.manage",
         "keys.manage",
+        "settings.manage",
         "flows.edit",
         "flows.publish",
         "runs.start",

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from django.utils import timezone
 from playwright.sync_api import expect
 
 from flows.access.actions.grant_role import grant_role
 from flows.access.actions.revoke_role import revoke_role
 from flows.access.actor import system
 from flows.access.sealing import seal_audit
-from flows.models import ApiKey, AuditRow, Person, Request
+from flows.models import ApiKey, AuditRow, Person, Request, RetentionRule
 from tests.makers import make_flow, make_person, make_request, make_run, make_team
 
 Person_ = Callable[[str], Person]
@@ -271,7 +273,49 @@ def test_the_settings_fit_a_phone(visit: Any, person: Person_) -> None:
     make_team("finance")
     make_person("approver", username="ann")
     page = visit(as_=person("owner"), phone=True)
-    for address in ("/settings/people", "/settings/people/ann", "/settings/teams", "/settings/roles", "/settings/keys", "/me"):
+    for address in (
+        "/settings/people",
+        "/settings/people/ann",
+        "/settings/teams",
+        "/settings/roles",
+        "/settings/keys",
+        "/me",
+        "/settings/retention",
+        "/settings/health",
+    ):
         page.go(address)
         page.fits()
         page.is_accessible()
+
+
+def test_SET_3_a_change_of_retention_shows_first_what_it_would_remove(visit: Any, person: Person_) -> None:
+    flow = make_flow("greet")
+    for days in (91, 92, 10):
+        make_run(flow, status="succeeded", ended_at=timezone.now() - timedelta(days=days))
+    page = visit(as_=person("owner"))
+    page.go("/settings/retention")
+    page.is_accessible()
+
+    page.page.get_by_label("Payloads: days").fill("90")
+    page.see("preview-retention").click()
+
+    expect(page.see("preview")).to_contain_text("2 runs")
+    expect(page.see("preview").locator("time")).to_have_count(1)
+    assert RetentionRule.objects.count() == 0
+    page.is_accessible()
+    page.see("save-retention").click()
+    expect(page.see("retention-row")).to_contain_text("90 days")
+    page.is_quiet()
+
+
+def test_SET_5_health_shows_the_queue_and_that_no_worker_is_there(visit: Any, person: Person_) -> None:
+    for _ in range(3):
+        make_run(make_flow(), status="queued")
+    page = visit(as_=person("owner"))
+    page.go("/settings/health")
+
+    expect(page.see("health-workers")).to_contain_text("No workers – runs will stay queued")
+    expect(page.see("health-queue")).to_contain_text("3 runs, the oldest waits")
+    expect(page.see("health-database")).to_have_attribute("data-well", "yes")
+    page.is_accessible()
+    page.is_quiet()

@@ -18,7 +18,7 @@ SHELLS = ["/runs", "/flows", "/approvals", "/nowhere"]
 
 @pytest.fixture(autouse=True)
 def uncounted() -> None:
-    signin._redis().flushdb()
+    signin.client().flushdb()
 
 
 def thrown() -> None:

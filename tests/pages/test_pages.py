@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
-    signin._redis().flushdb()
+    signin.client().flushdb()
 
 
 @pytest.fixture

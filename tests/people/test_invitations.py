@@ -22,7 +22,7 @@ GOOD = "correct horse battery"
 
 @pytest.fixture(autouse=True)
 def no_attempts_yet() -> None:
-    signin._redis().flushdb()
+    signin.client().flushdb()
 
 
 def test_whoever_opens_the_link_first_becomes_a_person_with_its_roles() -> None:

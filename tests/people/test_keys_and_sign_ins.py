@@ -19,7 +19,7 @@ GOOD = "correct horse battery"
 
 @pytest.fixture(autouse=True)
 def no_attempts_yet() -> None:
-    signin._redis().flushdb()
+    signin.client().flushdb()
 
 
 def entered(person: Person, agent: str = "Browser") -> Client:

@@ -14,7 +14,7 @@ from flows.engine.graph import Flow as CompiledFlow
 from flows.engine.nodes import Node
 from flows.engine.paths import enclosing, place_of, upstream
 from flows.engine.states import TERMINAL_STATES
-from flows.execution.passes import RunGoesOn, outcomes_of
+from flows.execution.passes import PayloadsRemoved, RunGoesOn, outcomes_of
 from flows.models import Attempt, FlowVersion, Run
 from flows.runs.actions.edit_input import checked_fields
 from flows.runs.actions.retry_run import NeverRan, has_run
@@ -65,11 +65,13 @@ def repeat_run(
 
     With `from_step`, a step of the flow itself, the results of the steps before it are taken over. Where `limits` or `tags` are None
     they are as they were; of limits and the version's own the lower hold. The same `key` gives the same run. Raises `NotFound`,
-    `Forbidden`, `RunGoesOn`, `NeverRan`, `BehindApproval`, `Invalid`, and what `start_run` raises.
+    `Forbidden`, `RunGoesOn`, `PayloadsRemoved`, `NeverRan`, `BehindApproval`, `Invalid`, and what `start_run` raises.
     """
     require(actor, Right.CONTROL_RUNS, run)
     if run.purpose == "test":
         raise DraftWasTested
+    if run.purged_at is not None and (input is SAME or from_step is not None):
+        raise PayloadsRemoved
     target = version_for(run, version)
     if from_step is not None and run.status not in TERMINAL_STATES:
         raise RunGoesOn(run)

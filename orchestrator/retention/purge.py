@@ -1,0 +1,76 @@
+"""Removing what is older than the rules allow, a few runs at a time; called by the reconciler."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from approvals.models import Vote
+from flows.access.actor import system
+from flows.access.audit import record_change
+from flows.models import Attempt, Call, Delivery, Event, Firing, Intervention, Request, RetentionRule, Run
+from orchestrator.retention.rules import due_rules, ended_runs, older_than, with_payloads
+
+RETENTION = system("retention")
+AT_ONCE = 100  # runs of one transaction
+EVERY = 60.0  # seconds between two looks of one process, once nothing was left to do
+
+_next_look = 0.0
+
+
+def purge_due() -> int:
+    """Removes what is due of one batch of each rule; gives the number of runs. Mostly it only looks at a clock."""
+    global _next_look
+    if time.monotonic() < _next_look:
+        return 0
+    now = timezone.now()
+    done = sum(_payloads(rule, now) + _events(rule, now) for rule in due_rules())
+    if not done:
+        _next_look = time.monotonic() + EVERY
+    return done
+
+
+def remove_payloads(runs: list[UUID]) -> None:
+    """Takes out of these ended runs all that people, models and tools said. Who, when, how long, how much and which hash was approved
+    stay. Must run in a transaction."""
+    Run.objects.filter(id__in=runs).update(input="null", output=None, purged_at=Now())
+    Run.objects.filter(id__in=runs, error__isnull=False).update(error='{"class": "removed", "message": "removed"}')
+    Attempt.objects.filter(run__in=runs).update(output=None, state=None, checkpoint=None)
+    Attempt.objects.filter(run__in=runs, error__isnull=False).update(error='{"class": "removed", "message": "removed"}')
+    Call.objects.filter(run__in=runs).update(request=None, response=None, request_hash="", error_message="")
+    Request.objects.filter(run__in=runs).update(show=None, payload="null", answer=None, comment="")
+    Vote.objects.filter(request__run__in=runs).update(comment="", payload=None)
+    Delivery.objects.filter(run__in=runs).update(payload="null")
+    Intervention.objects.filter(run__in=runs).update(after="{}")
+    Firing.objects.filter(run__in=runs).update(body="")
+
+
+def _payloads(rule: RetentionRule, now: datetime) -> int:
+    due = with_payloads(older_than(ended_runs(rule.flow), rule.payload_days, now))
+    with transaction.atomic():
+        runs = list(due.order_by("id").select_for_update(of=("self",), skip_locked=True).values_list("id", flat=True)[:AT_ONCE])
+        if runs:
+            remove_payloads(runs)
+            _record("payloads", rule, rule.payload_days, len(runs))
+    return len(runs)
+
+
+def _events(rule: RetentionRule, now: datetime) -> int:
+    due = older_than(ended_runs(rule.flow), rule.event_days, now).filter(events_purged_at=None)
+    with transaction.atomic():
+        runs = list(due.order_by("id").select_for_update(of=("self",), skip_locked=True).values_list("id", flat=True)[:AT_ONCE])
+        if runs:
+            Event.objects.filter(run__in=runs).delete()
+            Run.objects.filter(id__in=runs).update(events_purged_at=Now())
+            _record("events", rule, rule.event_days, len(runs))
+    return len(runs)
+
+
+def _record(what: str, rule: RetentionRule, days: int | None, count: int) -> None:
+    subject = rule.flow.slug if rule.flow is not None else "all"
+    record_change(RETENTION, "retention.purge", "retention", subject, {"what": what, "runs": count, "days": days})
