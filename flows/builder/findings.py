@@ -87,6 +87,10 @@ class Placed:
         return next(iter(self.node.kind.routes(self.node.settings)), None)
 
     @property
+    def is_agent(self) -> bool:
+        return self.node.kind.slug == "agent"
+
+    @property
     def tool(self) -> str | None:
         return getattr(self.node.settings, "tool", None) if self.node.kind.slug == "tool" else None
 
@@ -132,7 +136,7 @@ def _finding(each: Placed, slug: str, question: Question, weight: Weight, messag
 
 
 def reaches_outside(each: Placed) -> bool:
-    return each.node.role is Role.EFFECT
+    return each.node.role is Role.EFFECT or each.is_agent
 
 
 def asks_models(each: Placed) -> bool:
@@ -193,20 +197,43 @@ def _of_models(each: Placed, ground: Ground) -> Iterator[Finding]:
         yield _finding(
             each, "no_fallback", "errors", "advice", message, "Its other models stand by, but no failure calls on them."
         )
-    if each.node.timeout is None and (route is None or route.timeout is None):
+    if each.is_agent:
+        yield from _of_agents(each)
+    elif each.node.timeout is None and (route is None or route.timeout is None):
         edit = Edit(each.path, "/timeout", FIRST_TIME)
         why = "A provider that answers slowly holds up everything behind this step."
         yield _finding(each, "no_time_limit", "errors", "advice", "Neither the step nor its route bounds the time", why, edit)
-    turns = getattr(each.node.settings, "max_turns", 1)
-    if turns is None:
-        edit = Edit(each.path, "/with/max_turns", 8)
-        why = "A model that may go on as long as it likes, sometimes does."
-        yield _finding(each, "unbounded", "sequence", "serious", "The agent may take any number of turns", why, edit)
-    if each.node.kind.slug == "agent" and (each.node.limits is None or each.node.limits.cost is None):
-        value: Any = {"cost": "0.25"} if each.node.limits is None else "0.25"
-        edit = Edit(each.path, "/limits" if each.node.limits is None else "/limits/cost", value)
+
+
+def _of_agents(each: Placed) -> Iterator[Finding]:
+    limits = each.node.limits
+    if limits is None or limits.cost is None:
+        edit = Edit(each.path, "/limits", {"cost": "0.25"}) if limits is None else Edit(each.path, "/limits/cost", "0.25")
         why = "An agent decides itself how often it asks; only a limit of its own keeps it from using up the whole run’s."
         yield _finding(each, "unbounded", "cost", "advice", "The agent has no cost limit of its own", why, edit)
+    if limits is None or limits.duration is None:
+        edits = [] if limits is None else [Edit(each.path, "/limits/duration", "10m")]
+        why = "Tools and models that answer slowly, turn after turn, hold up everything behind this step."
+        yield _finding(each, "no_time_limit", "errors", "advice", "Nothing bounds the time of the agent", why, *edits)
+
+
+def unasked(each: Placed, ground: Ground) -> list[str]:
+    """The writing tools that an agent may call without anybody being asked, as long as nothing that it read taints the run."""
+    settings: Any = each.node.settings
+    if not each.is_agent:
+        return []
+    found = []
+    for grant in settings.tools:
+        facts, leash = ground.tools.get(grant.tool, ToolFacts()), settings.leash_of(grant)
+        if facts.effect == "write" and (leash == "free" or (leash == "risky" and facts.reversible)):
+            found.append(grant.tool)
+    return found
+
+
+def _asked(grant: Any, slug: str) -> dict[str, Any]:
+    """The grant as it is written, that of this tool with people who are asked."""
+    written: dict[str, Any] = grant.model_dump(exclude_none=True)
+    return {**written, "leash": "ask"} if grant.tool == slug else written
 
 
 def _of_effects(each: Placed, flow: Flow, ground: Ground) -> Iterator[Finding]:
@@ -218,6 +245,11 @@ def _of_effects(each: Placed, flow: Flow, ground: Ground) -> Iterator[Finding]:
         edit = Edit(each.path, "/retry", SAFE_RETRY)
         why = "Most failures of models and services pass within seconds; tried once, each of them ends this step."
         yield _finding(each, "no_retry", "errors", "advice", "It is tried only once", why, edit)
+    for slug in unasked(each, ground):
+        if not ground.tools[slug].reversible:
+            edit = Edit(each.path, "/with/tools", [_asked(grant, slug) for grant in each.node.settings.tools])  # type: ignore[attr-defined]
+            why = "A model decides when it is called and with what; what it does cannot be undone."
+            yield _finding(each, "no_approval", "approvals", "serious", f"The agent may call {slug} without asking", why, edit)
     if each.tool is None or facts.effect != "write":
         return
     if not each.approved:

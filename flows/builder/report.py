@@ -9,8 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from flows.builder.findings import Finding, Ground, Placed, Question, ToolFacts, asks_models, findings, placed, reaches_outside
+from flows.builder.findings import (
+    Finding,
+    Ground,
+    Placed,
+    Question,
+    ToolFacts,
+    asks_models,
+    findings,
+    placed,
+    reaches_outside,
+    unasked,
+)
 from flows.engine.document import Limits
 from flows.engine.graph import Flow
 
@@ -90,10 +102,8 @@ def _sequence(flow: Flow, steps: list[Placed]) -> Iterator[str]:
         elif kind == "loop":
             yield f"{each.label} repeats its steps at most {getattr(settings, 'max', '?')} times."
         elif kind == "agent":
-            turns = getattr(settings, "max_turns", None)
-            yield f"{each.label} lets a model decide what to do next, " + (
-                f"for at most {turns} turns." if turns else "without end."
-            )
+            most = f"{_count(getattr(settings, 'max_turns', 0), 'turn')} and {_count(getattr(settings, 'parallel', 0), 'call')} at once"
+            yield f"{each.label} lets a model decide what to do next, within at most {most}; {_at_bounds(each)}."
         elif kind == "subflow":
             yield f"{each.label} runs the flow {getattr(settings, 'flow', '?')} within this one."
     forks = [each.label for each in steps if any(len(targets) > 1 for targets in each.node.outgoing.values())]
@@ -105,6 +115,13 @@ def _sequence(flow: Flow, steps: list[Placed]) -> Iterator[str]:
         yield "The paths are fixed by the document; a model’s answer decides which of them is taken."
     else:
         yield "The path is fixed by the document: models fill in answers and choose nothing."
+
+
+def _at_bounds(each: Placed) -> str:
+    """What an agent does when it reaches a bound."""
+    if each.node.limits is not None and each.node.limits.at_limit == "finish":
+        return "at a bound it is told to conclude"
+    return "at a bound it leaves by its port limit" if "limit" in each.node.outgoing else "at a bound it fails"
 
 
 def _hears_a_model(branch: Placed, steps: list[Placed]) -> bool:
@@ -171,8 +188,10 @@ def _approvals(steps: list[Placed], ground: Ground) -> Iterator[str]:
     writing = [each for each in steps if each.tool and ground.tools.get(each.tool, ToolFacts()).effect == "write"]
     for each in asking:
         yield f"{each.label} {_asks(each)}"
+    for each in steps:
+        yield from _leashes(each, ground)
     if not asking:
-        yield "It asks nobody."
+        yield "No step of it asks for approval."
     if not writing:
         yield "It changes nothing outside."
         return
@@ -184,6 +203,29 @@ def _approvals(steps: list[Placed], ground: Ground) -> Iterator[str]:
         yield f"Without one: {_few(free)}."
     if asking:
         yield "Nobody decides on a run that they started, and a time-out never approves."
+
+
+def _leashes(each: Placed, ground: Ground) -> Iterator[str]:
+    """Which tools an agent may call by itself, and for which people are asked."""
+    if not each.is_agent:
+        return
+    settings: Any = each.node.settings
+    granted = [grant.tool for grant in settings.tools if settings.leash_of(grant) != "never"]
+    free = unasked(each, ground)
+    asked = [
+        grant.tool
+        for grant in settings.tools
+        if settings.leash_of(grant) == "ask"
+        or (
+            (settings.leash_of(grant) == "risky" and grant.tool not in free)
+            and ground.tools.get(grant.tool, ToolFacts()).effect == "write"
+        )
+    ]
+    yield f"{each.label} may call {_and(granted)}." if granted else f"{each.label} may call no tool."
+    if asked:
+        yield f"People are asked before each call of {_and(asked)}, with exactly what would be sent."
+    if free:
+        yield f"It may call {_and(free)} without asking, until it has read what others wrote."
 
 
 def _asks(each: Placed) -> str:

@@ -59,7 +59,8 @@ class Template:
 
     @property
     def tools(self) -> list[str]:
-        return sorted({str(step.with_["tool"]) for _, step in self.steps() if step.kind == "tool"})
+        named = {str(step.with_["tool"]) for _, step in self.steps() if step.kind == "tool"}
+        return sorted(named | {tool for _, step in self.steps() for tool in map(_granted, step.with_.get("tools", ()))})
 
     @property
     def flows(self) -> list[str]:
@@ -82,6 +83,11 @@ class Template:
     def steps(self) -> Iterator[tuple[str, Any]]:
         """Every step, those of bodies too, by key."""
         return _steps(self.document) if self.document is not None else iter(())
+
+
+def _granted(grant: Any) -> str:
+    """The tool of an agent's grant, which may be its mere name."""
+    return str(grant["tool"] if isinstance(grant, Mapping) else grant)
 
 
 def _steps(body: FlowDocument | Body) -> Iterator[tuple[str, Any]]:
@@ -181,9 +187,11 @@ def _fit(
                 stood_in.add(key)
             else:
                 settings["tool"] = tool
+        if step["kind"] == "agent":
+            settings["tools"] = [grant for each in settings.get("tools", ()) if (grant := _fitted_grant(each, tools)) is not None]
         if step["kind"] == "subflow":
             settings["flow"] = flows.get(settings["flow"], settings["flow"])
-        if step["kind"] == "approval" and "approvers" in settings:
+        if step["kind"] in {"approval", "agent"} and "approvers" in settings:
             named = settings["approvers"]
             named["teams"] = [team for team in named.get("teams", []) if team in teams]
         if isinstance(settings.get("body"), dict):
@@ -197,6 +205,14 @@ def _fit(
             if other["kind"] == "approval" and other["with"].get("seals") == key:
                 other["with"].pop("seals")
                 other["with"]["payload"] = note["would_send"]
+
+
+def _fitted_grant(grant: Any, tools: Mapping[str, str]) -> Any:
+    """The grant with the tool that was chosen for its own; none where nothing is to be called."""
+    tool = tools.get(_granted(grant), _granted(grant))
+    if tool == STAND_IN:
+        return None
+    return {**grant, "tool": tool} if isinstance(grant, Mapping) else tool
 
 
 # --- what a run will probably cost

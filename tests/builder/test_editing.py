@@ -420,3 +420,20 @@ def test_the_page_asks_ten_queries_at_most(client: Client, flow: Flow) -> None:
         assert client.get("/flows/refund/edit").status_code == 200
 
     assert len(queries) <= 14
+
+
+def test_an_agents_form_offers_tools_with_leash_and_bounds(flow: Flow) -> None:
+    step = {
+        "kind": "agent",
+        "with": {"route": "balanced", "prompt": "p", "tools": ["refund", {"tool": "refund", "leash": "ask"}]},
+    }
+
+    form = form_at({"steps": {"work": step}}, ("steps", "work"), current_options())
+
+    assert form is not None
+    fields = {field.name: field for field in [*form.main, *form.sections[0].fields]}
+    named, written = fields["tools"].inner
+    assert [(field.pointer, field.how) for field in named.inner] == [("/with/tools/0", "refers")]
+    assert [field.name for field in written.inner] == ["tool", "leash", "calls"]
+    assert [option.value for option in written.inner[1].options] == ["free", "risky", "ask", "never"]
+    assert {"max_turns", "parallel", "leash", "approvers"} <= fields.keys()

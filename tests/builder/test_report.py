@@ -180,3 +180,42 @@ def test_a_branch_that_hears_a_model_is_said() -> None:
 
     assert "a model’s answer decides which of them is taken" in " ".join(report.answers[0].sentences)
     assert json.dumps([each.fix and each.fix[0].value for each in report.findings])
+
+
+# ---------------------------------------------------------------------- agents
+
+
+def agent(*tools: Any, limits: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
+    limits = limits or {"cost": "0.20", "duration": "10m", "at_limit": "finish"}
+    given = {"route": "balanced", "prompt": "x", "tools": list(tools), "max_turns": 6, **settings}
+    return {"kind": "agent", "with": given, "limits": limits, "retry": {"attempts": 3}}
+
+
+def sentences(document: dict[str, Any]) -> str:
+    return " ".join(sentence for answer in report_of(document).answers for sentence in answer.sentences)
+
+
+def test_it_says_what_an_agent_may_do_and_when_people_are_asked() -> None:
+    step = agent("look", "refund", {"tool": "post", "leash": "free"}, {"tool": "pay", "leash": "never"})
+
+    said = sentences(flow_of({"work": step}, ["start -> work"]))
+
+    assert "within at most 6 turns and 4 calls at once; at a bound it is told to conclude" in said
+    assert "Work may call look, refund and post." in said
+    assert "People are asked before each call of refund, with exactly what would be sent." in said
+    assert "It may call post without asking, until it has read what others wrote." in said
+
+
+def test_an_agent_that_pays_without_asking_is_serious_and_the_fix_mends_it() -> None:
+    document = flow_of({"work": agent({"tool": "pay", "leash": "free"})}, ["start -> work"])
+
+    found = one(document, "no_approval")
+
+    assert found.weight == "serious"
+    assert ("no_approval", "work") not in slugs(applied(document, found.fix))
+
+
+def test_an_agent_without_bounds_of_its_own_is_told() -> None:
+    step = agent("look", limits={"tokens": 1000})
+
+    assert {("unbounded", "work"), ("no_time_limit", "work")} <= slugs(flow_of({"work": step}, ["start -> work"]))

@@ -19,7 +19,7 @@ from flows.models.identifiers import new_id
 from orchestrator.catalogue import step_kinds, tool_kinds
 from orchestrator.catalogue_document import parse_catalogue
 
-LATER = {"agent", "retrieve"}
+LATER = {"retrieve"}
 """Kinds that no template uses yet."""
 
 TRANSLATION = next(each.document for each in templates() if each.slug == "translation")

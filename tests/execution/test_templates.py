@@ -27,7 +27,7 @@ async def _done(**arguments: Any) -> dict[str, Any]:
 @pytest.fixture
 def world(drive: Drive, add_tool: AddTool) -> None:
     for slug in ("sim-small", "sim-large"):
-        make_model(slug)
+        make_model(slug, capabilities=["tools"])
     make_route("balanced", "sim-small", "sim-large", timeout=20.0)
     make_route("careful", "sim-large", "sim-small", timeout=60.0)
     for slug in (*WRITES, "statistics.of"):
@@ -55,7 +55,7 @@ def test_it_completes_on_simulated_models(template: Template, world: None) -> No
 
     output = output_of(finish(run))
 
-    assert votes >= 1 or template.slug == "translation"
+    assert votes >= 1 or template.slug in {"translation", "research_agent"}
     assert output is not None
     done = Attempt.objects.filter(run_id=run.id, status="succeeded").order_by("seq").values_list("path", flat=True)
     came = sorted(path for path in done if path.isidentifier())

@@ -230,9 +230,22 @@ def _list(made: Field, item: Any, options: Options) -> Field:
         model = _model_of(each, models)
         here = f"{made.pointer}/{at}"
         title = f"{_title(model).capitalize()} {at + 1}"
+        short = _short(each, model, options, here)
+        if short is not None:
+            groups.append(Field(here, str(at), title, "item", each, True, inner=[short]))
+            continue
         groups.append(Field(here, str(at), title, "item", each, True, inner=fields_of(model, each, options, here)))
     blanks = [(_title(model), as_json(_blank(model))) for model in models]
     return replace(made, how="items", inner=groups, blanks=blanks)
+
+
+def _short(value: Any, model: type[BaseModel], options: Options, pointer: str) -> Field | None:
+    """The field of an item that stands there as a mere name, such as the tool of a grant; None of one that is written out."""
+    if not isinstance(value, str):
+        return None
+    name, info = next(iter(model.model_fields.items()))
+    field = _field(name, info, {name: value}, options, pointer)
+    return replace(field, pointer=pointer)
 
 
 def _with_given(options: Sequence[Option], value: Any) -> list[Option]:

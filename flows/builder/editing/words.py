@@ -22,6 +22,11 @@ LABELS = {
     "input": "Input of a run",
     "output": "Output",
     "state": "State",
+    "calls": "Calls at most",
+    "leash": "Leash",
+    "max_turns": "Turns at most",
+    "parallel": "Calls at once",
+    "tools": "Tools that it may call",
     "quorum": "Votes needed",
     "due": "Deadline",
     "show": "What the approver sees",
@@ -67,6 +72,10 @@ HELP = {
     "prompt": "What the model is asked. Type {{ to insert data.",
     "key": "How expressions name the step.",
     "concurrency": "Bodies that run at once.",
+    "calls": "How often it may call this tool; empty: as often as its turns allow.",
+    "leash": "Free: called at once. Risky: asked about where it cannot be undone. Ask: always asked about. Never: not there. Whatever "
+    "it is, an agent that has read what others wrote asks before it writes.",
+    "max_turns": "Questions to the model, the last answer included.",
     "limits": "What this may use before a person is asked or it stops.",
 }
 
