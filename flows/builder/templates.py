@@ -24,7 +24,7 @@ FOLDER = Path(__file__).parent / "gallery"
 STAND_IN = "stand-in"
 """Chosen for a tool that is missing: a step that only notes what would have been sent."""
 MAKE = "make"
-"""Chosen for a flow that is missing: it is made of its own template, and published."""
+"""Chosen for a flow or a knowledge base that is missing: a flow is made of its own template, and published; a base with one document."""
 
 ITEMS = 5  # what an estimate counts for a list whose length nobody knows
 USUAL_OUTPUT = 200  # tokens, where a step does not bound its answer
@@ -66,6 +66,11 @@ class Template:
     def flows(self) -> list[str]:
         """The flows that it runs inside its own: each is a template, too."""
         return sorted({str(step.with_["flow"]) for _, step in self.steps() if step.kind == "subflow"})
+
+    @property
+    def bases(self) -> list[str]:
+        """The knowledge bases that it searches; for each the gallery has a document to begin with."""
+        return sorted({str(step.with_["base"]) for _, step in self.steps() if step.kind == "retrieve"})
 
     @property
     def people(self) -> int:
@@ -158,23 +163,44 @@ def flows_needed(template: Template, known: Iterable[str]) -> list[Need]:
     return needs
 
 
+def bases_needed(template: Template, known: Iterable[str]) -> list[Need]:
+    """A missing knowledge base is made with the gallery's document. `known` are those that a flow may search."""
+    there = sorted(known)
+    return [
+        Need(name, name in there, tuple(there) if name in there else (MAKE, *there), name if name in there else MAKE)
+        for name in template.bases
+    ]
+
+
+def document_of_base(name: str) -> tuple[str, bytes]:
+    """The document that a base of this name begins with: the file's name and what it holds."""
+    file = FOLDER / f"{name}.md"
+    return file.name, file.read_bytes()
+
+
 def fitted(
     template: Template,
     routes: Mapping[str, str],
     tools: Mapping[str, str],
     teams: frozenset[str],
     flows: Mapping[str, str] | None = None,
+    bases: Mapping[str, str] | None = None,
 ) -> str:
-    """The template's document with other routes, tools and flows where they are named, and without teams that do not exist (then any
-    approver decides)."""
+    """The template's document with other routes, tools, flows and knowledge bases where they are named, and without teams that do not
+    exist (then any approver decides)."""
     assert template.document is not None
     document = template.document.as_json()
-    _fit(document, routes, tools, teams, flows or {})
+    _fit(document, routes, tools, teams, flows or {}, bases or {})
     return dump_document(load_document(document))
 
 
 def _fit(
-    body: dict[str, Any], routes: Mapping[str, str], tools: Mapping[str, str], teams: frozenset[str], flows: Mapping[str, str]
+    body: dict[str, Any],
+    routes: Mapping[str, str],
+    tools: Mapping[str, str],
+    teams: frozenset[str],
+    flows: Mapping[str, str],
+    bases: Mapping[str, str],
 ) -> None:
     stood_in = set()
     for key, step in body["steps"].items():
@@ -191,11 +217,13 @@ def _fit(
             settings["tools"] = [grant for each in settings.get("tools", ()) if (grant := _fitted_grant(each, tools)) is not None]
         if step["kind"] == "subflow":
             settings["flow"] = flows.get(settings["flow"], settings["flow"])
+        if step["kind"] == "retrieve":
+            settings["base"] = bases.get(settings["base"], settings["base"])
         if step["kind"] in {"approval", "agent"} and "approvers" in settings:
             named = settings["approvers"]
             named["teams"] = [team for team in named.get("teams", []) if team in teams]
         if isinstance(settings.get("body"), dict):
-            _fit(settings["body"], routes, tools, teams, flows)
+            _fit(settings["body"], routes, tools, teams, flows, bases)
     for key in stood_in:
         step = body["steps"][key]
         note = {"would_send": step["with"].get("arguments", {}), "tool": step["with"]["tool"]}

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from flows.builder.actions.create_flow import create_flow
-from flows.builder.actions.make_companions import make_companions
+from flows.builder.actions.make_companions import make_bases, make_companions
 from flows.builder.actions.publish_flow import publish_flow
 from flows.builder.templates import MAKE, Template, fitted, templates
 from flows.engine.states import TERMINAL_STATES
-from flows.models import Attempt, Request, Run
+from flows.models import Attempt, KnowledgeDocument, Request, Run
+from flows.retrieval.indexing import index_document
 from flows.runs.actions.start_run import start_run
 from tests.execution.conftest import AddTool, Drive
 from tests.execution.runs import decided, finish, make_model, make_route, output_of, until
@@ -39,7 +40,11 @@ def world(drive: Drive, add_tool: AddTool) -> None:
 def test_it_completes_on_simulated_models(template: Template, world: None) -> None:
     owner = make_actor("owner")
     inner = make_companions(owner, dict.fromkeys(template.flows, MAKE), None, frozenset())
-    flow = create_flow(owner, text=fitted(template, {}, {"text.statistics": "statistics.of"}, frozenset(), inner))
+    searched = make_bases(owner, dict.fromkeys(template.bases, MAKE), None)
+    for document in KnowledgeDocument.objects.all():
+        index_document(document.id)
+    text = fitted(template, {}, {"text.statistics": "statistics.of"}, frozenset(), inner, searched)
+    flow = create_flow(owner, text=text)
     publish_flow(owner, flow.slug)
     run = start_run(owner, flow.slug, template.input)
     outcomes = list(template.decisions)

@@ -432,7 +432,7 @@ class TestManyAtOnce:
 
 class TestTemplates:
     def test_TPL_4_tags_narrow_them(self, client: Client) -> None:
-        assert shows(text_of(client.get("/templates")), "template") == 10
+        assert shows(text_of(client.get("/templates")), "template") == 12
         assert shows(text_of(client.get("/templates?tag=map")), "template") == 4
         assert "nothing-matches" in text_of(client.get("/templates?q=zzz"))
 

@@ -1,4 +1,4 @@
-"""Making the flows that a template runs inside its own."""
+"""Making the flows that a template runs inside its own, and the knowledge bases that it searches."""
 
 from __future__ import annotations
 
@@ -9,8 +9,18 @@ from flows.access.refusals import Fault, Invalid
 from flows.builder.actions.create_flow import create_flow
 from flows.builder.actions.publish_flow import publish_flow
 from flows.builder.catalogue import current
-from flows.builder.templates import MAKE, current_prices, fitted, routes_needed, template_named, tools_needed
+from flows.builder.templates import (
+    MAKE,
+    current_prices,
+    document_of_base,
+    fitted,
+    routes_needed,
+    template_named,
+    tools_needed,
+)
 from flows.models import Team
+from flows.retrieval.actions.create_base import create_base
+from flows.retrieval.actions.put_document import put_document
 
 
 def make_companions(actor: Actor, flows: Mapping[str, str], team: Team | None, teams: frozenset[str]) -> dict[str, str]:
@@ -18,6 +28,19 @@ def make_companions(actor: Actor, flows: Mapping[str, str], team: Team | None, t
     the catalogue has, and published, for only a published flow can be run by another. Call it in the transaction that makes the flow
     itself. Raises `Forbidden`, `Invalid`, `DocumentRefused`."""
     return {name: _made(actor, name, team, teams) if chosen == MAKE else chosen for name, chosen in flows.items()}
+
+
+def make_bases(actor: Actor, bases: Mapping[str, str], team: Team | None) -> dict[str, str]:
+    """For each knowledge base that a template names, the one that stands for it. Where that is `MAKE`, it is made with the document that
+    the gallery has for it, which is found once it is indexed. Raises `Forbidden`, `Invalid`, and `BaseExists` where another team's base
+    has the name."""
+    return {name: _made_base(actor, name, team) if chosen == MAKE else chosen for name, chosen in bases.items()}
+
+
+def _made_base(actor: Actor, name: str, team: Team | None) -> str:
+    base = create_base(actor, name, name.replace("_", " ").capitalize(), team=team)
+    put_document(actor, base, *document_of_base(name))
+    return base.slug
 
 
 def _made(actor: Actor, name: str, team: Team | None, teams: frozenset[str]) -> str:

@@ -13,9 +13,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from flows.access.refusals import Fault, Invalid, NotFound
 from flows.access.rights import Right, require
 from flows.builder.actions.create_flow import create_flow
-from flows.builder.actions.make_companions import make_companions
+from flows.builder.actions.make_companions import make_bases, make_companions
 from flows.builder.actions.save_draft import DraftChanged, save_draft
-from flows.builder.catalogue import current
+from flows.builder.catalogue import bases_of, current
 from flows.builder.checking import checked
 from flows.builder.overview import inputs_listed, steps_listed
 from flows.builder.pages.ground import edit_url
@@ -24,6 +24,7 @@ from flows.builder.reads import flow_named
 from flows.builder.subflows import known_flows
 from flows.builder.templates import (
     Template,
+    bases_needed,
     current_prices,
     estimate,
     fitted,
@@ -36,6 +37,7 @@ from flows.builder.templates import (
 from flows.engine.document import dump_document, parse_document
 from flows.engine.drawing import drawn
 from flows.models import Flow, Team
+from flows.retrieval.actions.create_base import BaseExists
 
 
 @login_required
@@ -46,12 +48,14 @@ def gallery(request: Any) -> HttpResponse:
     q, needs = query.get("q", "").strip().lower()[:200], query.get("needs") == "none"
     tags = [tag for tag in ",".join(query.getlist("tag")).split(",") if tag]
     known, prices, inner = current(None, None), current_prices(), published_flows()
+    searched = open_bases()
     cards = []
     for each in templates():
         words = f"{each.title} {each.shows} {' '.join(each.tags)}".lower()
         missing = [name for name in each.routes if name not in known.ground.routes and name not in known.ground.models]
         missing += [name for name in each.tools if name not in known.ground.tools]
         missing += [need.name for need in flows_needed(each, inner) if not need.there]
+        missing += [need.name for need in bases_needed(each, searched) if not need.there]
         if not set(tags).issubset(each.tags) or q not in words or (needs and missing):
             continue
         cards.append(card_of(each, prices, missing))
@@ -107,7 +111,8 @@ def template_page(request: Any, template: str) -> HttpResponse:
     known, prices = current(None, None), current_prices()
     routes, tools = routes_needed(found, known.ground, prices.simulated), tools_needed(found, known.ground)
     flows = flows_needed(found, published_flows())
-    missing = [each.name for each in (*routes, *tools, *flows) if not each.there]
+    bases = bases_needed(found, open_bases())
+    missing = [each.name for each in (*routes, *tools, *flows, *bases) if not each.there]
     may_edit = request.actor.holdings.allow(Right.EDIT_FLOWS)
     flow = filled_flow(request)
     context = card_of(found, prices, missing) | {
@@ -115,6 +120,7 @@ def template_page(request: Any, template: str) -> HttpResponse:
         "routes": routes,
         "tools": tools,
         "flows": flows,
+        "bases": bases,
         "may_edit": may_edit,
         "teams": teams_for(request.actor) if may_edit else [],
         "everywhere": Right.EDIT_FLOWS in request.actor.holdings.everywhere,
@@ -125,7 +131,7 @@ def template_page(request: Any, template: str) -> HttpResponse:
     there = frozenset(Team.objects.values_list("slug", flat=True))
     stands_for = {
         kind: {each.name: request.POST.get(f"{kind}-{each.name}", each.chosen) for each in needs}
-        for kind, needs in (("route", routes), ("tool", tools), ("flow", flows))
+        for kind, needs in (("route", routes), ("tool", tools), ("flow", flows), ("base", bases))
     }
     if request.method != "POST":
         if found.document is not None:
@@ -140,14 +146,20 @@ def template_page(request: Any, template: str) -> HttpResponse:
         with transaction.atomic():
             team = flow.team if flow is not None else team_of(request.actor, request.POST.get("team", ""))
             inner = make_companions(request.actor, stands_for["flow"], team, there)
-            text = fitted(found, stands_for["route"], stands_for["tool"], there, inner)
+            searched = make_bases(request.actor, stands_for["base"], team)
+            text = fitted(found, stands_for["route"], stands_for["tool"], there, inner, searched)
             if flow is None:
                 flow = create_flow(request.actor, request.POST.get("name", ""), text=text, team=team)
             else:
                 text = dump_document(parse_document(text).model_copy(update={"name": flow.name}))
                 flow = save_draft(request.actor, flow.slug, text, revision_in(request), runnable=False)
-    except (Invalid, DraftChanged) as refusal:
+    except (Invalid, BaseExists, DraftChanged) as refusal:
         problems = refusal.problems or [Fault("draft", refusal.message)]
         return render(request, "flows/template.html", context | {"problems": problems}, status=422)
     request.toast(f"{flow.name} is a draft now. Try it, then publish it.")
     return redirect(edit_url(flow))
+
+
+def open_bases() -> list[str]:
+    """The knowledge bases that everybody's flows may search, by name."""
+    return list(bases_of(None).order_by("slug").values_list("slug", flat=True))
