@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import Any
 
 import pytest
@@ -105,6 +106,50 @@ def test_what_is_typed_offline_is_kept_and_saved_later(visit: Any, person: Any, 
 
     assert stored()["description"] == "Written in a tunnel"
     at.expect_noise("ERR_INTERNET_DISCONNECTED", "WebSocket")
+    at.is_quiet()
+
+
+@pytest.mark.slow
+def test_a_whole_minute_without_an_answer_loses_nothing(visit: Any, person: Any, site: Any) -> None:
+    """The server hears nobody, as where a tunnel swallows what is sent; one goes on typing all the while, in form and canvas."""
+    at = opened(visit, person)
+    site.stop()
+    began = time.monotonic()
+    field(at, "/description").fill("")
+    for number in range(6):
+        field(at, "/description").press_sequentially(f"line {number} ")
+        at.page.wait_for_timeout(max(0, 1000 * (began + 10 * (number + 1) - time.monotonic())))
+    at.page.evaluate("() => document.getElementById('canvas').add('set')")
+    expect(at.see("saved")).to_contain_text("Not saved – offline since")
+
+    site.start()
+    saved(at)
+
+    assert time.monotonic() - began >= 60
+    assert stored()["description"] == "line 0 line 1 line 2 line 3 line 4 line 5 "
+    assert "set" in stored()["steps"]
+    at.expect_noise(
+        "ERR_", "WebSocket", "htmx:ws:error", "failed:", "409"
+    )  # what was sent into the tunnel may come out of it late
+    at.is_quiet()
+
+
+def test_an_answer_that_is_lost_is_no_conflict_with_oneself(visit: Any, person: Any) -> None:
+    at = opened(visit, person)
+
+    def swallow(route: Any) -> None:
+        route.fetch()  # the server has saved it
+        route.abort("connectionreset")
+
+    at.page.route("**/draft", swallow, times=1)
+    field(at, "/description").fill("First words")
+    expect(at.see("saved")).to_contain_text("Not saved – offline since")
+    field(at, "/description").fill("First words, and more")
+    saved(at)
+
+    expect(at.see("conflict")).to_be_hidden()
+    assert stored()["description"] == "First words, and more"
+    at.expect_noise("ERR_CONNECTION_RESET", "409")
     at.is_quiet()
 
 

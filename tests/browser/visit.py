@@ -77,7 +77,7 @@ class Visit:
 
     def is_quiet(self) -> None:
         """Nothing was said in the console, and every request was answered."""
-        assert self.noise == []
+        assert self.noise == [], self.noise
 
     def expect_noise(self, *words: str) -> None:
         """Takes away the complaints that belong to what the test does (a status 422, for one)."""

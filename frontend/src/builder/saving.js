@@ -1,6 +1,7 @@
 // Saves the draft 800 ms after the last change, and says honestly how far it is. `state` is one of
 //   saved · waiting · saving · offline · signed-out · conflict · refused
 // What is not saved is kept in this browser meanwhile, so that neither a reload nor an expired session loses it.
+import { changed } from "./differences.js"
 import { ask } from "./server.js"
 
 const QUIET = 800
@@ -10,6 +11,7 @@ export class Saving extends EventTarget {
   #timer = 0
   #going = false
   #doc = null
+  #unheard = [] // what was sent and never answered: it may have been saved all the same
 
   constructor({ url, person, keeping, revision, savedAt }) {
     super()
@@ -53,6 +55,7 @@ export class Saving extends EventTarget {
 
   #answered(status, data, sent) {
     if (status === 200) {
+      this.#unheard = []
       this.revision = data.revision
       this.savedAt = new Date()
       this.since = null
@@ -68,6 +71,9 @@ export class Saving extends EventTarget {
       }
       this.#say(more ? "waiting" : "saved")
       this.dispatchEvent(new CustomEvent("checked", { detail: data }))
+    } else if (status === 409 && this.#unheard.some((each) => changed(each, data.document).next().done)) {
+      this.revision = data.revision
+      this.now()
     } else if (status === 409) {
       this.conflict = data
       this.#say("conflict")
@@ -79,6 +85,7 @@ export class Saving extends EventTarget {
       this.#say("refused")
     } else {
       this.since ??= new Date()
+      this.#unheard = [...this.#unheard.slice(-9), sent]
       this.#say("offline")
       this.#later(AGAIN)
     }

@@ -2,11 +2,13 @@
 
 const token = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? JSON.parse(document.body.getAttribute("hx-headers:inherited"))["X-CSRFToken"]
 
+const PATIENCE = 10_000 // milliseconds without an answer, after which nobody answers
+
 export async function ask(url, body, { method = body === undefined ? "GET" : "POST", signal } = {}) {
   try {
     const response = await fetch(url, {
       method,
-      signal,
+      signal: AbortSignal.any([AbortSignal.timeout(PATIENCE), ...(signal ? [signal] : [])]),
       credentials: "same-origin",
       headers: { "Content-Type": "application/json", "X-CSRFToken": token() },
       body: body === undefined ? undefined : JSON.stringify(body),
