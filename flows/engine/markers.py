@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 
 class Templated:
@@ -33,7 +33,7 @@ class Refers:
 
 
 class ArgumentsOf:
-    """The object holds the arguments of the tool that another field of the settings names."""
+    """The object holds what the tool or the flow is given that another field of the settings names."""
 
-    def __init__(self, field: str) -> None:
-        self.field = field
+    def __init__(self, field: Literal["tool", "flow"]) -> None:
+        self.field: Literal["tool", "flow"] = field

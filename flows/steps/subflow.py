@@ -10,7 +10,7 @@ from pydantic import Field
 from flows.engine.failures import InvalidInput
 from flows.engine.inputs import input_problems
 from flows.engine.kinds import Catalogue, Fault, KnownFlow, Role, Settings, Surroundings
-from flows.engine.markers import Refers, TemplateValue
+from flows.engine.markers import ArgumentsOf, Refers, TemplateValue
 from flows.engine.problems import did_you_mean, listed
 from flows.execution.context import Enter, StepContext, WorkKind
 
@@ -23,7 +23,7 @@ class SubflowSettings(Settings):
 
     flow: Annotated[str, Refers("flow")] = Field(min_length=1, max_length=80)
     version: int | None = Field(default=None, ge=1, strict=True)
-    input: dict[str, TemplateValue] = Field(
+    input: Annotated[dict[str, TemplateValue], ArgumentsOf("flow")] = Field(
         default_factory=dict, title="Input", description="What the other flow is given, by the names that it asks for."
     )
 

@@ -265,16 +265,18 @@ def test_the_steps_of_a_failing_run_are_made_in_the_flows_form(visit: Any, perso
 
 
 @pytest.mark.usefixtures("catalogue")
-def test_another_flow_is_chosen_from_a_list(visit: Any, person: Any) -> None:
+def test_another_flow_is_chosen_from_a_list_and_given_what_it_asks_for(visit: Any, person: Any) -> None:
     make_flow("weekly", document=REFUND)
     at = opened(visit, person, document=EMPTY)
     at.see("builder-palette").get_by_role("button", name="Run a flow").click()
     shown(at, "steps subflow")
 
     field(at, "/with/flow").select_option("weekly")
+    field(at, "/with/input/message").fill("Too late")
+    field(at, "/with/input/amount").fill("12.5")
     saved(at)
 
-    assert stored()["steps"]["subflow"]["with"]["flow"] == "weekly"
+    assert stored()["steps"]["subflow"]["with"] == {"flow": "weekly", "input": {"message": "Too late", "amount": 12.5}}
     assert field(at, "/with/flow").locator("option").evaluate_all("all => all.map(each => each.value).filter(Boolean)") == [
         "weekly"
     ]

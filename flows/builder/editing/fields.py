@@ -126,7 +126,7 @@ def _typed(made: Field, annotation: Any, marks: list[Any], options: Options, hol
     if refers is not None:
         return replace(made, how="refers", options=options.of(refers.to))
     if arguments is not None:
-        return _arguments(made, options.arguments_of(holder.get(arguments.field)))
+        return _arguments(made, options.arguments_of(arguments.field, holder.get(arguments.field)), arguments.field)
     if annotation is Duration:
         return replace(made, how="duration")
     if annotation is Decimal:
@@ -157,8 +157,8 @@ def _typed(made: Field, annotation: Any, marks: list[Any], options: Options, hol
     return replace(made, how="value" if live or made.name == "output" else "json", expression=live or made.name == "output")
 
 
-def _arguments(made: Field, schema: Mapping[str, Any] | None) -> Field:
-    """One field an argument of the tool, and those that its schema does not know below."""
+def _arguments(made: Field, schema: Mapping[str, Any] | None, of: str) -> Field:
+    """One field an argument of the tool or value that the flow asks for, and those that its schema does not know below."""
     properties = (schema or {}).get("properties")
     if not isinstance(properties, Mapping):
         return replace(made, how="pairs", inner=_pairs(made, "value"), expression=True)
@@ -181,7 +181,7 @@ def _arguments(made: Field, schema: Mapping[str, Any] | None) -> Field:
                 help=" · ".join(
                     str(part)
                     for part in (
-                        TYPES.get(str(kind), kind) if name in properties else "not an argument of this tool",
+                        TYPES.get(str(kind), kind) if name in properties else f"nothing that this {of} takes",
                         each.get("description"),
                     )
                     if part

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from django.db.models import Count, OuterRef, Q, Subquery
@@ -35,13 +35,19 @@ class Options:
     tools: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     routes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     models: frozenset[str] = frozenset()
+    team: UUID | None = None
 
     def of(self, kind: str) -> Sequence[Option]:
         return self.by_kind.get(kind, ())
 
-    def arguments_of(self, tool: Any) -> Mapping[str, Any] | None:
-        """The JSON Schema of a tool's arguments; None for a tool that is not known."""
-        return self.tools.get(tool) if isinstance(tool, str) else None
+    def arguments_of(self, field: Literal["tool", "flow"], named: Any) -> Mapping[str, Any] | None:
+        """The JSON Schema of what a tool is given, or, by two queries, of what a flow asks for; None for one that is not known."""
+        if not isinstance(named, str) or not named:
+            return None
+        if field == "tool":
+            return self.tools.get(named)
+        known = known_flows({named}, self.team).get(named)
+        return known.input if known is not None else None
 
     def catalogue(self, document: FlowDocument | None, team: UUID | None) -> Catalogue:
         """The same as the checks of a document want it: no query, and two where it runs other flows."""
@@ -57,7 +63,7 @@ class Options:
             for key, step in steps.items()
             if isinstance(step, Mapping) and step.get("kind") == "tool"
         ]
-        return Options({**self.by_kind, "tool step": found}, self.tools, self.routes, self.models)
+        return Options({**self.by_kind, "tool step": found}, self.tools, self.routes, self.models, self.team)
 
 
 def current_options(team: UUID | None = None, but: str = "") -> Options:
@@ -89,6 +95,7 @@ def current_options(team: UUID | None = None, but: str = "") -> Options:
         {each.slug: each.arguments for each in tools},
         routes,
         frozenset(each.slug for each in models),
+        team,
     )
 
 
