@@ -6,7 +6,9 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 
+from approvals.models import Delegation, Docket
 from approvals.rules import addressed
 from flows.access.actions.deactivate_person import deactivate_person
 from flows.access.actor import Actor
@@ -49,6 +51,7 @@ def offboard_person(actor: Actor, person: Person, successor: Person | None = Non
         )
     with transaction.atomic():
         deactivate_person(actor, person)
+        _leave_the_desk(person, successor)
         theirs = requests_of(person)
         if successor is None:
             orphaned = [request for request in theirs if is_orphaned(request, person)]
@@ -85,6 +88,13 @@ def is_orphaned(request: Request, without: Person) -> bool:
 
 def _open() -> QuerySet[Request]:
     return Request.objects.filter(state__in=sorted(OPEN_REQUEST_STATES)).exclude(kind="test").order_by("id")
+
+
+def _leave_the_desk(person: Person, successor: Person | None) -> None:
+    """What was assigned to the person is the successor's, what they had claimed is free, and nobody stands in for anybody any more."""
+    Docket.objects.filter(assigned_to=person, request__in=_open().values("id")).update(assigned_to=successor)
+    Docket.objects.filter(claimed_by=person).update(claimed_by=None, claimed_until=None)
+    Delegation.objects.filter(Q(giver=person) | Q(taker=person), ended_at=None).update(ended_at=Now())
 
 
 def _hand_over(actor: Actor, request: Request, person: Person, successor: Person) -> None:

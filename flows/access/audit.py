@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from flows.access.actor import Actor
 from flows.access.keys import KEY_PATTERN
+from flows.access.redaction import redacted
 from flows.access.refusals import Refusal
 from flows.models import AuditRow
 
@@ -63,7 +64,7 @@ def without_secrets(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [without_secrets(item) for item in value]
     if isinstance(value, str):
-        text = KEY_PATTERN.sub(REMOVED, value).replace("\x00", "")
+        text = KEY_PATTERN.sub(REMOVED, redacted(value)).replace("\x00", "")
         return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
     return value
 

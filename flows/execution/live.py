@@ -17,6 +17,7 @@ from channels.layers import get_channel_layer
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from flows.access.redaction import redacted
 from flows.execution.doorbells import INBOX, run_group
 from flows.models.identifiers import shown
 
@@ -61,7 +62,7 @@ class Live:
             entry = self._texts.get(call)
             if entry is None:
                 entry = self._texts[call] = (run, path, [])
-            entry[2].append(text)
+            entry[2].append(redacted(text))
 
         return sink
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from flows.access.redaction import redacted
 from flows.engine.states import PARKED_STATES
 from flows.execution.doorbells import doorbell
 from flows.execution.rings import ring
@@ -27,7 +28,7 @@ def append_event(run: Run, type: str, path: str = "", data: dict[str, Any] | Non
     """Writes the run's next event and gives its number. The run's row must be locked by this transaction."""
     run.seq += 1
     Run.objects.filter(id=run.id).update(seq=run.seq)
-    text = None if data is None else json.dumps(data, separators=(",", ":"))
+    text = None if data is None else redacted(json.dumps(data, separators=(",", ":")))
     Event.objects.bulk_create([Event(run_id=run.id, seq=run.seq, pass_number=run.pass_number, type=type, path=path, data=text)])
     return run.seq
 

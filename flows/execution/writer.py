@@ -17,6 +17,7 @@ import orjson
 import psycopg
 from psycopg import AsyncConnection
 
+from flows.access.redaction import redacted
 from flows.execution.faultpoints import faultpoint
 from flows.execution.journal import ACCEPTED, ASK, COMMITTED, SAVE, TAKE, WITHDRAW, WRITE, Record, Verdict
 from flows.execution.saying import said
@@ -126,8 +127,9 @@ class Writer:
 
     async def _commit(self, records: list[Record]) -> list[Verdict]:
         connection = await self._connected()
-        heads = orjson.dumps([record.head() for record in records]).decode()
-        ops = orjson.dumps([{"run": record.run, "i": i, **op} for record in records for i, op in enumerate(record.ops)]).decode()
+        heads = redacted(orjson.dumps([record.head() for record in records]).decode())
+        lines = [{"run": record.run, "i": i, **op} for record in records for i, op in enumerate(record.ops)]
+        ops = redacted(orjson.dumps(lines).decode())
         if not any(record.rare for record in records):
             cursor = await connection.execute(WRITE, (heads, ops), prepare=True)
             return _verdicts(records, await cursor.fetchall())
@@ -135,14 +137,14 @@ class Writer:
             cursor = await connection.execute(WRITE, (heads, ops), prepare=True)
             verdicts = _verdicts(records, await cursor.fetchall())
             accepted = [record for record, verdict in zip(records, verdicts, strict=True) if not verdict.fenced]
-            for statement, lines in (
+            for statement, given in (
                 (ASK, [line for record in accepted for line in record.asks]),
                 (WITHDRAW, [line for record in accepted for line in record.withdraws]),
                 (TAKE, [line for record in accepted for line in record.takes]),
                 (SAVE, [line for record in accepted for line in record.saves]),
             ):
-                if lines:
-                    await connection.execute(statement, (orjson.dumps(lines).decode(),))
+                if given:
+                    await connection.execute(statement, (redacted(orjson.dumps(given).decode()),))
         return verdicts
 
     async def _without_committed(self, batch: list[tuple[Record, Answer]]) -> list[tuple[Record, Answer]]:

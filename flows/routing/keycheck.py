@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -10,6 +9,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from flows.access.egress import Answer, Egress, EgressRefused, HTTPError, TooLarge
+from flows.access.redaction import secret_named
 from flows.routing.providers.cleaning import cleaned
 
 PATIENCE: Final = 10.0  # seconds
@@ -59,7 +59,7 @@ async def check_provider(model: str, api_base: str, api_key_env: str, egress: Eg
         return KeyCheck("unknown", f"How {provider[:40]} takes a key is not known here. Try a prompt instead.")
     if not api_key_env:
         return await _asked(probe, api_base, "none", name, egress)
-    key = os.environ.get(api_key_env, "").strip()
+    key = secret_named(api_key_env)
     if not key:
         mend = "Set it where web and workers start, then start them again."
         return KeyCheck("refused", f"The environment variable {api_key_env} is not set. {mend}")

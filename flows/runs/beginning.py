@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 
 from flows.access.actor import Actor
 from flows.access.audit import record_change
+from flows.access.redaction import redacted
 from flows.access.refusals import Fault, Invalid
 from flows.engine.canonical import canonical, storable
 from flows.engine.courses import Course
@@ -64,9 +65,9 @@ def begin_run(
         run = Run.objects.create(
             flow=flow,
             version_id=version_id,
-            input=text,
+            input=redacted(text),
             key=key,
-            tags=list(dict.fromkeys([*flow.tags, *tags])),
+            tags=list(dict.fromkeys([*flow.tags, *map(redacted, tags)])),
             purpose=purpose,
             handling=handling.as_json() or None,
             priority=flow.priority if priority is None else priority,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
@@ -12,6 +11,7 @@ import orjson
 from pydantic import Field, field_validator, model_validator
 
 from flows.access.egress import Answer, Exchange, HTTPError, HTTPTimeout, TooLarge, TooManyRedirects, observed
+from flows.access.redaction import secret_named
 from flows.access.waits import retry_after
 from flows.engine.failures import BadKey, BadRequest, Failure, InvalidOutput, RateLimited, TimedOut, Unavailable
 from flows.engine.problems import shorten
@@ -201,7 +201,7 @@ def _query_value(value: Any) -> Any:
 def _headers(settings: HTTPSettings) -> dict[str, str]:
     headers = dict(settings.headers)
     for name, variable in settings.header_env.items():
-        value = os.environ.get(variable, "").strip()
+        value = secret_named(variable)
         if not value:
             raise BadKey(f"The environment variable {variable}, which holds the header {name}, is not set.")
         headers[name] = value

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, model_validator
 
 from flows.access.egress import Egress
+from flows.access.redaction import secret_named
 from flows.engine.canonical import sha256_of
 from flows.engine.failures import BadRequest, Failure, InvalidOutput, TimedOut, Unavailable
 from flows.engine.problems import shorten
@@ -132,14 +133,14 @@ async def session_with(server: ServerSettings, egress: Egress) -> AsyncIterator[
     from mcp.client.streamable_http import streamable_http_client
 
     if server.command:
-        environment = {name: os.environ.get(ours, "") for name, ours in server.env.items()}
+        environment = {name: secret_named(ours) for name, ours in server.env.items()}
         parameters = StdioServerParameters(command=server.command[0], args=list(server.command[1:]), env=environment or None)
         with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: ASYNC230 the null device does not block
             async with stdio_client(parameters, errlog=nowhere) as (read, write), ClientSession(read, write) as session:
                 await session.initialize()
                 yield session
         return
-    headers = {name: os.environ.get(ours, "") for name, ours in server.header_env.items()}
+    headers = {name: secret_named(ours) for name, ours in server.header_env.items()}
     async with (
         egress.client(headers=headers) as client,
         streamable_http_client(server.url, http_client=client) as (read, write, _),

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from approvals.models import Vote
+from approvals.models import Remark, Revision, Vote
 from flows.access.actor import system
 from flows.access.audit import record_change
 from flows.models import Attempt, Call, Delivery, Event, Firing, Intervention, Request, RetentionRule, Run
@@ -45,6 +45,8 @@ def remove_payloads(runs: list[UUID]) -> None:
     Call.objects.filter(run__in=runs).update(request=None, response=None, request_hash="", error_message="")
     Request.objects.filter(run__in=runs).update(show=None, payload="null", answer=None, comment="")
     Vote.objects.filter(request__run__in=runs).update(comment="", payload=None)
+    Remark.objects.filter(request__run__in=runs).update(text="")
+    Revision.objects.filter(request__run__in=runs).update(payload="null")
     Delivery.objects.filter(run__in=runs).update(payload="null")
     Intervention.objects.filter(run__in=runs).update(after="{}")
     Firing.objects.filter(run__in=runs).update(body="")

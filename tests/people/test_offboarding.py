@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from approvals.actions.offboard_person import NeedsSuccessor, offboard_person
+from approvals.models import Delegation, Docket
 from approvals.reads import requests_in
 from flows.access.actions.revoke_role import LastOwner, revoke_role
 from flows.access.actor import Actor
@@ -38,6 +40,19 @@ def test_PPL_1_open_requests_go_to_the_successor_in_the_same_act() -> None:
     rows = AuditRow.objects.filter(action="approval.reassign")
     assert {row.subject: row.data["after"] for row in rows} == {mine.public_id: ["bob"], shared.public_id: ["carl", "bob"]}
     assert Event.objects.filter(type="request.reassigned").count() == 2
+
+
+def test_PPL_1_the_desk_is_cleared_assignments_claims_and_who_stands_in() -> None:
+    owner, ann, bob = make_actor("owner"), make_person("approver", username="ann"), make_person("approver", username="bob")
+    request = asks("carl")
+    Docket.objects.create(request=request, assigned_to=ann, claimed_by=ann, claimed_until=timezone.now())
+    Delegation.objects.create(giver=bob, taker=ann)
+
+    offboard_person(owner, ann, bob)
+
+    docket = Docket.objects.get()
+    assert (docket.assigned_to, docket.claimed_by) == (bob, None)
+    assert Delegation.objects.get().ended_at is not None
 
 
 def test_without_a_successor_nothing_happens_where_a_request_would_have_nobody() -> None:

@@ -11,6 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from approvals.models import Remark, Revision
 from flows.access.refusals import Forbidden, Invalid
 from flows.execution.passes import PayloadsRemoved
 from flows.models import AuditRow, Call, Event, Flow, Request, RetentionRule, Run
@@ -37,7 +38,10 @@ def ended(flow: Flow, days: int, status: str = "failed") -> Run:
     when = timezone.now() - timedelta(days=days)
     run = make_run(flow, status=status, input=said, output=said, error=said, ended_at=when, spent="0.42")
     make_call(run, "greet", cost="0.42", request={"name": CANARY}, response=CANARY)
-    make_request(run, payload={"name": CANARY}, state="approved", comment=CANARY, show=said)
+    asked = make_request(run, payload={"name": CANARY}, state="approved", comment=CANARY, show=said)
+    ann = make_person("approver")
+    Remark.objects.create(request=asked, person=ann, kind="comment", text=CANARY)
+    Revision.objects.create(request=asked, number=1, payload=said, payload_hash="0" * 64, changed_by=ann)
     return run
 
 

@@ -27,6 +27,7 @@ from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
 from openai import AsyncOpenAI
 
 from flows.access.egress import Egress, Exchange, observed, refusing_transport
+from flows.access.redaction import secret_named
 from flows.costs.tokens import tokens_of_request, tokens_of_text
 from flows.engine.failures import BadKey, BadRequest, Failure, InvalidOutput, Refused, TimedOut, Unavailable
 from flows.engine.schemas import value_problems
@@ -105,7 +106,7 @@ def _key(request: ModelRequest) -> str:
     name = request.model.api_key_env
     if not name:
         return NO_KEY
-    key = os.environ.get(name, "").strip()
+    key = secret_named(name)
     if not key:
         raise BadKey(f"The environment variable {name}, which holds the key of {request.model.slug}, is not set.")
     return key

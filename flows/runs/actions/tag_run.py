@@ -6,6 +6,7 @@ from django.db import transaction
 
 from flows.access.actor import Actor
 from flows.access.audit import record_change
+from flows.access.redaction import redacted
 from flows.access.refusals import Invalid
 from flows.access.rights import Right, require
 from flows.execution.moves import announce, lock_run
@@ -17,6 +18,7 @@ def tag_run(actor: Actor, run: Run, tag: str) -> Run:
     """Adds a tag to a run, whatever its state; one that it bears already changes nothing. Raises `NotFound`, `Forbidden`, `Invalid`.
     Gives the run as it is afterwards."""
     require(actor, Right.CONTROL_RUNS, run)
+    tag = redacted(tag)
     with transaction.atomic():
         run = lock_run(run.id)
         if tag in run.tags:
