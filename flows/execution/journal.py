@@ -5,8 +5,8 @@ becomes of the run (it goes on, parks, ends). The statement below takes the reco
 
 1. locks the runs in the order of their ids, and keeps those whose epoch is still the sender's (the others are *fenced*);
 2. settles the calls that came home, and takes back what was reserved for them;
-3. judges every call that wants to begin against the cancel flag, the deadline, the kill switch and the caps,
-   with a running sum a run, so that several calls of one record cannot overspend together;
+3. judges every call that wants to begin against the cancel flag, what others have changed that its sender has not read yet, the
+   deadline, the kill switch and the caps, with a running sum a run, so that several calls of one record cannot overspend together;
 4. numbers the events of what it accepted, without gaps, under the run's lock; inserts events, attempts and calls;
 5. updates each run once, and returns only what was *not* accepted.
 
@@ -73,6 +73,7 @@ v AS MATERIALIZED (
         WHEN o.op = 'begin' THEN CASE
             WHEN o.cancel_requested THEN 'cancelled'
             WHEN o.paused THEN 'paused'
+            WHEN o.signalled THEN 'signalled'
             WHEN o.deadline <= now() THEN 'deadline'
             WHEN {switch} THEN 'kill_switch'
             WHEN o.cap_cost < o.run_spent + coalesce(rel.cost, 0) + o.run_reserved - coalesce(rel.reserved, 0)

@@ -6,12 +6,15 @@ import asyncio
 import json
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from approvals.actions.decide import decide
 from flows.engine.failures import Unavailable
+from flows.execution.driving.sending import Sending
 from flows.models import Attempt, Call, Event, Intervention, Run, ToolEntry
 from flows.runs.actions.cancel_run import RunEnded, cancel_run
 from flows.runs.actions.deliver_event import deliver_event
@@ -20,6 +23,7 @@ from flows.runs.actions.pause_run import pause_run, resume_run
 from flows.runs.actions.repeat_run import repeat_run
 from flows.runs.actions.retry_run import retry_run
 from flows.runs.actions.skip_step import skip_step
+from flows.runs.stepstates import NotBegun
 from tests.execution.conftest import AddTool, Drive
 from tests.execution.runs import (
     approval,
@@ -255,6 +259,65 @@ def test_an_edited_input_is_what_the_tool_sees(drive: Drive, gate: Gate) -> None
     assert gate.asked == ["a", "{{ steps.a.output }}"]  # a value, not a template
     assert json.loads(edit.before or "") == {"arguments": {"what": "b {{ steps.a.output }}"}}
     assert edit.by == operator.person
+
+
+def while_sending(monkeypatch: pytest.MonkeyPatch, line: dict[str, str], act: Callable[[], Any]) -> None:
+    """Somebody acts at the moment in which the driver has decided this and has not written it down."""
+    send, done = Sending.send, threading.Event()
+
+    def interrupted(self: Sending) -> None:
+        if not done.is_set() and any(line.items() <= op.items() for op in self._desk.sheet.ops):
+            done.set()
+            somebody = threading.Thread(target=lambda: (act(), connection.close()))
+            somebody.start()
+            somebody.join(5)
+        send(self)
+
+    monkeypatch.setattr(Sending, "send", interrupted)
+
+
+def test_an_edit_that_comes_while_its_step_begins_is_heeded(drive: Drive, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate.let_through()
+    run = start({"a": step("a"), "b": step("old")}, ["start -> a", "a -> b"])
+    operator = make_actor("operator")
+    edit = {"arguments": {"what": "new"}}
+    while_sending(monkeypatch, {"op": "begin", "path": "b"}, lambda: edit_input(operator, run, "b", edit))
+    drive()
+
+    finish(run)
+
+    assert gate.asked == ["a", "new"]
+
+
+def test_what_is_evaluated_is_edited_only_while_the_run_rests(drive: Drive, gate: Gate) -> None:
+    steps = {"a": step("a"), "b": {"kind": "set", "with": {"values": {"v": "old"}}}}
+    run = start(steps, ["start -> a", "a -> b"], output="{{ steps.b.output.v }}")
+    operator = make_actor("operator")
+    engine = drive()
+    until(lambda: calls_of(run))
+
+    with pytest.raises(NotBegun, match="Pause the run first"):
+        edit_input(operator, run, "b", {"values": {"v": "new"}})
+    pause_run(operator, run)
+    until(lambda: engine.drivers[run.id].desk.paused)
+    gate.let_through()
+    edit_input(operator, reach(run, "waiting"), "b", {"values": {"v": "new"}})
+    resume_run(operator, run)
+
+    assert output_of(finish(run)) == "new"
+
+
+def test_a_call_is_not_begun_past_what_others_changed(drive: Drive, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is: here an event that no step waits for. The step is begun anew, once."""
+    gate.let_through()
+    run = start({"a": step("a"), "b": step("b")}, ["start -> a", "a -> b"])
+    while_sending(monkeypatch, {"op": "begin", "path": "b"}, lambda: deliver_event(make_actor("operator"), run, "else", None))
+    drive()
+
+    finish(run)
+
+    assert gate.asked == ["a", "b"]
+    assert [(call.path, call.status) for call in calls_of(run)] == [("a", "succeeded"), ("b", "succeeded")]
 
 
 def test_the_next_attempt_of_a_step_begins_with_the_edited_input(drive: Drive, gate: Gate) -> None:

@@ -69,8 +69,8 @@ class Desk:
 
     @property
     def may_begin(self) -> bool:
-        """Whether steps may begin."""
-        return not (self.engine.draining or self.paused or self.stopped_by_switch)
+        """Whether steps may begin: not while what others did to the run is being read, so that no step begins past it."""
+        return not (self.engine.draining or self.paused or self.stopped_by_switch or self.refreshing)
 
 
 def _planner(run: ClaimedRun, flow: Flow) -> Planner:

@@ -192,6 +192,7 @@ class Driver:
             self.desk.pasts.pop(path, None)
             planner.enter(path, outcome.child, outcome.given)
         else:
+            past.calls = context.calls  # where it is begun anew, its calls are counted on
             planner.abandon(path)
             self._broken_off.append(path)
 

@@ -101,7 +101,7 @@ class Sending:
             self._desk.sheet.wish(wish)
         elif reason == "deadline":
             self._endings.time_out()
-        elif reason == "paused":
+        elif reason in {"paused", "signalled"}:  # begun anew when that is over, or what is new has been read
             wish.verdict.cancel()
             self._news.refresh()
         elif reason == KILL_SWITCH:

@@ -16,13 +16,14 @@ from flows.access.rights import Right, require
 from flows.engine.canonical import canonical, storable
 from flows.engine.compiling import templated_fields
 from flows.engine.explaining import model_problems
+from flows.engine.kinds import Role
 from flows.engine.paths import Place
 from flows.engine.schemas import value_problems
 from flows.engine.states import TERMINAL_STATES
 from flows.execution.moves import announce, append_event, lock_run, signal
 from flows.models import Intervention, ModelEntry, Route, Run, ToolEntry
 from flows.runs.actions.cancel_run import RunEnded
-from flows.runs.stepstates import DecideInstead, StepBusy, StepOver, place_in, refuse_if_changed, sealed_by, step_state
+from flows.runs.stepstates import DecideInstead, NotBegun, StepBusy, StepOver, place_in, refuse_if_changed, sealed_by, step_state
 
 LARGEST = 256 * 1024  # characters of JSON
 
@@ -32,7 +33,8 @@ def edit_input(actor: Actor, run: Run, path: str, fields: Mapping[str, Any], *, 
 
     Each field is given as a whole, as the value that the step is to see (nothing in it is evaluated); the others stay as the flow
     says. What people are asked, or have approved, is not edited. `seen` is the step's `standing_at` that the person looked at.
-    Raises `NotFound`, `Forbidden`, `Invalid` naming each field, `StepChanged`, `DecideInstead`, `StepBusy`, `StepOver`, `RunEnded`.
+    Raises `NotFound`, `Forbidden`, `Invalid` naming each field, `StepChanged`, `DecideInstead`, `StepBusy`, `StepOver`, `NotBegun`,
+    `RunEnded`.
     Gives what was written down, with the fields as they stood `before`.
     """
     require(actor, Right.CONTROL_RUNS, run)
@@ -48,6 +50,8 @@ def edit_input(actor: Actor, run: Run, path: str, fields: Mapping[str, Any], *, 
             raise StepBusy("The step has begun. Its input can be edited before it begins, and between two attempts.")
         if now in {"succeeded", "failed", "skipped"}:
             raise StepOver
+        if now == "idle" and run.status == "running" and place.node.role is not Role.EFFECT:
+            raise NotBegun  # it may be evaluated at this moment: only the intent of a call is held back by the journal
         standing_edit = Intervention.objects.filter(run=run, pass_number=run.pass_number, path=path, kind="input")
         earlier = standing_edit.order_by("-id").first()
         before = written_fields(place) | (json.loads(earlier.after) if earlier is not None else {})
