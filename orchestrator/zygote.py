@@ -20,6 +20,10 @@ from typing import NoReturn
 
 from orchestrator.programs import die_with_parent
 
+GARBAGE = (20_000, 20, 20)
+"""When an engine collects garbage, instead of Python's (700, 10, 10): hundreds of runs in memory are no garbage, and looking through
+them every few steps finds none."""
+
 FIRST_PAUSE, LONGEST_PAUSE, STEADY = 0.2, 10.0, 10.0  # seconds, as in orchestrator/supervisor/keeper.py
 
 
@@ -110,6 +114,7 @@ def work(number: int, parent: int) -> NoReturn:
         for name in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(name, signal.SIG_DFL)
         gc.enable()
+        gc.set_threshold(*GARBAGE)
         sys.setswitchinterval(0.0005)  # else the engine's loop waits up to 5 ms for Celery's threads to give way
         from orchestrator.celery import app
 

@@ -233,8 +233,8 @@ class Budgets:
     async def run(self) -> None:
         """Counts what has been settled, for ever."""
         looked = float("-inf")
-        loop = asyncio.get_running_loop()
-        while True:
+        loop, own = asyncio.get_running_loop(), asyncio.current_task()
+        while own is None or not own.cancelling():  # a client may swallow the cancellation; the engine ends all the same
             try:
                 if loop.time() - looked >= RENEWS:
                     async with self._pool().connection() as connection:

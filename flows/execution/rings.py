@@ -1,7 +1,10 @@
 """Rings: hints to the engine workers that a run is waiting. They carry no truth: one that is lost costs a scan period.
 
 Each goes two ways. Redis' own publish tells the engines that listen, within a millisecond, and is heard by those alone; Celery
-carries it to one worker, and keeps it for a while where none listens. An engine that has heard a ring passes over its second copy.
+carries it to one worker, and keeps it for a while where none listens. An engine that has heard a ring passes over its second copy,
+which follows a moment later with those of its neighbours: taking a task costs a worker milliseconds, which would fall upon the very
+run that has just been rung for. Where nobody listens, it is sent at once.
+
 Sending costs milliseconds and may hang with Redis, so a thread of its own does it, and what gathers while it is busy becomes one ring.
 """
 
@@ -14,7 +17,7 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -38,6 +41,9 @@ PAUSE = 0.01
 MOST_RUNS = 500
 """Runs that one ring is for."""
 
+FOLLOWS = 0.1
+"""Seconds by which Celery's copy follows where somebody has heard the ring."""
+
 HEALTH = 10.0
 """Seconds of silence after which an engine asks Redis whether it is still there."""
 
@@ -60,25 +66,64 @@ def ring(run_id: uuid.UUID) -> None:
 
 def _send_for_ever() -> None:
     client = redis.from_url(settings.REDIS_ADDRESS, socket_timeout=2.0, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0))
+    copies = _Copies()
     while True:
-        runs = {str(_pending.get())}
+        try:
+            runs = {str(_pending.get(timeout=copies.due_in))}
+        except queue.Empty:
+            copies.send()
+            continue
         while len(runs) < MOST_RUNS:
             try:
                 runs.add(str(_pending.get_nowait()))
             except queue.Empty:
                 break
         number = uuid.uuid4().hex
+        listening = 0
         try:
-            client.publish(CHANNEL, orjson.dumps([number, list(runs)]))
-            given = (list(runs), number)
-            current_app.send_task("flows.wake", given, queue="engine", expires=EXPIRES, retry=False, ignore_result=True)
-        except Exception as error:  # noqa: BLE001 - whatever Redis does, a ring is a hint: the workers' scan finds the run
-            log.info("rings for %d run(s) not sent: %s", len(runs), error)
+            listening = client.publish(CHANNEL, orjson.dumps([number, list(runs)]))
+        except redis.RedisError as error:
+            log.info("rings for %d run(s) not published: %s", len(runs), error)
+        copies.add(runs, number)
+        if not listening or copies.full:
+            copies.send()
         time.sleep(PAUSE)
 
 
-async def hear_rings(redis_address: str, on_ring: Callable[[list[uuid.UUID], str], None]) -> None:
-    """Calls `on_ring` with the runs and the number of each ring that is published, for ever."""
+class _Copies:
+    """What Celery is to carry: the rings of the last moment, as one task."""
+
+    def __init__(self) -> None:
+        self._runs: set[str] = set()
+        self._numbers: list[str] = []
+        self._due = 0.0
+
+    @property
+    def due_in(self) -> float | None:
+        """Seconds until they should be sent; None where there are none."""
+        return max(self._due - time.monotonic(), 0.0) if self._numbers else None
+
+    @property
+    def full(self) -> bool:
+        return len(self._runs) >= MOST_RUNS or self.due_in == 0.0
+
+    def add(self, runs: set[str], number: str) -> None:
+        if not self._numbers:
+            self._due = time.monotonic() + FOLLOWS
+        self._runs |= runs
+        self._numbers.append(number)
+
+    def send(self) -> None:
+        given = (list(self._runs), self._numbers)
+        self._runs, self._numbers = set(), []
+        try:
+            current_app.send_task("flows.wake", given, queue="engine", expires=EXPIRES, retry=False, ignore_result=True)
+        except Exception as error:  # noqa: BLE001 - whatever Redis does, a ring is a hint: the workers' scan finds the run
+            log.info("rings for %d run(s) not sent: %s", len(given[0]), error)
+
+
+async def hear_rings(redis_address: str, on_ring: Callable[[list[uuid.UUID], Sequence[str]], None]) -> None:
+    """Calls `on_ring` with the runs and the numbers of each ring that is published, for ever."""
     own = asyncio.current_task()
     once = AsyncRetry(NoBackoff(), 0)
     client = redis.asyncio.from_url(
@@ -93,7 +138,7 @@ async def hear_rings(redis_address: str, on_ring: Callable[[list[uuid.UUID], str
                         message: dict[str, Any] | None = await ears.get_message(timeout=HEALTH)
                         if message is not None:
                             number, runs = orjson.loads(message["data"])
-                            on_ring([uuid.UUID(run) for run in runs], number)
+                            on_ring([uuid.UUID(run) for run in runs], (number,))
             except (redis.RedisError, OSError, ValueError, TypeError) as error:
                 log.info("rings: %s", error or type(error).__name__)
                 await asyncio.sleep(1.0)

@@ -125,9 +125,9 @@ class Engine:
         self.lease.start()
         self._thread.start()
 
-    def ring(self, runs: list[UUID], number: str = "") -> None:
-        """A hint that these runs can go on. One with a `number` that was heard already is passed over."""
-        self._call(self._on_ring, runs, number)
+    def ring(self, runs: list[UUID], numbers: Sequence[str] = ()) -> None:
+        """A hint that these runs can go on. One whose `numbers` were all heard already is passed over."""
+        self._call(self._on_ring, runs, numbers)
 
     def begin_to_drain(self) -> None:
         """Claim nothing more and hand on what rests. Returns at once."""
@@ -294,11 +294,12 @@ class Engine:
 
     # ------------------------------------------------------------------ finding runs
 
-    def _on_ring(self, runs: list[UUID], number: str) -> None:
-        if number:
-            if number in self._heard:
+    def _on_ring(self, runs: list[UUID], numbers: Sequence[str]) -> None:
+        if numbers:
+            new = [number for number in numbers if number not in self._heard]
+            if not new:
                 return
-            self._heard.append(number)
+            self._heard.extend(new)
         self._nudged = self._nudged or any(run in self.drivers for run in runs)
         self._rung.set()
 

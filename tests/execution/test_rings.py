@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 import redis
 from django.conf import settings
 
+from flows.execution import rings
 from flows.execution.rings import CHANNEL, hear_rings, ring
 from flows.execution.worker import Engine
 from flows.steps.services import StepServices
 from orchestrator.engine import compile_document, dsn
+from tests.execution.runs import until
 
 pytestmark = pytest.mark.usefixtures("embedded_servers")
 
@@ -23,11 +27,11 @@ async def _listening(bell: redis.Redis) -> None:
 
 
 def test_an_engine_that_listens_hears_a_ring_at_once() -> None:
-    heard: list[tuple[list[UUID], str]] = []
+    heard: list[tuple[list[UUID], Sequence[str]]] = []
     run = uuid4()
 
     async def main() -> None:
-        ears = asyncio.create_task(hear_rings(settings.REDIS_ADDRESS, lambda runs, number: heard.append((runs, number))))
+        ears = asyncio.create_task(hear_rings(settings.REDIS_ADDRESS, lambda runs, numbers: heard.append((runs, numbers))))
         with redis.from_url(settings.REDIS_ADDRESS) as bell:
             async with asyncio.timeout(10):
                 await _listening(bell)
@@ -39,9 +43,9 @@ def test_an_engine_that_listens_hears_a_ring_at_once() -> None:
 
     asyncio.run(main())
 
-    ((runs, number),) = heard
+    ((runs, numbers),) = heard
     assert runs == [run]
-    assert number
+    assert len(numbers) == 1
 
 
 def test_nonsense_on_the_channel_does_not_make_an_engine_deaf() -> None:
@@ -76,9 +80,60 @@ def test_the_second_copy_of_a_ring_is_passed_over() -> None:
     engine._rung = asyncio.Event()
 
     looks = []
-    for number in ("1", "1", "2", "", ""):
+    for numbers in (["1"], ["1"], ["2"], ["1", "2"], ["2", "3"], ["3"], [], []):
         engine._rung.clear()
-        engine._on_ring([uuid4()], number)
+        engine._on_ring([uuid4()], numbers)
         looks.append(engine._rung.is_set())
 
-    assert looks == [True, False, True, True, True]
+    assert looks == [True, False, True, False, True, False, True, True]
+
+
+class _Post:
+    """Stands where Celery does, and counts what it is given."""
+
+    def __init__(self) -> None:
+        self.tasks: list[tuple[set[UUID], int]] = []
+
+    def send_task(self, name: str, given: tuple[list[str], list[str]], **_: Any) -> None:
+        assert name == "flows.wake"
+        self.tasks.append(({UUID(run) for run in given[0]}, len(given[1])))
+
+
+def test_celery_carries_rings_that_were_heard_together_and_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    post = _Post()
+    monkeypatch.setattr(rings, "current_app", post)
+    monkeypatch.setattr(rings, "FOLLOWS", 0.5)
+    heard: list[UUID] = []
+    runs = [uuid4() for _ in range(3)]
+
+    async def main() -> None:
+        ears = asyncio.create_task(hear_rings(settings.REDIS_ADDRESS, lambda found, _: heard.extend(found)))
+        with redis.from_url(settings.REDIS_ADDRESS) as bell:
+            async with asyncio.timeout(10):
+                await _listening(bell)
+                for number, run in enumerate(runs, start=1):
+                    ring(run)
+                    while len(heard) < number:
+                        await asyncio.sleep(0.01)
+                before = list(post.tasks)
+                while not post.tasks:
+                    await asyncio.sleep(0.01)
+        ears.cancel()
+        await asyncio.gather(ears, return_exceptions=True)
+        assert before == []
+
+    asyncio.run(main())
+
+    assert post.tasks == [(set(runs), 3)]
+
+
+def test_celery_carries_a_ring_at_once_where_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    post = _Post()
+    monkeypatch.setattr(rings, "current_app", post)
+    monkeypatch.setattr(rings, "FOLLOWS", 3600.0)
+    run = uuid4()
+
+    ring(run)
+
+    until(lambda: post.tasks)
+    assert post.tasks == [({run}, 1)]

@@ -108,7 +108,7 @@ class Calls:
             if engine.budgets.any and intent.kind == "model" and not intent.simulated:
                 await self._hold(context.path, call)
             desk.sheet.wish(wish)
-            desk.schedule()
+            desk.post()
             await wish.verdict
         except BaseException:
             purse.allowances.release(call)
@@ -152,7 +152,7 @@ class Calls:
     def _tell_of_wait(self, path: str, limits: CallLimits) -> None:
         if not self._desk.dropped:
             self._desk.sheet.note("call.waiting", path, {"for": f"a slot of {limits.name}"})
-            self._desk.schedule()
+            self._desk.post()
 
     # ------------------------------------------------------------------ after it
 
@@ -175,7 +175,7 @@ class Calls:
             context.settled.append(op)  # not before the step's result is there: a record may be about to be sent
         else:
             desk.sheet.ops.append(op)
-            desk.schedule()
+            desk.post()
 
     def close(self, context: StepContext, error_class: str, message: str) -> None:
         """Settle the call that a step left open when it ended: nobody knows what became of it."""

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Desk:
     """One run in memory: its facts, its planner, the record that gathers, and what people decided.
 
-    Whoever changes anything here calls `schedule`, which has the run planned as soon as the loop is free.
+    Whoever changes anything here calls `schedule`, which has the run planned as soon as the loop is free; for what only has to be
+    written, `post` is enough.
     """
 
     __slots__ = (
@@ -37,6 +38,7 @@ class Desk:
         "pasts",
         "paused",
         "planner",
+        "post",
         "refreshing",
         "repeats",
         "run",
@@ -46,10 +48,13 @@ class Desk:
         "stopped_by_switch",
     )
 
-    def __init__(self, engine: Engine, run: ClaimedRun, flow: Flow, schedule: Callable[[], None]) -> None:
+    def __init__(
+        self, engine: Engine, run: ClaimedRun, flow: Flow, schedule: Callable[[], None], post: Callable[[], None]
+    ) -> None:
         self.engine = engine
         self.run = run
         self.schedule = schedule
+        self.post = post
         self.planner = _planner(run, flow)
         self.handling = Handling.of(run.handling)
         for path, done in self.handling.given.items():

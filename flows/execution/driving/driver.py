@@ -56,6 +56,7 @@ class Driver:
         "_resting",
         "_scheduled",
         "_sending",
+        "_sends_soon",
         "_timers",
         "_waits",
         "desk",
@@ -65,8 +66,8 @@ class Driver:
 
     def __init__(self, engine: Engine, run: ClaimedRun, flow: Flow) -> None:
         self.run = run
-        self.desk = desk = Desk(engine, run, flow, self.look)
-        self._scheduled = False
+        self.desk = desk = Desk(engine, run, flow, self.look, self.post)
+        self._scheduled = self._sends_soon = False
         self._broken_off: list[str] = []  # steps that were begun and may not have been; begun anew once they may
         self._timers = timers = Timers(engine.loop, self._look_at_times)
         self._purse = purse = Purse(desk, Allowances(desk.planner), run.saving)
@@ -113,10 +114,18 @@ class Driver:
         self._news.hear_of(signals, cancel)
 
     def look(self) -> None:
-        """Plan as soon as the loop is free. What the steps that begin now have to say comes into the same record."""
-        if not (self._scheduled or self._sending.outstanding or self.desk.dropped):
+        """Plan as soon as the loop is free, and no record is on its way. What the steps that begin now have to say comes into the
+        same record."""
+        if self._sending.outstanding:
+            self._sending.look_after = True
+        elif not (self._scheduled or self.desk.dropped):
             self._scheduled = True
             self.desk.engine.loop.call_soon(self._turn)
+
+    def post(self) -> None:
+        """Have the sheet sent. Nothing is to be planned for it, so where it is about to be sent that is all."""
+        if not self._sends_soon:
+            self.look()
 
     def drop(self) -> None:
         """Somebody else drives the run, or will: forget everything, write nothing."""
@@ -126,7 +135,10 @@ class Driver:
 
     def _turn(self) -> None:
         self._scheduled = False
-        if self._sending.outstanding or self.desk.dropped:
+        if self.desk.dropped:
+            return
+        if self._sending.outstanding:
+            self._sending.look_after = True
             return
         try:
             self._plan()
@@ -136,6 +148,7 @@ class Driver:
             return
         # The tasks that were just made take their first steps before this comes round: their intents ride along. What else happens
         # until then is planned after it, so nothing may keep `look` from another turn.
+        self._sends_soon = True
         self.desk.engine.loop.call_soon(self._send)
 
     def _plan(self) -> None:
@@ -156,6 +169,7 @@ class Driver:
 
     def _send(self) -> None:
         desk = self.desk
+        self._sends_soon = False
         if self._sending.outstanding or desk.dropped:
             return
         desk.sheet.forget_broken_off()

@@ -85,6 +85,8 @@ class Purse:
 
     def again(self) -> list[Wish]:
         """Something settled: all that was refused, the smallest in front."""
+        if not self.refused:
+            return []
         refused, self.refused = self.refused, []
         for wish in refused:
             wish.alone = False
@@ -93,6 +95,8 @@ class Purse:
     def next_alone(self) -> list[Wish]:
         """Where nothing in flight can make room: what was refused, with one in front that has not been judged alone yet and is not
         at least as large as one that was. Empty where none is left; then the limit is reached."""
+        if not self.refused:
+            return []
         self.refused = [wish for wish in self.refused if not wish.verdict.done()]
         if self._flying or not self.refused:
             return []
@@ -309,6 +313,8 @@ class Purse:
 
     def moot(self) -> list[str]:
         """Open questions of steps that will not run any more: their branch has failed."""
+        if not (self.held or self.questions):
+            return []
         planner = self.desk.planner
         self.held = {path for path in self.held if planner.wants(path)}
         if self.preparing:

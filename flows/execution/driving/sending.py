@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 class Sending:
     """Hands the sheet to the process's writer and does what the verdict says."""
 
-    __slots__ = ("_desk", "_endings", "_news", "_number", "_purse", "_steps", "outstanding")
+    __slots__ = ("_desk", "_endings", "_news", "_number", "_purse", "_steps", "look_after", "outstanding")
 
     def __init__(self, desk: Desk, purse: Purse, steps: Steps, endings: Endings, news: News) -> None:
         self._desk = desk
@@ -31,12 +31,13 @@ class Sending:
         self._news = news
         self._number = 0  # of the record that was sent last
         self.outstanding = False  # a record is on its way
+        self.look_after = False  # something has happened since it was sent
 
     def send(self) -> None:
         desk = self._desk
         self._number += 1
         record, wishes = desk.sheet.tear_off(desk.run.epoch, self._number, desk.signals, desk.planner.taken_steps)
-        self.outstanding = True
+        self.outstanding, self.look_after = True, False
         desk.engine.writer.submit(record, functools.partial(self._heard, record, wishes))
 
     def _heard(self, record: Record, wishes: list[Wish], verdict: Verdict | BaseException) -> None:
@@ -68,7 +69,9 @@ class Sending:
         elif verdict.fate is None and record.ops and record.ops[-1]["op"] == "fate":
             self._endings.leave()
             return
-        desk.schedule()
+        # Else nothing is to be planned before a call that begins now has come home.
+        if self.look_after or not desk.sheet.empty or not self._steps.tasks or desk.planner.more:
+            desk.schedule()
 
     def _begin_calls(self, record: Record, wishes: list[Wish], verdict: Verdict) -> None:
         """Tells each call whether it may begin."""

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from importlib import import_module
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -35,6 +36,16 @@ from flows.routing.providers.base import ModelReply, ModelRequest, OnText, ToolR
 from flows.routing.providers.classify import failure_of
 from flows.routing.providers.simulated import Simulated
 
+AT_FIRST_CALL = (
+    "litellm._service_logger",
+    "litellm.litellm_core_utils.default_encoding",
+    "litellm.proxy._types",
+    "openai.resources.chat",
+    "tiktoken_ext.openai_public",
+)
+"""What the libraries import at their first call, about a second of the engine's loop, in which every run of the process would stand
+still: imported here, before there is a loop."""
+
 OPENAI_BASE = "https://api.openai.com/v1"
 NO_KEY = "none"  # what is sent where the catalogue names no key: never a key that happens to be in the environment
 CLIENTS_KEPT = 256
@@ -43,6 +54,9 @@ MOST_REPORTED = 10**9
 CHECKED_PROVIDERS = frozenset({"openai", "anthropic", "gemini", "mistral", "sim"})
 """Providers that are known to use the client which is handed to them. Anything that speaks OpenAI's protocol is ``openai/…``."""
 
+
+for name in AT_FIRST_CALL:
+    import_module(name)
 
 litellm.custom_provider_map = [{"provider": "sim", "custom_handler": Simulated()}]
 litellm.suppress_debug_info = True

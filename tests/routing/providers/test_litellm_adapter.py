@@ -326,3 +326,22 @@ def test_preloading_touches_no_network_and_starts_no_thread() -> None:
         "raise SystemExit(0 if threading.active_count() == 1 else 'threads')"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ}, cwd=os.getcwd())
+
+
+def test_the_first_call_imports_next_to_nothing(service: ModelServer) -> None:
+    """A process that has preloaded must not stand still at its first call."""
+    code = (
+        "import asyncio, sys, django; django.setup()\n"
+        "from flows.access.egress import Egress\n"
+        "from flows.routing.definitions import ModelInfo\n"
+        "from flows.routing.providers import complete, preload\n"
+        "from flows.routing.providers.base import ModelRequest\n"
+        "preload()\n"
+        f"model = ModelInfo('small-1', 'openai/small-1', api_base='{service.base}/v1')\n"
+        "request = ModelRequest(model=model, messages=[{'role': 'user', 'content': 'Hello'}], timeout=20.0)\n"
+        "before = set(sys.modules)\n"
+        f"asyncio.run(complete(request, egress=Egress(lambda: frozenset({{'{service.host}'}}))))\n"
+        "new = [n for n in set(sys.modules) - before if n.partition('.')[0] in ('litellm', 'openai', 'tiktoken', 'tiktoken_ext')]\n"
+        "sys.exit(0 if len(new) <= 10 else str(len(new)) + ': ' + ' '.join(new[:20]))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ}, cwd=os.getcwd())
