@@ -1,0 +1,12 @@
+"""The addresses of tools and of the servers that they come from."""
+
+from django.urls import path
+
+from flows.runs.toolbox import views
+
+urlpatterns = [
+    path("tools", views.tools, name="tools"),
+    path("tools/<str:tool>", views.tool, name="tool"),
+    path("connections", views.connections, name="connections"),
+    path("connections/<str:server>/check", views.check, name="connection-check"),
+]
