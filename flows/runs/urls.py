@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from flows.runs.pages import control, events, limits, listing, many, receipt, retrying, run, steering
+from flows.runs.pages import comparing, control, events, limits, listing, many, receipt, retrying, run, steering
 
 urlpatterns = [
     path("runs", listing.listing, name="runs"),
+    path("runs/compare", comparing.comparison, name="run-comparison"),
     path("runs/bulk", many.bulk, name="runs-bulk"),
     path("runs/export.csv", many.export, {"form": "csv"}, name="runs-csv"),
     path("runs/export.json", many.export, {"form": "json"}, name="runs-json"),

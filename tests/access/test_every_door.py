@@ -273,6 +273,7 @@ PAGES = [
     Door("POST", "triggers/<str:trigger_id>/firings/<str:firing_id>/replay", may=CONTROLS, right="runs.start", thing=True),
     Door("POST", "triggers/<str:trigger_id>/firings/<str:firing_id>/sample", may=BUILDS, right="flows.edit", thing=True),
     Door("GET", "runs"),
+    Door("GET", "runs/compare"),
     Door("POST", "runs/bulk", may=CONTROLS, right="runs.control"),
     Door("GET", "runs/export.csv"),
     Door("GET", "runs/export.json"),
