@@ -88,7 +88,7 @@ def get_expected_cost(request: HttpRequest, slug: str, version: int | None = Non
 @router.get("/costs/what-if", response={200: WhatIf, 403: ProblemDocument, 422: ProblemDocument})
 def get_what_if(
     request: HttpRequest,
-    other: str = Query(..., alias="as"),
+    other: str = Query("", alias="as"),  # missing is refused by name, after the right
     since: datetime | None = Query(None, alias="from"),  # noqa: B008
     until: datetime | None = Query(None, alias="to"),  # noqa: B008
     flow: str = "",

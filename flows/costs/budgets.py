@@ -58,6 +58,14 @@ def gauges() -> list[Gauge]:
     return [_gauge(budget, running.get(budget.id), now) for budget in budgets]
 
 
+def reached() -> list[BudgetPeriod]:
+    """The present periods that have passed a share of their limit which is noted (`noted`, in percent), the fullest first. Whoever tells
+    people of them tells each share once: it rises, and never falls, within a period; the audit log has a row of each."""
+    now = timezone.now()
+    found = BudgetPeriod.objects.filter(begins__lte=now, ends__gt=now, noted__gt=0).select_related("budget")
+    return list(found.order_by("-noted", "budget__scope", "budget__subject"))
+
+
 def history_of(budget: Budget) -> list[BudgetPeriod]:
     """The last periods in which anything was used, the newest first."""
     return list(budget.periods.order_by("-begins")[:HISTORY])
@@ -71,6 +79,24 @@ def calls_in_scope(scope: str, subject: str) -> QuerySet[Call]:
     if scope == "tag":
         return calls.filter(run__tags__contains=[subject])
     return calls.filter(**{SCOPED[scope]: subject})
+
+
+def budgets_of(call: Call) -> list[Budget]:
+    """The budgets that count this call: none for a simulated one, or a tool's. The call's run should be loaded with flow and team."""
+    if call.kind != "model" or call.simulated:
+        return []
+    run = call.run
+    person, team = run.started_by, run.flow.team
+    subjects = {
+        ("all", ""),
+        ("flow", run.flow.slug),
+        ("model", call.target),
+        ("key", str(run.started_key_id)),
+        ("person", person.username if person is not None else ""),
+        ("team", team.slug if team is not None else ""),
+        *(("tag", tag) for tag in run.tags),
+    }
+    return [each for each in Budget.objects.order_by("scope", "subject", "period") if (each.scope, each.subject) in subjects]
 
 
 def would_have_stopped(scope: str, subject: str, period: str, zone: str, cost: Decimal) -> int:

@@ -115,7 +115,11 @@ def call_named(actor: Actor, public_id: str) -> Call:
         found = Call.objects.filter(id=parsed("call", public_id), run__in=runs_for(actor))
     except UnknownIdentifier:
         raise NotFound("call") from None
-    call = found.select_related("run__flow", "run__version").defer("run__input", "run__output", *_BIG).first()
+    call = (
+        found.select_related("run__flow__team", "run__version", "run__started_by")
+        .defer("run__input", "run__output", *_BIG)
+        .first()
+    )
     if call is None:
         raise NotFound("call")
     require(actor, Right.SEE_COSTS, call.run)

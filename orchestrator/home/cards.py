@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
+from functools import reduce
+from operator import or_
 from statistics import median
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Min, OuterRef, Q, Subquery, Sum, Window
-from django.db.models.functions import TruncDay
+from django.db.models import Count, OuterRef, Q, Subquery, Sum, Window
 from django.utils import timezone
 
 from approvals.reads import by_due, requests_in
 from flows.access.actor import Actor
 from flows.access.querysets import flows_for, runs_for
+from flows.costs.budgets import reached
 from flows.costs.forecast import WEEKS, Forecast, month_end
 from flows.costs.reports import UNPRICED, Scope, calls_within, summed
+from flows.costs.sums import by_day
 from flows.engine.states import TERMINAL_STATES
-from flows.models import Request, Run, Trigger
+from flows.models import BudgetPeriod, Request, Run, Trigger
 from flows.runs.listing import RunLine, lines_of
 from flows.runs.reads import runs_listed
 from flows.triggers.reads import triggers_for
@@ -112,6 +115,8 @@ class Money:
     unpriced: int
     usual: Decimal | None
     forecast: Forecast | None
+    budgets: list[BudgetPeriod]
+    """Those that have passed a noted share of their limit."""
 
 
 def money(actor: Actor) -> Money:
@@ -119,24 +124,24 @@ def money(actor: Actor) -> Money:
     midnight = datetime.combine(now.date(), time.min, now.tzinfo)
     weeks = [timedelta(weeks=n) for n in range(1, WEEKS + 1)]
     calls, today = calls_within(actor, Scope()), Q(started_at__gte=midnight)
+    looked_at = reduce(or_, (Q(started_at__gte=midnight - week, started_at__lt=now - week) for week in weeks), today)
     by_now = {
         f"week_{n}": Sum("settled", filter=Q(simulated=False, started_at__gte=midnight - week, started_at__lt=now - week))
         for n, week in enumerate(weeks)
     }
-    found = calls.filter(started_at__gte=midnight - weeks[-1]).aggregate(
+    found = calls.filter(looked_at).aggregate(
         spent=Sum("settled", filter=today & Q(simulated=False)),
         pretended=Sum("settled", filter=today & Q(simulated=True)),
         unpriced=Count("id", filter=today & UNPRICED),
-        first=Min("started_at", filter=Q(simulated=False)),
         **by_now,
     )
-    enough = found["first"] is not None and found["first"] <= midnight - weeks[0]
+    days = by_day(actor, Scope(min(midnight.replace(day=1), midnight - weeks[-1]), midnight, "real"))
+    first = min(days, default=None)
+    enough = first is not None and first <= (midnight - weeks[0]).date()
     usual = median([found[name] or Decimal(0) for name in by_now]) if enough else None
-    since = min(midnight.replace(day=1), midnight - weeks[-1])
-    days = calls_within(actor, Scope(since, purpose="real")).annotate(day=TruncDay("started_at")).values_list("day")
-    spent = {_local(day): amount or Decimal(0) for day, amount in days.annotate(Sum("settled"))} if enough else {}
-    forecast = month_end(spent, now.date(), _local(found["first"])) if enough else None
-    return Money(found["spent"] or Decimal(0), found["pretended"] or Decimal(0), found["unpriced"], usual, forecast)
+    spent = found["spent"] or Decimal(0)
+    forecast = month_end(days | {now.date(): spent}, now.date(), first) if enough else None
+    return Money(spent, found["pretended"] or Decimal(0), found["unpriced"], usual, forecast, reached())
 
 
 def coming_up(actor: Actor) -> list[Trigger]:
@@ -187,7 +192,3 @@ def digest(actor: Actor, since: datetime, scope: str, *, costs: bool) -> Digest:
 def _of(runs: Any, actor: Actor, scope: str) -> Any:
     """Of these runs those that one started oneself, or all."""
     return runs.filter(started_by=actor.person) if scope == "me" else runs
-
-
-def _local(moment: datetime) -> date:
-    return timezone.localtime(moment).date()

@@ -65,6 +65,8 @@ def home(request: Any) -> HttpResponse:
     }
     for name in held:
         context |= _card(actor, name, scope)
+    if "needs" in held:
+        request.waiting = context["needs"].count
     response = render(request, "home/home.html", context)
     response.set_cookie("visits", seen, max_age=YEAR, samesite="Lax", secure=request.is_secure(), httponly=True)
     return response

@@ -212,6 +212,7 @@ def test_the_number_of_queries_does_not_grow() -> None:
     failed(flow)
     make_run(flow, status="running")
     make_request()
+    queries()  # the first time the reader's zone is noted
     before = queries()
     for _ in range(10):
         other = make_flow()
@@ -220,4 +221,4 @@ def test_the_number_of_queries_does_not_grow() -> None:
         make_request()
 
     assert queries() == before
-    assert before <= 18
+    assert before <= 21

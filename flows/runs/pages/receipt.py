@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from flows.costs.budgets import budgets_of
 from flows.models import Call
 from flows.runs.documents import documents_of
 from flows.runs.inspection import CallView, step_at, subflows_around
@@ -27,6 +28,7 @@ def receipt(request: Any, call_id: str) -> HttpResponse:
     chosen = {"step": call.path, "attempt": call.attempt, "pass": call.pass_number}
     context = {
         "receipt": receipt_of(call),
+        "budgets": budgets_of(call),
         "call": call,
         "run": call.run,
         "step": step_at(

@@ -48,6 +48,16 @@ class Chart:
     """What the upper edge stands for, in dollars."""
     weekly: bool
 
+    @property
+    def table(self) -> list[tuple[Bar, list[Decimal]]]:
+        """The same figures: each bar with what each series has of it, in the legend's order."""
+        order = [each.number for each in self.series]
+        rows = []
+        for bar in self.bars:
+            amounts = {piece.series: piece.amount for piece in bar.pieces}
+            rows.append((bar, [amounts.get(number, Decimal(0)) for number in order]))
+        return rows
+
 
 def chart_of(amounts: Mapping[tuple[date, str], Decimal], first: date, last: date) -> Chart | None:
     """The drawing of these amounts by (day, name); None where there is nothing to draw. Over many days a bar is a week."""
