@@ -297,6 +297,56 @@ def test_BLD_10_a_text_that_cannot_be_read_is_marked_and_the_canvas_stays(visit:
     at.is_quiet()
 
 
+OTHERS = "name: Order intake\nnodes:\n  - {id: 1, type: webhook}\n  - {id: 2, type: http}\nconnections: {'1': ['2']}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (OTHERS, "orchestrator"),
+        ("# " + "x" * 5_000_000, "1 MiB"),
+    ],
+    ids=["another product's", "5 MB"],
+)
+def test_what_is_no_flow_leaves_canvas_and_draft_alone_in_the_code_tab(visit: Any, person: Any, text: str, words: str) -> None:
+    at = opened(visit, person, query="?panel=code")
+    code = at.page.locator("#dock-code .cm-content")
+    expect(code).to_contain_text("orchestrator: 1")
+    before = (at.page.evaluate("() => JSON.stringify(document.getElementById('canvas').value)"), stored())
+
+    code.click()
+    at.page.keyboard.press("Control+a")
+    code.evaluate(PASTE, text)
+
+    expect(at.page.locator("#code-status")).to_contain_text(words, timeout=20_000)
+    assert (at.page.evaluate("() => JSON.stringify(document.getElementById('canvas').value)"), stored()) == before
+    at.expect_noise("422", "413")
+    at.is_quiet()
+
+
+def test_a_missing_tool_and_a_script_in_a_name_are_drawn_named_and_keep_one_from_publishing(visit: Any, person: Any) -> None:
+    at = opened(visit, person, query="?panel=code")
+    code = at.page.locator("#dock-code .cm-content")
+    expect(code).to_contain_text("orchestrator: 1")
+    name, label = "<script>document.title='x'</script>", "<img src=x onerror=alert(1)>"
+    step = f"steps:\n  pay:\n    kind: tool\n    label: {label}\n    with: {{tool: bank.pay}}\n"
+    text = f"orchestrator: 1\nname: {name}\n{step}edges: [start -> pay]\n"
+
+    code.click()
+    at.page.keyboard.press("Control+a")
+    code.evaluate(PASTE, text)
+    saved(at)
+
+    expect(at.see("node").filter(has_text=label)).to_be_visible()
+    expect(at.page.locator("#flow-name")).to_have_text(name)
+    at.page.locator("#tab-problems").click()
+    expect(at.see("problem").first).to_contain_text("bank.pay")
+    expect(at.see("publish")).to_have_attribute("aria-disabled", "true")
+    assert at.page.title() != "x"
+    assert at.page.locator("img[src=x]").count() == 0
+    at.is_quiet()
+
+
 # --- the page
 
 

@@ -3,6 +3,7 @@
 import { latest } from "./server.js"
 
 const PAUSE = 400
+const LARGEST = 1 << 20 // characters: a document has at most 1 MiB, as the server reads it
 
 export class Code {
   #convert = latest()
@@ -43,8 +44,10 @@ export class Code {
   }
 
   #typed() {
-    sessionStorage.setItem(this.key, this.field.value) // until it can be read: a reload must not lose it
     clearTimeout(this.#timer)
+    const size = this.field.value.length
+    if (size > LARGEST) return this.#tooLarge(size)
+    sessionStorage.setItem(this.key, this.field.value) // until it can be read: a reload must not lose it
     this.#timer = setTimeout(() => this.#read(), PAUSE)
   }
 
@@ -71,6 +74,11 @@ export class Code {
       this.#say("The text is not checked: the server does not answer. It is kept here.", "bad")
       this.#timer = setTimeout(() => this.#read(), 4000)
     }
+  }
+
+  #tooLarge(size) {
+    this.broken = true
+    this.#say(`The text has ${(size / 1e6).toFixed(1)} MB, and a document at most 1 MiB: keep data out of it, and give it as input. The canvas keeps the last flow that could be read.`, "bad")
   }
 
   #say(text, tone = "") {
