@@ -7,15 +7,26 @@ import time
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from flows.models import Call, Event, ModelEntry, Run
 from tests.execution.conftest import Drive
 from tests.execution.runs import calls_of, error_of, finish, make_model, make_route, model, output_of, start, until
 from tests.execution.services import TOPIC, Pair
+from tests.makers import make_person
 
 
 def ask(**more: Any) -> Run:
     return start({"a": model("Which topic?", "pair", **more)}, ["start -> a"], output="{{ steps.a.output }}")
+
+
+def page_of(run: Run) -> str:
+    """What the run's page shows of the step."""
+    client = Client()
+    client.force_login(make_person("operator"))
+    answer = client.get(f"/runs/{run.public_id}?step=a")
+    assert answer.status_code == 200
+    return str(answer.content.decode())
 
 
 def routing_of(call: Call) -> dict[str, Any]:
@@ -56,6 +67,23 @@ def test_the_next_candidate_answers_and_the_ledger_holds_every_call(
         ("primary", "taken"),
         ("backup", "waiting"),
     ]
+    page = page_of(run)
+    assert f'<span class="mono">{said}</span>' in page
+    assert "Candidate 2 of pair, after the one before it failed." in page
+
+
+def test_a_usage_that_is_beyond_what_was_reserved_is_recorded_as_billed_and_stops_the_next_call(drive: Drive, pair: Pair) -> None:
+    pair[0].program.append({"behave": "wrong_usage"})
+    drive()
+    steps = {"a": model("Which topic?", "pair"), "b": model("And then?", "pair")}
+
+    run = finish(start(steps, ["start -> a", "a -> b"], limits={"cost": 0.05, "at_limit": "stop"}))
+
+    (call,) = calls_of(run)
+    assert (call.status, call.usage_source, call.output_tokens) == ("succeeded", "provider", 50_000)
+    assert run.spent == call.settled
+    assert call.settled > call.reserved
+    assert (run.status, run.reason) == ("budget_stopped", "cost")
 
 
 @pytest.mark.parametrize("behave", ["no_usage", "zero_usage"])

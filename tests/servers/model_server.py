@@ -2,7 +2,7 @@
 
 How a request is answered: a directive in its messages, ``[[serve: NAME key=value …]]``, else the next of the programmed
 behaviours. Names: a status (``429 retry_after=2``), reset, hang, drip, html, large, redirect (see `loopback.misbehave`), and
-empty, empty_text, no_usage, zero_usage, cut (connection lost), cut_clean (ends without an end), no_done, drip_stream,
+empty, empty_text, no_usage, zero_usage, wrong_usage, cut (connection lost), cut_clean (ends without an end), no_done, drip_stream,
 wrong_model, bad_json, refusal, content_filter, length, stream_error, no_stream, cached. `delay=SECONDS` waits first, `say=TEXT`
 sets the answer, `pieces=N` splits it. Run as a process: ``python -m tests.servers.model_server --journal FILE``.
 """
@@ -93,6 +93,8 @@ def _usage(body: dict[str, Any], message: dict[str, Any], name: str) -> dict[str
         return None
     if name == "zero_usage":
         return {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    if name == "wrong_usage":
+        return {"prompt_tokens": 3, "completion_tokens": 50_000, "total_tokens": 7}
     read = sum(len(str(each.get("content") or "").split()) + 4 for each in body["messages"])
     written = len(str(message.get("content") or message.get("tool_calls")).split())
     cached = {"prompt_tokens_details": {"cached_tokens": read // 2}} if name == "cached" else {}
