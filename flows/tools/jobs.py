@@ -56,6 +56,11 @@ WHERE c.id = j.call_id AND j.state = 'taken'
 RETURNING j.call_id
 """
 
+GIVE_UP = """
+UPDATE flows_tooljob j SET state = 'failed', error_class = 'timeout', error_message = 'withdrawn', ended_at = clock_timestamp()
+FROM flows_call c WHERE c.id = j.call_id AND j.state = 'queued' AND c.status <> 'started'
+"""
+
 BEAT = 3.0  # seconds between two signs of life of a running job
 LEASE = 15.0
 """Seconds of silence after which a job's process is taken for dead: a function in C may hold up its signs of life for a while."""
@@ -78,10 +83,12 @@ def run_job(call_id: UUID) -> bool:
 
 def reclaim_jobs() -> list[UUID]:
     """Looks after the jobs of tools workers that have died: one that may be repeated waits again, of another the outcome is unknown.
+    A job that still waits although its call is over, since its engine could not take it back, is withdrawn.
 
     Gives the calls. The engines that wait for them see it, ring again, or fail the call.
     """
     with connection.cursor() as cursor:
+        cursor.execute(GIVE_UP)
         cursor.execute(RECLAIM, [LEASE])
         calls = [row[0] for row in cursor.fetchall()]
     if calls:

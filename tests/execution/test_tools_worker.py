@@ -95,10 +95,21 @@ def test_a_cancelled_run_takes_its_job_back(drive: Drive, add_tool: AddTool) -> 
     until(lambda: ToolJob.objects.filter(state="queued").exists())
 
     cancel_run(make_actor("operator"), run)
-    run = finish(run, within=3)
+    run = finish(run)
 
     assert run.status == "cancelled"
     assert until(lambda: ToolJob.objects.get().state == "failed")
+
+
+def test_a_job_that_could_not_be_taken_back_is_withdrawn_later(add_tool: AddTool) -> None:
+    add_tool("test.late", lambda: None)
+    waiting, over = (make_call(make_run(), "a", status=status, kind="tool") for status in ("started", "unknown"))
+    for call in (waiting, over):
+        ToolJob.objects.create(call_id=call.id, function="test.late", arguments="{}", state="queued")
+
+    jobs.reclaim_jobs()
+
+    assert [ToolJob.objects.get(call_id=call.id).state for call in (waiting, over)] == ["queued", "failed"]
 
 
 def taken_by_the_dead(run: Run, slug: str) -> ToolJob:
