@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 PERIOD = 0.1
 """Seconds between two flushes: what a person can tell apart, and no more."""
 
+GATHERS = 0.02
+"""Seconds from the first thing after a rest to its flush, so that what comes with it goes with it."""
+
 TEXT_LIVES = 600
 """Seconds that the text of a call in progress is kept for those who come late."""
 
@@ -44,16 +47,19 @@ class Live:
         self._redis = redis.asyncio.from_url(redis_address, socket_timeout=2.0, socket_connect_timeout=1.0, retry=once)
         self._touched: set[UUID] = set()
         self._inbox = False
+        self._news = asyncio.Event()  # there is something to flush
         self._texts: dict[UUID, tuple[UUID, str, list[str]]] = {}
         self._lengths: dict[UUID, int] = {}
 
     def touch(self, run: UUID) -> None:
         """Something was written about this run."""
         self._touched.add(run)
+        self._news.set()
 
     def inbox(self) -> None:
         """Something was asked or withdrawn."""
         self._inbox = True
+        self._news.set()
 
     def text_sink(self, run: UUID, path: str, call: UUID) -> Callable[[str], None]:
         """Takes a call's text piece by piece."""
@@ -63,6 +69,7 @@ class Live:
             if entry is None:
                 entry = self._texts[call] = (run, path, [])
             entry[2].append(redacted(text))
+            self._news.set()
 
         return sink
 
@@ -71,13 +78,15 @@ class Live:
         own = asyncio.current_task()
         try:
             while own is None or not own.cancelling():  # a client may swallow the cancellation; the engine ends all the same
-                await asyncio.sleep(PERIOD)
-                if self._touched or self._texts or self._inbox:
-                    try:
-                        async with asyncio.timeout(5.0):
-                            await self._flush()
-                    except Exception as error:  # noqa: BLE001 - the edge: whatever Redis does, the engine goes on
-                        log.info("live: %s", error or type(error).__name__)
+                await self._news.wait()
+                await asyncio.sleep(GATHERS)
+                self._news.clear()
+                try:
+                    async with asyncio.timeout(5.0):
+                        await self._flush()
+                except Exception as error:  # noqa: BLE001 - the edge: whatever Redis does, the engine goes on
+                    log.info("live: %s", error or type(error).__name__)
+                await asyncio.sleep(PERIOD - GATHERS)
         finally:
             await self._redis.aclose()
 
