@@ -7,7 +7,6 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Status
 
-from flows.access.querysets import flows_for
 from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require_scope
 from flows.api.auth import actor_of
@@ -34,6 +33,7 @@ from flows.builder.actions.change_settings import change_settings
 from flows.builder.actions.pause_flow import pause_flow
 from flows.builder.actions.publish_flow import publish_flow
 from flows.builder.actions.save_draft import DraftChanged, save_draft
+from flows.builder.listing import EVERY_STATUS, Wanted, flows_listed
 from flows.builder.reads import flow_named, version_of, visible_flow
 from flows.models import Team
 
@@ -58,11 +58,22 @@ DOCUMENT_BODY = {
 
 
 @router.get("/flows", response={200: FlowPage, 422: ProblemDocument})
-def list_flows(request: HttpRequest, after: str | None = None, limit: int = Query(50, ge=1, le=MOST)) -> Any:
-    """The flows that you may see, by name."""
+def list_flows(
+    request: HttpRequest,
+    q: str = Query("", max_length=200, description="words in name, slug or description"),
+    tag: list[str] = Query([]),  # noqa: B008 - how ninja declares a repeated parameter
+    owner: list[str] = Query([]),  # noqa: B008
+    status: list[str] = Query([], description="live, draft, changed, paused or archived; all where it is left out"),  # noqa: B008
+    after: str | None = None,
+    limit: int = Query(50, ge=1, le=MOST),
+) -> Any:
+    """The flows that you may see and that match, by slug."""
     actor = actor_of(request)
     require_scope(actor, Right.SEE_FLOWS)
-    flows = flows_for(actor).select_related("team", "published").defer("draft", "published__document").order_by("slug")
+    given = (tuple(value.replace("\x00", "")[:200] for value in each) for each in (tag, owner, status))
+    tags, owners, statuses = given
+    wanted = Wanted(q.replace("\x00", ""), tags, owners, statuses or EVERY_STATUS)
+    flows = flows_listed(actor, wanted).select_related("team", "published").defer("draft", "published__document").order_by("slug")
     found = list((flows.filter(slug__gt=after) if after else flows)[: limit + 1])
     items = [flow_summary(flow) for flow in found[:limit]]
     return {"items": items, "next": found[limit - 1].slug if len(found) > limit else None}

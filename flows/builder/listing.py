@@ -106,6 +106,10 @@ class FlowRow:
         return [{"state": each.state, "x": at * 7, "y": each.y, "height": each.height} for at, each in enumerate(self.ticks)]
 
 
+EVERY_STATUS = ("live", "draft", "paused", "archived")
+"""Each flow has one of these."""
+
+
 def flows_listed(actor: Actor, wanted: Wanted) -> QuerySet[Flow]:
     """The flows that somebody may see and asks for. Archived ones only where they are asked for."""
     flows = flows_for(actor)

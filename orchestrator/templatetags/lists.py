@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from django import template
 from django.http import QueryDict
@@ -27,6 +28,17 @@ def address(context: RequestContext, **changes: Any) -> str:
             query[name] = value
     text = query.urlencode(safe=",:!")
     return f"{request.path}?{text}" if text else str(request.path)
+
+
+@register.inclusion_tag("components/curl.html", takes_context=True)
+def as_curl(context: RequestContext, path: str, *names: str) -> dict[str, str]:
+    """A button that copies how a program asks for the same list: the address of the API with those of this page's choices that it
+    takes, too (`names`)."""
+    request = context["request"]
+    chosen = [(name, value) for name in names for value in request.GET.getlist(name) if value]
+    query = "&".join(f"{quote(name)}={quote(value, safe=':,!')}" for name, value in chosen)
+    url = request.build_absolute_uri(path) + (f"?{query}" if query else "")
+    return {"curl": f"curl -H \"Authorization: Bearer $ORCHESTRATOR_KEY\" '{url}'"}
 
 
 @register.simple_tag(takes_context=True)

@@ -8,47 +8,62 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
+from django.urls import reverse
 
+from approvals.actions.offboard_person import offboard_person
 from flows.access.actions.create_person import create_person
 from flows.access.actions.grant_role import grant_role
+from flows.access.actions.invite_person import invite_person
 from flows.models import Role, Team
-from orchestrator.management.speaking import CLI, spoken_refusals
+from orchestrator.management.speaking import CLI, person_named, spoken_refusals
 
 
 class Command(BaseCommand):
-    help = "Add people."
+    help = "Add, invite and deactivate people."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", required=True, metavar="create")
-        each = verbs.add_parser("create", help="add a person; their password is asked for, or read from the standard input")
-        each.add_argument("username")
-        each.add_argument("--role", action="append", required=True, choices=Role.values, help="may be given more than once")
-        each.add_argument("--team", help="slug of the team in which the roles are held; everywhere by default")
-        each.add_argument("--name", default="")
-        each.add_argument("--email", default="")
-        each.add_argument("--no-password", action="store_true", help="the person acts only through keys")
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="create | invite | deactivate")
+        create = verbs.add_parser("create", help="add a person; their password is asked for, or read from the standard input")
+        create.add_argument("username")
+        create.add_argument("--name", default="")
+        create.add_argument("--no-password", action="store_true", help="the person acts only through keys")
+        invite = verbs.add_parser("invite", help="make a link by which somebody becomes a person, once, and print its path")
+        for each in (create, invite):
+            each.add_argument("--role", action="append", required=True, choices=Role.values, help="may be given more than once")
+            each.add_argument("--team", help="slug of the team in which the roles are held; everywhere by default")
+            each.add_argument("--email", default="")
+        deactivate = verbs.add_parser("deactivate", help="shut a person out; what waits for them goes to --successor")
+        deactivate.add_argument("username")
+        deactivate.add_argument("--successor", help="who takes over the open requests")
 
-    def handle(
-        self,
-        *args: Any,
-        username: str,
-        role: list[str],
-        team: str | None,
-        name: str,
-        email: str,
-        no_password: bool,
-        **options: Any,
-    ) -> None:
-        held_in = Team.objects.filter(slug=team).first() if team is not None else None
-        if team is not None and held_in is None:
-            raise CommandError(f"There is no team {team!r}.")
-        password = None if no_password else self.password()
+    def handle(self, *args: Any, verb: str, **options: Any) -> None:
+        {"create": self.create, "invite": self.invite, "deactivate": self.deactivate}[verb](options)
+
+    def create(self, given: dict[str, Any]) -> None:
+        slug, roles = given["team"], given["role"]
+        team = Team.objects.filter(slug=slug).first() if slug is not None else None
+        if slug is not None and team is None:
+            raise CommandError(f"There is no team {slug!r}.")
+        password = None if given["no_password"] else self.password()
         with spoken_refusals(), transaction.atomic():
-            person = create_person(CLI, username, password=password, name=name, email=email)
-            for each in role:
-                grant_role(CLI, person, each, held_in)
-        self.stdout.write(f"{person.username}: {', '.join(role)}{f' in {team}' if team else ''}")
+            person = create_person(CLI, given["username"], password=password, name=given["name"], email=given["email"])
+            for role in roles:
+                grant_role(CLI, person, role, team)
+        self.stdout.write(f"{person.username}: {', '.join(roles)}{f' in {slug}' if slug else ''}")
+
+    def invite(self, given: dict[str, Any]) -> None:
+        with spoken_refusals():
+            invitation, secret = invite_person(CLI, [(role, given["team"]) for role in given["role"]], email=given["email"])
+        self.stderr.write(f"Behind this installation's address, once, until {invitation.expires_at:%Y-%m-%d %H:%M} UTC:")
+        self.stdout.write(reverse("invitation", args=[secret]))
+
+    def deactivate(self, given: dict[str, Any]) -> None:
+        person = person_named(given["username"])
+        successor = person_named(given["successor"]) if given["successor"] is not None else None
+        with spoken_refusals():
+            count = offboard_person(CLI, person, successor)
+        self.stdout.write(f"{person.username} is deactivated; {count} open request{'s' if count != 1 else ''} handed over.")
 
     def password(self) -> str:
         if not sys.stdin.isatty():
