@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from django.conf import settings
+
 from approvals.models import Channel, Notice, Preference
 from flows.models import Person, Request
 
@@ -37,9 +39,9 @@ def notify(
     To be called in the transaction of what it tells, so that neither is there without the other; it is sent afterwards, by the
     reconciler, with retries. The same `key` tells each receiver once, however often it is called. `path` is the page that it leads
     to. `facts` are names and texts that the system computed: nothing secret, nothing that a model wrote. Who has no e-mail address,
-    or does not want to hear of `event`, is left out.
+    or does not want to hear of `event`, is left out; without a mail server everybody is.
     """
-    wanted = {person.id: person for person in people if person.is_active and person.email}
+    wanted = {person.id: person for person in people if person.is_active and person.email} if settings.EMAIL_HOST else {}
     for preference in Preference.objects.filter(person__in=wanted):
         if preference.email == "off" or event in preference.muted:
             del wanted[preference.person_id]

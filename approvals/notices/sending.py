@@ -60,8 +60,6 @@ def send_due() -> int:
 
 
 def _mail(notices: list[Notice]) -> int:
-    if not settings.EMAIL_HOST:
-        return 0
     preference = getattr(notices[0].person, "notice_preference", None)
     if len(notices) > FLOOD or (preference is not None and preference.email == "digest"):
         return _send_mail(notices, digest_of(notices))
@@ -97,7 +95,7 @@ def _post(notice: Notice) -> int:
     if channel.kind == "webhook":
         headers |= _signed(notice, body)
     try:
-        asyncio.run(_send_post(channel.address, body, headers))
+        asyncio.run(_send_post(channel.address, body, headers, _allowed_hosts()))
     except (HTTPError, EgressRefused, TooLarge, TimeoutError, OSError, _Refused) as error:
         _failed([notice], f"{type(error).__name__.strip('_')}: {error}")
         return 0
@@ -118,8 +116,11 @@ class _Refused(Exception):
     """The receiver answered, but not with success."""
 
 
-async def _send_post(address: str, body: bytes, headers: dict[str, str]) -> None:
-    allowed = frozenset([host async for host in AllowedHost.objects.values_list("host", flat=True)])
+def _allowed_hosts() -> frozenset[str]:
+    return frozenset(AllowedHost.objects.values_list("host", flat=True))
+
+
+async def _send_post(address: str, body: bytes, headers: dict[str, str], allowed: frozenset[str]) -> None:
     egress = Egress(lambda: allowed)
     try:
         answer = await egress.request(

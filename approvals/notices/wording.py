@@ -31,7 +31,7 @@ def facts_of(request: Request) -> list[tuple[str, str]]:
         facts.append(("Call", str(terms["tool"])))
     facts += _fields(request)
     if terms.get("policy_version"):
-        facts.append(("Policy", f"{terms['policy_name']} (v{terms['policy_version']})"))
+        facts.append(("Policy", f"{terms.get('policy_name') or terms['policy']} (v{terms['policy_version']})"))
     if request.due is not None:
         facts.append(("Due", f"{request.due.astimezone(UTC):%d %b %Y %H:%M} UTC. {deadline_in_words(request)}"))
     return facts
