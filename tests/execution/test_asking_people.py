@@ -56,8 +56,9 @@ def test_fifty_items_of_a_map_ask_and_each_answer_resumes_its_own(drive: Drive, 
         "output": "{{ steps.ask.outcome }}",
     }
     run = start(
-        {"each": {"kind": "map", "with": {"over": "range(50)", "concurrency": 50, "body": body}}},
+        {"each": {"kind": "map", "with": {"over": "input.numbers", "concurrency": 50, "body": body}}},
         ["start -> each"],
+        {"numbers": list(range(50))},
         output="{{ steps.each.output }}",
     )
 
@@ -94,7 +95,7 @@ def test_changes_go_back_round_by_round_with_their_text(drive: Drive, finance: l
                 payload={"text": "{{ steps.draft.output.text }}"},
                 outcomes={"approve": "approve", "revise": "changes", "no": "reject"},
             ),
-            "note": {"kind": "set", "with": {"state": {"said": "{{ state.said + [steps.ask.comment] }}"}}},
+            "note": {"kind": "set", "with": {"state": {"said": "{{ state.said + [steps.ask.output.comment] }}"}}},
         },
         "edges": ["start -> draft", "draft -> ask", "ask.revise -> note"],
         "output": {"outcome": "{{ steps.ask.outcome }}", "text": "{{ steps.draft.output.text }}"},

@@ -7,6 +7,7 @@ import email.policy
 import socketserver
 import threading
 from email.message import EmailMessage
+from typing import Self
 
 
 class MailServer:
