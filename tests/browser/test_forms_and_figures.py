@@ -302,7 +302,8 @@ def test_APR_1_badge_rows_and_api_agree(visit: Any, person: Any) -> None:
     browser.is_accessible()
     browser.see("approval-row").first.get_by_role("link").first.click()
     browser.see("approve").click()
-    expect(browser.see("decided-text")).to_contain_text("Approved by approver-1")
+    expect(browser.see("toast")).to_contain_text("Approved: Refund 420")  # and the next one is there
+    expect(browser.see("request-title")).to_be_focused()
     assert Vote.objects.count() == 1
     agree(2)
     browser.is_quiet()
