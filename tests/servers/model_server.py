@@ -4,7 +4,8 @@ How a request is answered: a directive in its messages, ``[[serve: NAME key=valu
 behaviours. Names: a status (``429 retry_after=2``), reset, hang, drip, html, large, redirect (see `loopback.misbehave`), and
 empty, empty_text, no_usage, zero_usage, wrong_usage, cut (connection lost), cut_clean (ends without an end), no_done, drip_stream,
 wrong_model, bad_json, refusal, content_filter, length, stream_error, no_stream, cached. `delay=SECONDS` waits first, `say=TEXT`
-sets the answer, `pieces=N` splits it. Run as a process: ``python -m tests.servers.model_server --journal FILE``.
+sets the answer, `pieces=N` splits it, `cost=DOLLARS` is what the service itself says that it costs. Run as a process:
+``python -m tests.servers.model_server --journal FILE``.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ class ModelServer(Server):
         head = {"id": f"chatcmpl-{asked.number}", "created": 1, "model": model}
         message, finish = _message(body, behave, name)
         usage = _usage(body, message, name)
+        if usage and "cost" in behave:
+            usage["cost"] = float(behave["cost"])
         if body.get("stream") and name != "no_stream":
             await _stream(connection, head, message, finish, usage, behave, name)
             return
