@@ -13,6 +13,7 @@ DATA_DIR = Path(env_str("ORCHESTRATOR_DATA", str(BASE_DIR / ".data"))).absolute(
 
 DEBUG = env_bool("DEBUG", False)
 SECRET_KEY = env_str("SECRET_KEY") or secret_key(DATA_DIR)
+SECRET_KEY_FALLBACKS = env_list("SECRET_KEY_FALLBACKS", [])  # former ones: what they signed or sealed can still be read
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", [])
 

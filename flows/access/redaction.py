@@ -23,7 +23,11 @@ _known: set[str] = set()
 
 def secret_named(variable: str) -> str:
     """The value of this environment variable, which from now on is a secret; empty where it is not set."""
-    value = os.environ.get(variable, "").strip()
+    return kept_secret(os.environ.get(variable, "").strip())
+
+
+def kept_secret(value: str) -> str:
+    """The value, which from now on is a secret."""
     _remember(value)
     return value
 

@@ -12,6 +12,7 @@ from flows.models.seals import AuditSeal
 from flows.models.sums import DaySum, SummedZone, UnsummedCall
 from flows.models.switch import KillSwitch
 from flows.models.triggers import Firing, Trigger
+from flows.models.vault import Secret
 
 __all__ = [
     "Adjustment",
@@ -50,6 +51,7 @@ __all__ = [
     "RouteVersion",
     "Run",
     "RunPass",
+    "Secret",
     "SignIn",
     "SummedZone",
     "Team",

@@ -16,6 +16,7 @@ from flows.access.waits import retry_after
 from flows.engine.failures import BadKey, BadRequest, Failure, InvalidOutput, RateLimited, TimedOut, Unavailable
 from flows.engine.problems import shorten
 from flows.tools.base import ToolCall, ToolContext, ToolSettings
+from flows.tools.granted import secrets_for
 
 MOST_BYTES = 1024 * 1024
 PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -29,6 +30,7 @@ class HTTPSettings(ToolSettings):
     url: str = Field(description="http(s) address; {name} in its path takes that argument")
     headers: dict[str, str] = Field(default_factory=dict)
     header_env: dict[str, str] = Field(default_factory=dict, description="header: environment variable that holds its value")
+    header_secret: dict[str, str] = Field(default_factory=dict, description="header: secret that holds its value")
     query: tuple[str, ...] = Field(default=(), description="arguments that go into the query instead of the body")
     idempotency_header: str = ""
     expected: tuple[int, ...] = Field(default=(), description="statuses that mean success; without any, 200 to 299")
@@ -68,7 +70,7 @@ class HTTPTool:
         """The service's answer: JSON, or text. Raises `Failure`s; those without a definite answer say whether it was sent."""
         settings: HTTPSettings = call.spec.settings
         url, rest = _address(settings.url, call.arguments)
-        headers = _headers(settings)
+        headers = _headers(settings) | await secrets_for(call.spec.slug, settings.header_secret, context)
         if settings.idempotency_header:
             headers[settings.idempotency_header] = call.idempotency_key
         in_query = set(rest) if settings.method in METHODS_WITHOUT_BODY else set(settings.query)
@@ -87,7 +89,8 @@ class HTTPTool:
         if not settings.find:
             raise BadRequest(f"{call.spec.slug} has no `find` address to ask what became of a call.")
         url, _ = _address(settings.find, {"key": call.idempotency_key})
-        answer = await _exchange(call, context, "GET", url, headers=_headers(settings), params=None, content=None)
+        headers = _headers(settings) | await secrets_for(call.spec.slug, settings.header_secret, context)
+        answer = await _exchange(call, context, "GET", url, headers=headers, params=None, content=None)
         if answer.status == 404:
             return False, None
         return True, _result(call.spec.slug, settings, answer)

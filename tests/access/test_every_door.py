@@ -311,6 +311,8 @@ PAGES = [
     Door("GET", "tools", right="flows.see"),
     Door("GET", "tools/<str:tool>", right="flows.see"),
     Door("POST", "tools/<str:tool>", may=BUILDS, right="routes.edit", outsider="refused", body={"arguments": "{}"}),
+    Door("GET", "secrets", may="owner", right="catalogue.manage", outsider="refused"),
+    Door("POST", "secrets", may="owner", right="catalogue.manage", outsider="refused", body={"act": "reseal"}),
     Door("GET", "connections", may="owner", right="catalogue.manage", outsider="refused"),
     Door("POST", "connections/<str:server>/check", may="owner", right="catalogue.manage", outsider="refused"),
     Door("GET", "routes/<str:route>", right="flows.see"),

@@ -7,6 +7,7 @@ from flows.runs.toolbox import views
 urlpatterns = [
     path("tools", views.tools, name="tools"),
     path("tools/<str:tool>", views.tool, name="tool"),
+    path("secrets", views.secrets, name="secrets"),
     path("connections", views.connections, name="connections"),
     path("connections/<str:server>/check", views.check, name="connection-check"),
 ]

@@ -11,12 +11,14 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from flows.access.actor import Actor
-from flows.access.refusals import Fault, Forbidden, Invalid, Refusal
+from flows.access.refusals import Conflict, Fault, Forbidden, Invalid, Refusal
 from flows.access.rights import Right, require
 from flows.engine.examples import example_of
 from flows.engine.failures import Failure
+from flows.models import Secret, ToolEntry
 from flows.runs.actions.try_tool import try_tool
 from flows.runs.toolbox.reads import servers_shown, tool_shown, tools_shown
+from flows.tools.actions.put_secret import put_secret, remove_secret, reseal, using
 from flows.tools.actions.refresh_server import accept_tool, refresh_server
 
 
@@ -83,6 +85,42 @@ def check(request: Any, server: str) -> HttpResponse:
         said = "; ".join(f"{word}: {', '.join(slugs)}" for slugs, word in parts if slugs) or "Nothing has changed."
     context = {"servers": servers_shown(), "checked": server, "said": said}
     return render(request, "tools/connections.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def secrets(request: Any) -> HttpResponse:
+    """The secrets, without their values. A POST writes one (`act` is save), removes one, or seals all under the newest key."""
+    require(request.actor, Right.MANAGE_CATALOGUE)
+    refusal = None
+    given = request.POST
+    if request.method == "POST":
+        try:
+            _secret_act(request.actor, given)
+        except (Invalid, Conflict) as found:
+            refusal = found
+        else:
+            return redirect("secrets")
+    rows = [(row, using(row.name)) for row in Secret.objects.select_related("by").defer("sealed").order_by("name")]
+    tools = list(ToolEntry.objects.filter(kind="http").order_by("slug").values_list("slug", flat=True))
+    context = {
+        "secrets": rows,
+        "tools": tools,
+        "refusal": refusal,
+        "name": given.get("name", ""),
+        "granted": given.getlist("tools"),
+    }
+    return render(request, "tools/secrets.html", context, status=400 if refusal is not None else 200)
+
+
+def _secret_act(actor: Actor, given: Any) -> None:
+    act = given.get("act", "save")
+    if act == "remove":
+        remove_secret(actor, given.get("name", ""))
+    elif act == "reseal":
+        reseal(actor)
+    else:
+        put_secret(actor, given.get("name", "").strip(), given.get("value", ""), given.getlist("tools"))
 
 
 def _parsed(text: str) -> Any:

@@ -1,0 +1,92 @@
+"""Secrets of tools: written, replaced, granted and removed; never read back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from flows.access.actor import Actor
+from flows.access.audit import record_change
+from flows.access.refusals import Conflict, Fault, Invalid, NotFound
+from flows.access.rights import Right, require
+from flows.access.vault import fingerprint, seal, unseal
+from flows.models import Secret, ToolEntry
+
+NAME = re.compile(r"[A-Z][A-Z0-9_]{0,79}")
+SHORTEST, LONGEST = 8, 10_000
+"""Characters of a value: one that is shorter would be hidden wherever its letters stand."""
+
+
+class InUse(Conflict):
+    """Tools use this secret. Take it out of them first."""
+
+    slug = "secret-in-use"
+
+
+def put_secret(actor: Actor, name: str, value: str, tools: Iterable[str]) -> Secret:
+    """Writes a secret for these tools; with an empty `value` an old one keeps its own. Raises `Forbidden`, and `Invalid` naming each
+    fault."""
+    require(actor, Right.MANAGE_CATALOGUE)
+    granted = sorted(set(tools))
+    row = Secret.objects.filter(name=name[:80]).first() if NAME.fullmatch(name) else None
+    faults = []
+    if not NAME.fullmatch(name):
+        faults.append(Fault("name", "is no name of a secret", "Use capital letters, digits and underscores, such as STRIPE_KEY."))
+    if (value or row is None) and not SHORTEST <= len(value) <= LONGEST:
+        faults.append(Fault("value", f"has {len(value)} characters", f"Give {SHORTEST} to {LONGEST:,}."))
+    unknown = sorted(set(granted) - set(ToolEntry.objects.filter(slug__in=granted).values_list("slug", flat=True)))
+    faults += [Fault("tools", f"there is no tool {slug[:80]!r}") for slug in unknown]
+    if faults:
+        raise Invalid("The secret was not saved.", problems=faults)
+    with transaction.atomic():
+        values: dict[str, object] = {"tools": granted}
+        if value:
+            sealed, key_id = seal(name, value)
+            values |= {
+                "sealed": sealed,
+                "key_id": key_id,
+                "fingerprint": fingerprint(value),
+                "rotated_at": Now(),
+                "by": actor.person,
+            }
+        found, fresh = Secret.objects.update_or_create(name=name, defaults=values)
+        what = "create" if fresh else "rotate" if value else "grant"
+        record_change(actor, f"secret.{what}", "secret", name, {"tools": granted})
+    return found
+
+
+def remove_secret(actor: Actor, name: str) -> None:
+    """Removes a secret that no tool names. Raises `Forbidden`, `NotFound`, and `InUse` naming those that do."""
+    require(actor, Right.MANAGE_CATALOGUE)
+    with transaction.atomic():
+        row = Secret.objects.select_for_update().filter(name=name[:80]).first()
+        if row is None:
+            raise NotFound(f"secret {name[:80]!r}")
+        holders = using(name)
+        if holders:
+            raise InUse(f"{name} is used by {', '.join(holders)}. Take it out of their settings first.")
+        row.delete()
+        record_change(actor, "secret.remove", "secret", name, {})
+
+
+def reseal(actor: Actor) -> int:
+    """Seals what was sealed under a former key anew, under the newest; gives how many. Raises `Forbidden`, and `Unreadable`."""
+    require(actor, Right.MANAGE_CATALOGUE)
+    done = 0
+    with transaction.atomic():
+        for row in Secret.objects.select_for_update().order_by("name"):
+            sealed, key_id = seal(row.name, unseal(row.name, row.sealed, row.key_id))
+            if key_id != row.key_id:
+                row.sealed, row.key_id, done = sealed, key_id, done + 1
+                row.save(update_fields=["sealed", "key_id"])
+                record_change(actor, "secret.reseal", "secret", row.name, {"key": key_id})
+    return done
+
+
+def using(name: str) -> list[str]:
+    """The tools whose settings name the secret."""
+    tools = ToolEntry.objects.filter(settings__has_key="header_secret").order_by("slug").values_list("slug", "settings")
+    return [slug for slug, settings in tools if name in settings["header_secret"].values()]
