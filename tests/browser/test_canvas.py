@@ -334,6 +334,20 @@ def test_a_large_flow_is_one_layer_drawn_at_its_own_scale(canvas: Any, zoom: flo
     assert len(drawn) <= 12
 
 
+def test_the_icon_of_a_chosen_step_stays_in_sight(canvas: Any) -> None:
+    it = canvas("refund")
+
+    it.face("approve").click()
+
+    raised = it.node("approve").evaluate("node => Number(getComputedStyle(node).zIndex)")
+    icons = it.page.locator(".fc-glyphs").evaluate("icons => Number(getComputedStyle(icons).zIndex)")
+    assert icons >= raised > 0  # and they come later in the document
+    box, face = (
+        it.page.locator(place).bounding_box() for place in ('.fc-glyph[data-icon="hand"]', '[data-path="approve"] .fc-face')
+    )
+    assert face["x"] < box["x"] < face["x"] + 40
+
+
 def test_an_edge_is_chosen_by_a_click_and_deleted_by_the_keyboard(canvas: Any) -> None:
     it = canvas()
     edge = it.page.locator('.fc-edge[data-edge="|classify.error -> notify"] .fc-line-path')
