@@ -78,7 +78,7 @@ class Chapter:
     def ended(self) -> str:
         """How the run ended, with its reason."""
         error = json.loads(self.run.error) if self.run.error else {}
-        why = f": {error.get('step')}: {error.get('message')}" if error else ""
+        why = f": {error.get('step')}: {str(error.get('message', '')).rstrip('.')}" if error else ""
         return f"The run ended as {self.run.status.replace('_', ' ')}{why}"
 
 
