@@ -16,7 +16,7 @@ EVERYWHERE = {
     "413": "The request is too large",
     "422": "Something in the request needs mending",
 }
-BY_NAME = {"404": "There is no such thing, or you may not see it"}
+BY_NAME = {"404": "Something that the address or the body names is not there, or you may not see it"}
 OF_CHANGES = {"409": "Something else happened first"}
 
 
@@ -31,7 +31,7 @@ class DocumentedAPI(NinjaAPI):
         schema = super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
         for path, ways in schema["paths"].items():
             for method, operation in ways.items():
-                also = EVERYWHERE | (BY_NAME if "{" in path else {}) | (OF_CHANGES if method != "get" else {})
+                also = EVERYWHERE | (BY_NAME if "{" in path or method != "get" else {}) | (OF_CHANGES if method != "get" else {})
                 responses = operation["responses"]
                 for status, words in also.items():
                     responses.setdefault(status, {"description": words})

@@ -110,7 +110,7 @@ def list_policies(request: HttpRequest) -> Any:
 
 
 @router.post("/policies/trial", response={200: TrialShape, 403: ProblemDocument, 422: ProblemDocument})
-def post_trial(request: HttpRequest, body: RulesIn) -> Any:
+def post_policy_trial(request: HttpRequest, body: RulesIn) -> Any:
     """On what these rules would have asked in the last 100 runs that you may see. Changes nothing."""
     actor = actor_of(request)
     require(actor, Right.MANAGE_POLICIES)
