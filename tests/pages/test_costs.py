@@ -244,4 +244,4 @@ def test_the_number_of_queries_does_not_grow(client: Client, spent: list[Run], b
         make_call(make_run(flow, status="succeeded"), f"s{n}", cost="1")
 
     assert queries() == before
-    assert before <= 12
+    assert before <= 13  # the sums by day, and what is handed to this person, for the badge of every page

@@ -219,6 +219,7 @@ def test_the_number_of_queries_does_not_grow() -> None:
         failed(other)
         make_run(other, status="running")
         make_request()
+    queries()  # the documents of the flows that are new are read once
 
     assert queries() == before
-    assert before <= 21
+    assert before <= 20

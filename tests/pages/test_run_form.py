@@ -486,5 +486,5 @@ def test_the_number_of_queries_is_bounded(client: Client, django_assert_max_num_
     for _ in range(25):
         make_run(flow, status="succeeded", spent=Decimal("0.1"))
 
-    with django_assert_max_num_queries(13):
+    with django_assert_max_num_queries(14):
         client.get("/flows/everything/run")
