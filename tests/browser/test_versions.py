@@ -10,6 +10,7 @@ import pytest
 from flows.access.actor import Actor
 from flows.builder.actions.publish_flow import publish_flow
 from flows.builder.actions.save_draft import save_draft
+from flows.builder.templates import templates
 from flows.models import Flow, ModelEntry, Person
 from tests.makers import DOCUMENT, make_flow, make_run
 from tests.pages.test_flows import make_call
@@ -106,7 +107,7 @@ def test_TPL_1_and_3_a_template_becomes_a_draft_that_validates(visit: Any, perso
     ModelEntry.objects.create(slug="sim-small", model="sim/small", simulated=True)
     page = visit(as_=person("builder"))
     page.go("/templates")
-    assert page.see("template").count() == 9
+    assert page.see("template").count() == len(templates()) >= 12
     page.is_accessible()
 
     page.page.get_by_role("link", name="Use Refund decision").click()
@@ -125,7 +126,7 @@ def test_TPL_1_and_3_a_template_becomes_a_draft_that_validates(visit: Any, perso
 def test_TPL_4_tags_are_in_the_address(visit: Any, person: Person_) -> None:
     page = visit(as_=person("viewer"), phone=True)
     page.go("/templates?tag=map")
-    assert page.see("template").count() == 3
+    assert page.see("template").count() == sum("map" in each.tags for each in templates()) >= 3
     assert page.see("use").count() == 0
     page.fits()
 
