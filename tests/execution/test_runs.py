@@ -215,8 +215,7 @@ def test_a_fault_in_a_steps_own_code_fails_the_run_and_keeps_the_engine(
     def broken(*_: Any) -> Any:
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr("flows.steps.tool.sha256_of", broken)
-    monkeypatch.setattr("flows.steps.tool.dump", broken)
+    monkeypatch.setattr("flows.steps.calling.dump", broken)
     first = finish(start({"a": tool("test.echo")}, ["start -> a"]))
     monkeypatch.undo()
     second = finish(start({"a": tool("test.echo")}, ["start -> a"]))
