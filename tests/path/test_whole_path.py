@@ -303,7 +303,7 @@ def test_it_goes_the_same_way_with_an_openai_compatible_server(house: House, cap
     document.write_text(CATALOGUE.format(models=house.models.port, effects=house.effects.port))
     house.manage("catalogue", "apply", str(document))
     applied = time.monotonic()
-    house.models.behaves(*([{"pieces": 5, "every": 0.15}] * CLAUSES))
+    house.models.behaves(*([{"pieces": 5, "every": 0.5}] * CLAUSES))
     until(lambda: time.monotonic() >= applied + TAKEN_UP_WITHIN, 10, "every engine uses the changed catalogue")
 
     run, watcher = walk(house, capsys)
