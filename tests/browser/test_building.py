@@ -104,12 +104,12 @@ def test_BLD_1_three_steps_are_built_tested_and_published_by_the_keyboard_alone(
 
     press("Escape")
     expect(face(at, "model")).to_be_focused()
-    tested_and_published_by_keys(at)
+    made_live_by_keys(at)
     assert Flow.objects.get(slug="refund").published is not None
     at.is_quiet()
 
 
-def tested_and_published_by_keys(at: Any) -> None:
+def made_live_by_keys(at: Any) -> None:
     page, press = at.page, at.page.keyboard.press
     press("t")
     tabbed(at, at.see("test-draft"))

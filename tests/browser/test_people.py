@@ -144,7 +144,7 @@ def test_a_typed_form_outlives_a_change_of_rights(visit: Any, person: Person_) -
 
     grant_role(CLI, builder, "auditor")
 
-    expect(page.see("toast")).to_contain_text("What you may do has changed")
+    expect(page.see("toast")).to_contain_text("What you may do has changed", timeout=20_000)
     expect(page.page.get_by_label("Name")).to_have_value("Somebody else")
 
 

@@ -77,9 +77,10 @@ def test_another_pass_goes_on_after_the_death_of_its_engine(site: Site) -> None:
 
     post(site, run, "retry", {"pass": 1})
     in_flight(site, run)
+    until(lambda: len(effects(site, run, "post")) == 2, 20, "the service hangs over this call, not over its repetition")
     kill(site.owner(run))
 
-    until(lambda: read(site, run)["state"] == "succeeded", 40, "the second pass")
+    until(lambda: read(site, run)["state"] == "succeeded", 60, "the second pass")
     assert read(site, run)["pass"] == 2
     assert len(site.models.of(run)) == asked, "what succeeded in the first pass is not done again"
     assert len({line["key"] for line in effects(site, run, "post")}) == 1
@@ -89,6 +90,7 @@ def test_an_edited_input_holds_after_the_death_of_the_engine(site: Site) -> None
     site.effects.behaves(HANGS)
     run = site.start_run("keyed")
     in_flight(site, run)
+    until(lambda: site.effects.of(run), 20, "the service hangs over this call, not over its repetition")
 
     arguments = {"run": shown("run", run), "step": "last", "count": 41}
     post(site, run, "steps/last/input", {"input": {"arguments": arguments}})
