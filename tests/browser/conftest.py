@@ -30,7 +30,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
     """One Chromium for all browser tests. While it runs, this thread has an event loop: Django is told that this is meant."""
-    from playwright.sync_api import sync_playwright  # only here: the rest of the suite does without it
+    from playwright.sync_api import expect, sync_playwright  # only here: the rest of the suite does without it
+
+    expect.set_options(timeout=20_000)  # what a page shows is asserted, not how fast a busy machine is
 
     before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
