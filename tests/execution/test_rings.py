@@ -132,6 +132,8 @@ def test_celery_carries_a_ring_at_once_where_nobody_listens(monkeypatch: pytest.
     monkeypatch.setattr(rings, "current_app", post)
     monkeypatch.setattr(rings, "FOLLOWS", 3600.0)
     run = uuid4()
+    with redis.Redis.from_url(settings.REDIS_ADDRESS) as client:  # an engine of an earlier test may still be leaving
+        until(lambda: dict(client.pubsub_numsub(CHANNEL)).get(CHANNEL.encode(), 0) == 0)
 
     ring(run)
 
