@@ -1,7 +1,8 @@
 """What differs between two documents: steps, fields, edges. A pure function of the two.
 
 Documents of one version hash have no changes, and documents without changes have one hash: what only the canvas sees (`layout`)
-is kept apart as moves. Steps within a map or loop are compared where they stand, `rate/assess`.
+is kept apart as moves. Steps within a map or loop are compared where they stand, `rate/assess`, and those of the error handler as
+runs name them, `error/notify`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from flows.engine.courses import HANDLER
 from flows.engine.document import FlowDocument
 from flows.engine.drawing import label_of
 
@@ -98,7 +100,8 @@ def differences(before: FlowDocument, after: FlowDocument) -> Differences:
     moves = _moves(old.pop("layout", {}), new.pop("layout", {}))
     found = _Found()
     found.graph((), old, new)
-    own = tuple(_fields(_without(old, "steps", "edges"), _without(new, "steps", "edges"), ()))
+    found.graph((HANDLER,), old.get("on_error") or {}, new.get("on_error") or {})
+    own = tuple(_fields(_settings(old), _settings(new), ()))
     if own:
         found.changes.insert(0, Change("flow", "changed", "", "Settings of the flow", "", own))
     return Differences(tuple(found.changes), moves, found.unchanged)
@@ -195,6 +198,12 @@ def _shell(step: Mapping[str, Any]) -> dict[str, Any]:
     """A map or loop without the steps and edges of its body."""
     settings = {**step["with"], "body": _without(step["with"]["body"], "steps", "edges")}
     return {**step, "with": settings}
+
+
+def _settings(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A flow without its steps and edges, and without an error handler that has some."""
+    handler = document.get("on_error") or {}
+    return _without(document, "steps", "edges", *(["on_error"] if _steps(handler) else []))
 
 
 def _without(value: Mapping[str, Any], *names: str) -> dict[str, Any]:

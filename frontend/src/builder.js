@@ -13,6 +13,7 @@ import { Saving } from "./builder/saving.js"
 import { ask } from "./builder/server.js"
 import { showStatus } from "./builder/status.js"
 import { Tests } from "./builder/tests.js"
+import { HANDLER } from "./flow-canvas/model/places.js"
 
 const root = document.getElementById("builder")
 const data = JSON.parse(document.getElementById("builder-data").textContent)
@@ -59,7 +60,7 @@ async function goTo(path, words) {
 
 function turn(path) {
   remember("node", path)
-  tests?.follow(path)
+  tests?.follow(path === HANDLER ? "" : path)
   return inspector.show(path)
 }
 
@@ -76,7 +77,7 @@ function history() {
   root.querySelector("[data-undo]")?.toggleAttribute("disabled", !canvas.canUndo)
   root.querySelector("[data-redo]")?.toggleAttribute("disabled", !canvas.canRedo)
   const starts = document.getElementById("starts")
-  if (starts) starts.hidden = Object.keys(canvas.value.steps ?? {}).length > 0
+  if (starts) starts.hidden = Object.keys(canvas.value.steps ?? {}).length > 0 || Boolean(canvas.value.on_error)
   document.getElementById("flow-name").textContent = canvas.value.name || "Untitled"
 }
 

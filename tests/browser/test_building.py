@@ -237,7 +237,7 @@ def test_a_key_that_was_chosen_stays_when_the_name_changes(visit: Any, person: A
 
 
 @pytest.mark.usefixtures("catalogue")
-def test_the_steps_of_a_failing_run_are_made_in_the_flows_form(visit: Any, person: Any) -> None:
+def test_the_steps_of_a_failing_run_are_made_in_the_flows_form_and_on_the_canvas(visit: Any, person: Any) -> None:
     at = opened(visit, person, document=EMPTY)
     page = at.page
     page.locator("summary", has_text="When a run fails").click()
@@ -251,14 +251,32 @@ def test_the_steps_of_a_failing_run_are_made_in_the_flows_form(visit: Any, perso
         field(at, "/with/arguments/reason").fill("{{ error.message }}")
         page.get_by_role("button", name="The flow").click()
     expect(at.see("handler").locator("li")).to_have_count(2)
+    expect(face(at, "error")).to_have_accessible_name("When a run fails Error handler")
+    expect(page.locator(".fc-edge")).to_have_count(2)
     at.is_accessible()
     saved(at)
     assert stored()["on_error"]["edges"] == ["start -> tell_us", "tell_us -> note_it"]
     assert stored()["on_error"]["steps"]["note_it"]["with"]["arguments"] == {"reason": "{{ error.message }}"}
 
-    for name in ("Tell us", "Note it"):
+    face(at, "error").focus()
+    page.keyboard.press("e")
+    page.keyboard.type("wait")
+    page.keyboard.press("Enter")
+    shown(at, "on_error steps wait")
+    expect(face(at, "error.wait")).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    shown(at, "on_error steps note_it")
+    named(at, "Note", "note_it")
+    saved(at)
+    assert stored()["on_error"]["edges"][2] == "note_it -> wait"
+    assert stored()["on_error"]["steps"]["note_it"]["label"] == "Note"
+
+    face(at, "error").click()
+    for name in ("Tell us", "Note", "Wait"):
         page.get_by_role("button", name=f"Remove {name}").click()
     expect(at.see("handler")).to_have_count(0)
+    expect(face(at, "error")).to_have_count(0)
     saved(at)
     assert "on_error" not in stored()
     at.is_quiet()

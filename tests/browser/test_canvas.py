@@ -518,6 +518,24 @@ def test_the_outline_edits_by_keyboard_alone(canvas: Any) -> None:
     assert list(it.doc["steps"]) == ["map"]
     it.press("Control+z")
     assert sorted(it.doc["steps"]) == ["map", "tool"]
+
+    it.press("e")
+    it.type("Call a tool")
+    expect(it.page.locator('[data-path="error.tool_2"]').last).to_be_focused()
+    it.press("n")
+    it.type("Wait")
+    it.press("F2")
+    it.type("Cool down")
+    assert it.doc["on_error"]["edges"] == ["start -> tool_2", "tool_2 -> wait"]
+    assert it.doc["on_error"]["steps"]["wait"]["label"] == "Cool down"
+    expect(item.filter(has_text="When a run fails")).to_have_attribute("aria-level", "1")
+    expect(item.filter(has_text="Cool down").last).to_have_attribute("aria-level", "2")
+    it.press("m")
+    it.type("Out")
+    assert sorted(it.doc["steps"]) == ["map", "tool", "wait"]
+    item.filter(has_text="When a run fails").click()
+    it.press("Delete")
+    assert "on_error" not in it.doc
     it.visit.is_accessible()
     it.visit.is_quiet()
 

@@ -90,6 +90,19 @@ def test_what_stands_in_a_map_is_compared_where_it_stands() -> None:
     assert [(each.name, each.before, each.after) for each in change.fields] == [("values.x", 1, 2)]
 
 
+def test_steps_of_the_error_handler_are_steps() -> None:
+    def act(after: dict[str, Any]) -> None:
+        after["on_error"] = {"steps": {"tell": {"kind": "set", "with": {"values": {"x": 1}}}}, "edges": ["start -> tell"]}
+
+    found = changed(act)
+
+    assert [(each.what, each.sort, each.path) for each in found.changes] == [
+        ("step", "added", "error/tell"),
+        ("edge", "added", "error/start -> tell"),
+    ]
+    assert found.in_words == "2 added"
+
+
 def test_settings_of_the_flow_and_of_a_map_are_named() -> None:
     def act(after: dict[str, Any]) -> None:
         after["limits"] = {"cost": "1.00", "at_limit": "stop"}

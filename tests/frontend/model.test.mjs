@@ -154,6 +154,51 @@ test("more than a hundred steps can be undone and done again", () => {
   assert.deepEqual(model.doc, last)
 })
 
+test("the error handler is a frame below the flow, and its steps are steps", () => {
+  const { model } = modelOf({ ...REFUND, on_error: { steps: { tell: { kind: "tool", with: { arguments: { topic: "{{ steps.classify.output }}" } } } }, edges: ["start -> tell"] } })
+  const frame = model.nodes.get("error")
+  const others = [...model.nodes.values()].filter((node) => !node.path.startsWith("error"))
+  assert.ok(frame.frame && frame.y > Math.max(...others.map((node) => node.y + node.h)))
+  assert.deepEqual(model.edges.filter((edge) => edge.scope === "error").map(({ from, to }) => [from, to]), [["error.start", "error.tell"]])
+  assert.equal(model.title("error"), "When a run fails")
+  assert.deepEqual(model.find("tell"), ["error.tell"])
+  model.problems = [{ path: "on_error.steps.tell.with.tool" }, { path: "on_error.steps" }]
+  assert.deepEqual([model.problemsOf("error.tell").length, model.problemsOf("error").length], [1, 1])
+  assert.match(model.connect("classify", "error", "error"), /begins by itself/)
+  assert.match(model.connect("classify", "error", "error.tell"), /inside the error handler/)
+
+  assert.equal(model.rename("classify", "sort"), "")
+  assert.equal(model.doc.on_error.steps.tell.with.arguments.topic, "{{ steps.sort.output }}")
+  assert.equal(model.addHandling("wait"), "error.wait")
+  assert.deepEqual(model.doc.on_error.edges, ["start -> tell", "tell -> wait"])
+  assert.equal(model.add("set", { at: { x: frame.x + 60, y: frame.y + frame.h - 8 } }), "error.set")
+  assert.equal(model.rename("error.wait", "notify"), "“notify” is the key of a step in the flow; expressions could not tell them apart.")
+  assert.equal(model.moveInto("error.set", ""), "set")
+  const { x, y } = model.nodes.get("error")
+  model.move(["error"], 40, 40)
+  assert.deepEqual(model.doc.layout.error, [x + 40, y + 40])
+  noOverlaps(model)
+})
+
+test("the error handler comes with its first step and goes with its last", () => {
+  const { model } = modelOf(REFUND)
+  const first = model.addHandling("tool")
+  assert.deepEqual(model.doc.on_error, { steps: { tool: { kind: "tool" } }, edges: ["start -> tool"] })
+  model.remove([first])
+  assert.ok(!("on_error" in model.doc) && !Object.keys(model.doc.layout).some((path) => path.startsWith("error")))
+  model.undo()
+  assert.ok(model.has(first))
+  model.remove(["error"])
+  assert.ok(!("on_error" in model.doc))
+})
+
+test("a step that goes on when it has failed leaves by done", () => {
+  const { model } = modelOf({ ...REFUND, steps: { ...REFUND.steps, decide: { ...REFUND.steps.decide, on_error: "continue" } } })
+  assert.deepEqual(model.ports("decide"), ["large", "other", "done", "error"])
+  model.connect("decide", "done", "notify")
+  assert.ok(model.isPortKnown("decide", "done") && model.doc.edges.includes("decide -> notify"))
+})
+
 test("what is copied comes back with its inner edges under free keys", () => {
   const { model } = modelOf(REFUND)
   const piece = JSON.parse(JSON.stringify(model.piece(["classify", "decide", "approve"])))
@@ -249,7 +294,8 @@ function act(model, random, pieces) {
     () => all.length && model.add(any(CATALOGUE.kinds).slug, { after: any(all.map((each) => ({ path: each, port: any(model.ports(each)) ?? "done" }))) }),
     () => model.edges.length && model.add("set", { between: any(model.edges).id }),
     () => model.connect(any(all), "done", any(all)),
-    () => path && model.remove([path, any(paths)], any([[], model.edges.slice(0, 1).map((edge) => edge.id)])),
+    () => model.addHandling(any(CATALOGUE.kinds).slug),
+    () => path && model.remove([path, any([...paths, "error"])], any([[], model.edges.slice(0, 1).map((edge) => edge.id)])),
     () => path && model.rename(path, any(["alpha", "beta", "gamma", "start", keyOf(path)])),
     () => path && model.set(path, any(["label", "with.prompt", "retry.attempts"]), any(["x", 3, undefined])),
     () => model.move([any(all), any(all)], random() * 200 - 100, random() * 200 - 100),
@@ -257,7 +303,7 @@ function act(model, random, pieces) {
     () => path && pieces.push(structuredClone(model.piece([path, any(paths)]))),
     () => pieces.length && model.paste(any(pieces), any([{}, { at: { x: 50, y: 50 } }])),
     () => path && model.duplicate([path]),
-    () => path && model.moveInto(path, any(["", ...paths.filter((each) => model.step(each).with?.body)])),
+    () => path && model.moveInto(path, any(["", ...all.filter((each) => model.inside(each))])),
     () => model.undo(),
     () => model.redo(),
   ]

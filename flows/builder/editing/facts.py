@@ -9,6 +9,7 @@ from typing import Any
 from flows.builder.editing.options import Options
 from flows.builder.editing.samples import type_of
 from flows.engine.compiling import Survey
+from flows.engine.courses import HANDLER
 from flows.engine.document import Body
 from flows.engine.kinds import Kind
 from flows.engine.problems import Place
@@ -66,8 +67,6 @@ def faces_of(survey: Survey | None, options: Options, pins: frozenset[str] = fro
     of what it gives."""
     faces = {}
     for graph, level in (survey.levels if survey is not None else {}).items():
-        if graph[:1] == ("on_error",):  # not on the canvas
-            continue
         for key, settings in level.settings.items():
             candidates = options.routes.get(str(getattr(settings, "route", "")), ())
             path = path_of((*graph, "steps", key))
@@ -82,7 +81,9 @@ def faces_of(survey: Survey | None, options: Options, pins: frozenset[str] = fro
 
 
 def path_of(place: Place) -> str:
-    """The path of the step that stands at a place, as runs and the canvas name it: `rate.assess`."""
+    """The path of the step that stands at a place, as runs and the canvas name it: `rate.assess`, `error.notify`."""
+    if place[:1] == ("on_error",):
+        return f"{HANDLER}.{path_of(place[1:])}"
     return ".".join(
         str(place[at + 1]) for at, part in enumerate(place) if part == "steps" and at + 1 < len(place) and at % 4 == 0
     )

@@ -29,6 +29,7 @@ from flows.models import AuditRow, Flow, Pin
 KEYS = (
     ("N", "Add a step"),
     ("L", "Connect the selected step"),
+    ("E", "Add a step for when a run fails"),
     ("Arrows", "Walk along the edges"),
     ("Enter", "Open the form of the step"),
     ("Esc", "Back to the canvas"),

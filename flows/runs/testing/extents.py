@@ -87,7 +87,10 @@ def _bound(settings: Mapping[str, Any], table: RoutingTable) -> Any:
 
 def tools_written(flow: Flow) -> list[str]:
     """The tools that write, of those that the draft names."""
-    named = {str(tool) for step in (draft_of(flow).get("steps") or {}).values() for tool in _tools(step)}
+    draft = draft_of(flow)
+    handler = draft.get("on_error")
+    parts = [draft, handler] if isinstance(handler, dict) else [draft]
+    named = {str(tool) for part in parts for step in (part.get("steps") or {}).values() for tool in _tools(step)}
     return list(ToolEntry.objects.filter(slug__in=named, effect="write").order_by("slug").values_list("slug", flat=True))
 
 

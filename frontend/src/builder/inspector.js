@@ -1,9 +1,9 @@
 // The form of the selected step, or of the flow. The server renders it when the selection changes; from then on it is typed in, and
 // every keystroke is an edit of the document, which the canvas's history holds.
 import { icon, make } from "../behaviours/listen.js"
-import { firstKey } from "../flow-canvas/model/places.js"
+import { firstKey, HANDLER } from "../flow-canvas/model/places.js"
 import { read } from "./controls.js"
-import { HANDLER, placeOf, valueAt, wordsOf } from "./places.js"
+import { placeOf, valueAt, wordsOf } from "./places.js"
 import { spoken } from "./problems.js"
 import { ask, latest } from "./server.js"
 
@@ -38,9 +38,18 @@ export class Inspector {
 
   /** Shows the form of another step; the same one again only where something else than the form has changed it. */
   show(path, { again = false } = {}) {
+    if (path === HANDLER) return this.show("", { again }).then(() => this.#showHandler())
     if (path === this.path && !again) return this.#shown
     this.path = path
     return (this.#shown = this.#fetch(again))
+  }
+
+  /** The error handler is a part of the flow's form. */
+  #showHandler() {
+    const section = this.root.querySelector("[data-handler-kind]")?.closest("details")
+    if (!section) return
+    section.open = true
+    section.scrollIntoView({ block: "nearest" })
   }
 
   async #fetch(again) {
@@ -175,9 +184,9 @@ export class Inspector {
     const button = event.target.closest("button")
     if (!button) return
     const { append, drop, move, of, handlerStep } = button.dataset
-    if (handlerStep !== undefined) return this.show(handlerStep)
+    if (handlerStep !== undefined) return this.canvas.select(handlerStep ? [handlerStep] : [])
     if (button.dataset.handlerAdd !== undefined) return this.#addHandler(this.root.querySelector("[data-handler-kind]").value)
-    if (button.dataset.handlerDrop !== undefined) return this.#dropHandler(button.dataset.handlerDrop)
+    if (button.dataset.handlerDrop !== undefined) return this.canvas.remove([button.dataset.handlerDrop])
     if (append !== undefined) this.#relist(append, (list) => [...list, JSON.parse(button.dataset.blank)], (list) => `${append}/${list.length - 1}`)
     else if (drop) this.#item(drop, (list, at) => list.toSpliced(at, 1))
     else if (of) this.#item(of, (list, at) => moved(list, at, Number(move)))
@@ -192,19 +201,11 @@ export class Inspector {
       this.pick?.(control, "")
     }
   }
-  /** A step behind the last ones that run where a run is about to fail. */
+  /** A step behind the last of the error handler. */
   #addHandler(kind) {
-    const { steps = {}, edges = [] } = this.canvas.value.on_error ?? {}
-    const leading = new Set(edges.map((edge) => edge.split(/[.\s]/)[0]))
-    const last = Object.keys(steps).filter((key) => !leading.has(key))
-    const key = free(kind, { ...steps, ...this.canvas.value.steps })
-    const defaults = this.canvas.catalogue.kinds.find((each) => each.slug === kind).defaults
-    this.canvas.set("", ["on_error"], { steps: { ...steps, [key]: { kind, with: structuredClone(defaults) } }, edges: [...edges, ...(last.length ? last : ["start"]).map((from) => `${from} -> ${key}`)] })
-    return this.show(`${HANDLER}${key}`).then(() => this.focusField(["label"]))
-  }
-  #dropHandler(key) {
-    this.canvas.remove([`${HANDLER}${key}`])
-    if (!Object.keys(this.canvas.value.on_error.steps).length) this.canvas.set("", ["on_error"], undefined)
+    const path = this.canvas.model.addHandling(kind)
+    this.canvas.select([path])
+    return this.show(path).then(() => this.focusField(["label"]))
   }
   #addRow(control) {
     control.querySelector(".pairs").append(control.querySelector("template").content.cloneNode(true))
@@ -297,13 +298,6 @@ export class Inspector {
       line.dataset.state = found.state
       line.replaceChildren(...(found.state === "value" ? [make("span", { "aria-hidden": "true" }, "→ "), make("span", { class: "mono" }, found.text), make("span", { class: "faint" }, ` · ${answer.data.source}`)] : [[found.text, found.mend].filter(Boolean).join(". ")]))
     }
-  }
-}
-
-function free(wanted, taken) {
-  for (let number = 1; ; number++) {
-    const key = number === 1 ? wanted : `${wanted}_${number}`
-    if (!Object.hasOwn(taken, key)) return key
   }
 }
 

@@ -1,10 +1,12 @@
 // Where steps and values stand in a document. A path (`rate.assess`) is how the canvas and runs name a step; a place
 // (["steps", "rate", "with", "body", "steps", "assess"]) is where it stands.
 
-export const HANDLER = "error." // what the paths of the steps begin with that run where a run is about to fail
+import { HANDLER } from "../flow-canvas/model/places.js"
+
+const INSIDE = `${HANDLER}.` // what the paths of the error handler's steps begin with
 
 export const placeOf = (path) => {
-  if (path.startsWith(HANDLER)) return ["on_error", ...placeOf(path.slice(HANDLER.length))]
+  if (path.startsWith(INSIDE)) return ["on_error", ...placeOf(path.slice(INSIDE.length))]
   return path ? path.split(".").flatMap((key, at) => (at ? ["with", "body", "steps", key] : ["steps", key])) : []
 }
 
@@ -15,7 +17,7 @@ export const valueAt = (value, place) => place.reduce((holder, part) => (holder 
 export function stepOf(doc, place) {
   if (place[0] === "on_error" && doc.on_error) {
     const [inner, rest] = stepOf(doc.on_error, place.slice(1))
-    return inner ? [HANDLER + inner, rest] : ["", place]
+    return inner ? [INSIDE + inner, rest] : ["", place]
   }
   let path = "", at = 0
   while (place[at] === "steps" && place.length > at + 1) {

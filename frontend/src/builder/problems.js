@@ -1,5 +1,6 @@
 // The list of problems, the count on its tab, and whether one may publish.
 import { icon, make } from "../behaviours/listen.js"
+import { HANDLER } from "../flow-canvas/model/places.js"
 import { stepOf, valueAt, placeOf } from "./places.js"
 
 const counted = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`
@@ -20,7 +21,7 @@ export class Problems {
     const at = problem.place.lastIndexOf("edges")
     const edge = at >= 0 && at === problem.place.length - 2 && valueAt(this.canvas.value, problem.place)
     if (typeof edge !== "string") return stepOf(this.canvas.value, problem.place)
-    const [outer] = stepOf(this.canvas.value, problem.place)
+    const outer = problem.place[0] === "on_error" && at === 1 ? HANDLER : stepOf(this.canvas.value, problem.place)[0]
     const key = edge.split(/[.\s-]/)[0]
     const path = outer ? `${outer}.${key}` : key
     return valueAt(this.canvas.value, placeOf(path)) ? [path, []] : [outer, []]
@@ -37,14 +38,14 @@ export class Problems {
     const warnings = list.length - errors
     document.querySelector("[data-problem-count]").textContent = list.length || ""
     const focused = this.panel.contains(document.activeElement)
-    this.panel.replaceChildren(...(list.length ? [make("ul", { class: "problem-list" }, ...list.map((each, at) => this.#row(each, at)))] : [empty()]))
+    this.panel.replaceChildren(...(list.length ? [make("ul", { class: "builder-problems" }, ...list.map((each, at) => this.#row(each, at)))] : [empty()]))
     if (focused) this.panel.focus()
     this.#publish(errors, warnings)
   }
 
   #row(problem, at) {
     const [path] = this.subject(problem)
-    const name = path ? (this.canvas.querySelector && valueAt(this.canvas.value, placeOf(path))?.label) || path : "Flow"
+    const name = path ? this.canvas.model.title(path) : "Flow"
     const acts = make("span", { class: "acts" }, make("button", { type: "button", class: "button" }, "Go to"))
     if (problem.fix && !this.readonly) acts.append(make("button", { type: "button", class: "button", "data-fix": "" }, problem.fix.label.replaceAll("`", "")))
     return make("li", { "data-problem": at, "data-testid": "problem", "data-severity": problem.severity },

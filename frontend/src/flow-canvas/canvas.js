@@ -3,9 +3,9 @@ import { asText, asValue, ready } from "./clipboard.js"
 import { make } from "./dom.js"
 import { Gestures } from "./gestures.js"
 import { onKey, onKeyUp } from "./keys.js"
-import { insertMenu, linkMenu, searchMenu } from "./menus.js"
+import { handlerMenu, insertMenu, linkMenu, searchMenu } from "./menus.js"
 import { Minimap } from "./minimap.js"
-import { FlowModel, keyOf, nodeOf, scopeOf } from "./model.js"
+import { FlowModel, HANDLER, keyOf, nodeOf, scopeOf } from "./model.js"
 import { bounds } from "./model/geometry.js"
 import { Picker } from "./picker.js"
 import { MANY, Scene } from "./scene.js"
@@ -164,6 +164,7 @@ export class FlowCanvas extends HTMLElement {
     if (this.readonly) return ""
     const at = point && this.viewport.at(point.x, point.y)
     const [only] = this.selection.length === 1 && !at ? this.selection : []
+    if (only === HANDLER) return this.added(this.model.addHandling(kind))
     if (!only || kind === "note" || !this.model.ports(only).length) return this.added(this.model.add(kind, at ? { at } : {}))
     const ports = this.model.ports(only)
     const port = ports.find((name) => name !== "error" && !this.model.targets(only, name).length) ?? ports[0]
@@ -194,7 +195,7 @@ export class FlowCanvas extends HTMLElement {
     else if (!this.readonly) this.model.remove(paths)
   }
   removeChosen() {
-    const steps = this.selection.filter((path) => this.model.step(path))
+    const steps = this.selection.filter((path) => this.model.holds(path))
     const next = steps.length ? this.model.edges.find((edge) => edge.to === steps[0] && !steps.includes(edge.from))?.from : null
     if (!this.model.remove(steps, [...this.#edges])) return
     this.#edges.clear()
@@ -262,6 +263,12 @@ export class FlowCanvas extends HTMLElement {
     if (!edge || this.readonly) return
     this.gestures.offer(null)
     this.#open(insertMenu(this.model, { edge, path: edge.from, port: edge.port, at: this.#window(middle), returnTo: () => this.focusNode(edge.from), onadded: (added) => (this.#edges.clear(), this.added(added)) }))
+  }
+  /** The menu of steps for the error handler, behind the last that it has. */
+  handlerMenu() {
+    if (this.readonly) return
+    const back = this.#current
+    this.#open(handlerMenu(this.model, { at: this.#beside(HANDLER), returnTo: () => this.focusNode(back), onadded: (added) => this.added(added) }))
   }
   linkMenu(path = this.#source()) {
     if (this.readonly || !path || !this.model.ports(path).length) return

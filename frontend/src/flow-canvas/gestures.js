@@ -16,7 +16,7 @@ export class Gestures {
     ground.addEventListener("pointermove", (event) => this.#hover(event))
     ground.addEventListener("dblclick", (event) => {
       const path = event.target.closest(".fc-face")?.closest(".fc-node").dataset.path
-      if (path && canvas.model.step(path)) canvas.tell("open", { path })
+      if (path && canvas.model.holds(path)) canvas.tell("open", { path })
     })
     ground.addEventListener("dragover", (event) => {
       if (canvas.readonly || !dragged) return

@@ -13,7 +13,7 @@
  * attribute   readonly
  * properties  value       the document (an object); setting it begins a new history and tells nobody
  *             catalogue   {kinds: [{slug, label, group, icon?, description?, role?, ports, error?, defaults, container?}]}
- *                         group: Models | Tools | Logic | People | Data | Sub-flows | Notes (gives the colour); ports: see model/ports.js;
+ *                         group: Models | Tools | Logic | Human | Data | Sub-flows | Notes (gives the colour); ports: see model/ports.js;
  *                         defaults: the `with` of a new step; container: it has a body; icon: a name of static/icons.svg
  *             statuses    {path: state}   the ten states of a run
  *             problems    [{path, severity: "error" | "warning", message}]

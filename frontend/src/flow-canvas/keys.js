@@ -56,8 +56,11 @@ function plain(canvas, event) {
     case "l":
     case "L":
       return edit(() => canvas.linkMenu())
+    case "e":
+    case "E":
+      return edit(() => canvas.handlerMenu())
     case "Enter":
-      return here && canvas.model.step(here) ? () => (canvas.choose(here), canvas.tell("open", { path: here })) : null
+      return here && canvas.model.holds(here) ? () => (canvas.choose(here), canvas.tell("open", { path: here })) : null
     case "Escape":
       return () => (canvas.gestures.busy ? canvas.gestures.cancel() : canvas.select([]))
     case "/":

@@ -39,6 +39,12 @@ export function insertMenu(model, { path, port, edge, point, at, returnTo, onadd
     },
   }
 }
+/** What to do when a run fails: a step behind the last one of the error handler, or its first. */
+export function handlerMenu(model, { at, returnTo, onadded }) {
+  const menu = insertMenu(model, { at, returnTo, onadded })
+  return { ...menu, title: "When a run fails", onpick: ({ id }) => onadded(model.addHandling(id)) }
+}
+
 const only = (edges) => (edges.length === 1 ? edges[0] : null)
 
 /** The link menu: every step of the scope; one that is linked already is unlinked, one that cannot be says why. */
@@ -97,7 +103,7 @@ export function moveMenu(model, { path, at, returnTo, onmoved }) {
     returnTo,
     options: (words) =>
       places
-        .map((scope) => ({ id: scope, label: scope ? `Into ${model.title(scope)}` : "Out to the flow", line: scope, icon: scope ? iconOf(model.step(scope).kind, model.kind(model.step(scope).kind)) : "flows", keeps: true }))
+        .map((scope) => ({ id: scope, label: scope ? `Into ${model.title(scope)}` : "Out to the flow", line: scope, icon: scope ? iconOf(model.step(scope)?.kind, model.kindAt(scope)) : "flows", keeps: true }))
         .filter((option) => has(words, option.label, option.id)),
     onpick: ({ id }) => onmoved(model.moveInto(path, id)),
   }

@@ -6,12 +6,14 @@ import * as edits from "./model/edits.js"
 import { faceOf } from "./model/face.js"
 import { arrange, freeBelow, layoutOf, local, NODE, settled } from "./model/geometry.js"
 import { History } from "./model/history.js"
-import { edgesOf, firstKey, freeKey, keyOf, nodeOf, partAt, pathOf, scopeOf, stepAt, stepsOf, walk, within, withPart } from "./model/places.js"
+import { bodyOf, edgesOf, firstKey, freeKey, HANDLER, handlerOf, keyOf, nodeOf, partAt, pathOf, scopeOf, stepAt, stepsOf, walk, within, withPart } from "./model/places.js"
 import { portsOf } from "./model/ports.js"
 
 const EMPTY = { orchestrator: 1, name: "", steps: {}, edges: [] }
 const APART = 88
 const GRID = 8
+const FAILING = { label: "Error handler", group: "", icon: "warning" } // stands for the kind of the handler's frame, which is no step
+const NAMED = { label: "When a run fails" }
 
 export class FlowModel {
   #history = new History(EMPTY)
@@ -58,21 +60,32 @@ export class FlowModel {
     return this.#problems
   }
 
+  /** A kind by its slug, or what stands for it in the frame of the error handler. */
   kind(slug) {
-    return this.#kinds.get(slug)
+    return slug === HANDLER ? FAILING : this.#kinds.get(slug)
+  }
+  kindAt(path) {
+    return this.kind(path === HANDLER ? HANDLER : this.step(path)?.kind)
   }
   step(path) {
     return stepAt(this.doc, path)
   }
+  /** What a frame holds: the body of a container, or the error handler; null where nothing can be inside. */
+  inside(path) {
+    return path === HANDLER ? handlerOf(this.doc) : bodyOf(this.step(path))
+  }
+  /** Whether a step, or the error handler, is there to be taken away. */
+  holds(path) {
+    return path === HANDLER ? this.inside(path) !== null : this.step(path) !== undefined
+  }
   has(path) {
-    return keyOf(path) === "start" ? partAt(this.doc, scopeOf(path)) !== null : stepAt(this.doc, path) !== undefined
+    return keyOf(path) === "start" ? partAt(this.doc, scopeOf(path)) !== null : this.holds(path)
   }
 
   /** Names of the ports, those that only edges know of included (they may be mistakes, and are shown as such). */
   ports(path) {
     if (keyOf(path) === "start") return ["done"]
-    const step = this.step(path)
-    return this.#ports(step, path)
+    return path === HANDLER ? [] : this.#ports(this.step(path), path)
   }
   #ports(step, path) {
     const known = portsOf(step, this.#kinds.get(step?.kind), this.#facts[path])
@@ -110,7 +123,8 @@ export class FlowModel {
     this.#leaving("")
     if (this.#seen.edges) return this.#seen.edges
     const found = new Map()
-    for (const scope of ["", ...[...walk(this.doc)].filter(({ step }) => step?.with?.body).map(({ path }) => path)]) {
+    const frames = [...walk(this.doc)].filter(({ step }) => bodyOf(step)).map(({ path }) => path)
+    for (const scope of ["", ...frames, ...(handlerOf(this.doc) ? [HANDLER] : [])]) {
       for (const edge of edgesRead(edgesOf(partAt(this.doc, scope)))) {
         const made = { id: edits.edgeId(scope, edge.text), scope, from: pathOf(scope, edge.from), port: edge.port, to: pathOf(scope, edge.to) }
         if (this.nodes.has(made.from) && this.nodes.has(made.to)) found.set(made.id, made)
@@ -126,12 +140,13 @@ export class FlowModel {
     return this.#problems.filter((problem) => nodeOf(this.doc, problem.path ?? "") === path)
   }
   face(path) {
-    const step = this.step(path)
-    return faceOf(keyOf(path), step, this.#kinds.get(step?.kind), this.#facts[path], this.problemsOf(path))
+    const step = path === HANDLER ? NAMED : this.step(path)
+    return faceOf(keyOf(path), step, this.kindAt(path), this.#facts[path], this.problemsOf(path))
   }
   /** Name of a node for people. */
   title(path) {
     if (keyOf(path) !== "start") return this.face(path).title
+    if (scopeOf(path) === HANDLER) return "Run fails"
     return { map: "Each item", loop: "Each round" }[this.step(scopeOf(path))?.kind] ?? "Start"
   }
   find(text) {
@@ -192,8 +207,10 @@ export class FlowModel {
     const path = pathOf(where, key)
     const step = this.#fresh(slug, kind)
     const box = { w: step.with?.body ? 356 : NODE.w, h: step.with?.body ? 212 : NODE.h }
-    let doc = settled(this.doc, this.nodes, where)
-    const places = local(this.nodes, where)
+    const ground = where === HANDLER && !handlerOf(this.doc) ? { ...this.doc, on_error: { steps: {}, edges: [] } } : this.doc
+    const nodes = this.nodesOf(ground)
+    let doc = settled(ground, nodes, where)
+    const places = local(nodes, where)
     const behind = edge ? following(this.edges, edge.to) : new Set()
     const place = at ? this.#at(at, where, box) : source ? beside(places, source, box, behind) : fresh(places, box)
     if (edge) doc = { ...doc, layout: { ...doc.layout, ...room(places, behind, edge, place, box) } }
@@ -207,6 +224,12 @@ export class FlowModel {
     }
     this.#commit(doc, `Add ${kind?.label ?? slug}`)
     return path
+  }
+  /** A new step of a kind behind the last one of the error handler, which is made if there is none; gives its path. */
+  addHandling(slug) {
+    const leading = new Set(this.edges.filter((edge) => edge.scope === HANDLER).map((edge) => edge.from))
+    const last = [...this.nodes.values()].filter((node) => node.scope === HANDLER && !node.start && node.kind !== "note" && !leading.has(node.path)).at(-1)
+    return this.add(slug, last ? { after: { path: last.path, port: last.ports[0]?.name ?? "done" } } : { scope: HANDLER })
   }
   #fresh(slug, kind) {
     const defaults = structuredClone(kind?.defaults ?? {})
@@ -237,7 +260,7 @@ export class FlowModel {
   }
   /** Removes steps, and edges by id, as one act. */
   remove(paths, ids = []) {
-    const steps = paths.filter((path) => this.step(path))
+    const steps = paths.filter((path) => this.holds(path))
     if (!steps.length && !ids.length) return false
     const doc = edits.remove(edits.disconnect(this.doc, ids), steps)
     const what = steps.length === 1 ? this.title(steps[0]) : steps.length ? `${steps.length} steps` : "a connection"
@@ -332,9 +355,10 @@ export class FlowModel {
   }
 }
 
-export { MAX_TEXT, keyOf, nodeOf, pathOf, scopeOf, stepsOf, walk, within }
+export { HANDLER, MAX_TEXT, keyOf, nodeOf, pathOf, scopeOf, stepsOf, walk, within }
 
-const snap = (number) => Math.round(number / GRID) * GRID
+const snap = (number, grid = GRID) => Math.round(number / grid) * grid
+const level = (height) => snap(height, GRID / 2) // ports stand so that an edge between neighbours can be level
 
 /** The node at `path` and all that it leads to. */
 function following(edges, path) {
@@ -348,13 +372,13 @@ function beside(places, { path, port }, box, behind) {
   const from = places.find((node) => node.path === path)
   const out = from.ports.find((each) => each.name === port) ?? from.ports[0] ?? { y: from.head / 2 }
   const x = snap(from.rx + (out.error ? out.x + 48 : from.w + APART))
-  const y = snap(out.error ? from.ry + from.h + 48 : from.ry + out.y - NODE.h / 2)
+  const y = level(out.error ? from.ry + from.h + 48 : from.ry + out.y - NODE.h / 2)
   return [x, freeBelow(places.filter((node) => !behind.has(node.path)), box, x, y)]
 }
 
 function fresh(places, box) {
-  const x = snap(Math.max(...places.map((node) => node.rx + node.w)) + APART)
-  return [x, freeBelow(places, box, x, snap(places[0].ry + (places[0].h - NODE.h) / 2))]
+  const x = snap(Math.max(...places.filter((node) => node.path !== HANDLER).map((node) => node.rx + node.w)) + APART)
+  return [x, freeBelow(places, box, x, level(places[0].ry + (places[0].h - NODE.h) / 2))]
 }
 
 /** Places for what stands behind an edge, moved right so that a node fits on it. */

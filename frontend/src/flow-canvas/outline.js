@@ -1,11 +1,12 @@
 // The flow as a tree, complete without a pointer: `<flow-outline for="ID of a flow-canvas">` shows and edits that canvas's model.
 //   arrows, Home, End  walk; right and left open and close a frame      Enter  the inspector      F2  another name
-//   N  a step behind this one      L  where it leads      M  into a frame or out of it      Delete      Ctrl Z, Ctrl Y
+//   N  a step behind this one      L  where it leads      M  into a frame or out of it      E  a step for when a run fails
+//   Delete      Ctrl Z, Ctrl Y
 import { button, icon, make } from "./dom.js"
 import { groupOf, iconOf } from "./looks.js"
-import { insertMenu, linkMenu, moveMenu } from "./menus.js"
+import { handlerMenu, insertMenu, linkMenu, moveMenu } from "./menus.js"
 import { edgesRead } from "./model/edges.js"
-import { bodyOf, edgesOf, partAt, pathOf, stepsOf } from "./model/places.js"
+import { edgesOf, HANDLER, partAt, pathOf, stepsOf } from "./model/places.js"
 import { scopeOf } from "./model.js"
 import { Picker } from "./picker.js"
 
@@ -35,7 +36,7 @@ export class FlowOutline extends HTMLElement {
     this.none = make("p", { class: "fo-none" }, "No steps yet. Add the first one.")
     const acts = [
       ...[button("Add a step after this one", "plus", { "data-act": "n" }), button("Connect this step", "link", { "data-act": "l" }), button("Rename", "edit", { "data-act": "F2" })],
-      ...[button("Move into or out of a frame", "kind-map", { "data-act": "m" }), button("Delete", "trash", { "data-act": "Delete" })],
+      ...[button("Move into or out of a frame", "kind-map", { "data-act": "m" }), button("Add a step for when a run fails", "warning", { "data-act": "e" }), button("Delete", "trash", { "data-act": "Delete" })],
     ]
     this.acts = make("div", { class: "fo-acts", role: "toolbar", "aria-label": "Outline" }, acts)
     this.acts.addEventListener("click", (event) => {
@@ -70,10 +71,10 @@ export class FlowOutline extends HTMLElement {
 
   /** The items of a scope and of the open frames in it, as one flat list: levels say what is in what. */
   #items(scope, level) {
-    const keys = inOrder(partAt(this.model.doc, scope))
+    const keys = [...inOrder(partAt(this.model.doc, scope)), ...(!scope && this.model.holds(HANDLER) ? [HANDLER] : [])]
     return keys.flatMap((key, at) => {
       const path = pathOf(scope, key)
-      const inner = bodyOf(this.model.step(path))
+      const inner = this.model.inside(path)
       const open = inner && !this.#closed.has(path)
       const row = this.#row(path, { level, place: at + 1, of: keys.length, open: inner ? String(open) : null })
       return open ? [row, ...this.#items(path, level + 1)] : [row]
@@ -82,7 +83,7 @@ export class FlowOutline extends HTMLElement {
   #row(path, { level, place, of, open }) {
     const { model } = this
     const step = model.step(path)
-    const kind = model.kind(step?.kind)
+    const kind = model.kindAt(path)
     const face = model.face(path)
     const label = kind?.label ?? String(step?.kind ?? "")
     const problems = model.problemsOf(path)
@@ -186,9 +187,11 @@ export class FlowOutline extends HTMLElement {
     if (key === "Enter") return path ? () => this.canvas.tell("open", { path }) : null
     if (this.readonly) return null
     if (key === "n" || key === "Insert") return () => this.#insert(path)
+    if (key === "e") return () => this.#handling()
     if (!path) return null
     const back = () => this.#item(this.#current)?.focus()
     const at = this.#below(path)
+    if (path === HANDLER && ["l", "m", "F2"].includes(key)) return null
     switch (key) {
       case "l":
         return this.model.ports(path).length ? () => this.picker.open(linkMenu(this.model, { path, at, returnTo: back, onrefused: (reason) => this.canvas.refuse(reason) })) : null
@@ -206,10 +209,16 @@ export class FlowOutline extends HTMLElement {
     const box = this.#item(path)?.querySelector(".fo-row").getBoundingClientRect()
     return box && { x: box.left + 24, y: box.bottom + 4 }
   }
+  #handling() {
+    const here = this.#current
+    this.picker.open(handlerMenu(this.model, { at: this.#below(here), returnTo: () => this.#item(here)?.focus(), onadded: (added) => this.#at(added) }))
+  }
   #insert(path) {
+    if (path === HANDLER) return this.#handling()
     const from = path && this.model.ports(path).length ? path : Object.keys(stepsOf(this.model.doc)).length ? undefined : "start"
     const menu = insertMenu(this.model, { path: from, at: this.#below(path), returnTo: () => this.#item(this.#current)?.focus(), onadded: (added) => this.#at(added) })
-    if (bodyOf(this.model.step(path)) && !Object.keys(stepsOf(bodyOf(this.model.step(path)))).length) Object.assign(menu, this.#into(path))
+    const inner = path && this.model.inside(path)
+    if (inner && !Object.keys(stepsOf(inner)).length) Object.assign(menu, this.#into(path))
     this.picker.open(menu)
   }
   /** An empty frame gets its first step inside. */

@@ -3,6 +3,7 @@ import { draw, icon, make } from "./dom.js"
 import { Glyphs, place } from "./glyphs.js"
 import { groupOf, iconOf, STATES } from "./looks.js"
 import { bounds } from "./model/geometry.js"
+import { HANDLER } from "./model/places.js"
 import { route } from "./routes.js"
 
 const MARGIN = 400
@@ -121,7 +122,7 @@ export class Scene {
   #fill(shown, node, { face, kind, types, strange, state, text, readonly }) {
     const { element } = shown
     const unknown = !node.start && !kind
-    element.className = `fc-node nopan${node.frame ? " is-frame" : ""}${node.start ? " is-start" : ""}${node.kind === "note" ? " is-note" : ""}${unknown ? " is-unknown" : ""}${node.scope ? " is-inside" : ""}${shown.selected ? " is-selected" : ""}${shown.away ? " is-away" : ""}`
+    element.className = `fc-node nopan${node.frame ? " is-frame" : ""}${node.start ? " is-start" : ""}${node.kind === "note" ? " is-note" : ""}${node.kind === HANDLER ? " is-handler" : ""}${unknown ? " is-unknown" : ""}${node.scope ? " is-inside" : ""}${shown.selected ? " is-selected" : ""}${shown.away ? " is-away" : ""}`
     element.dataset.kind = node.kind
     element.dataset.group = groupOf(kind)
     if (state) element.dataset.state = state
@@ -138,7 +139,7 @@ export class Scene {
     shown.glyph = node.kind === "note" ? null : this.glyphs.add(iconOf(node.kind, kind), groupOf(kind), node.start)
     if (shown.glyph) place(shown.glyph, node), shown.glyph.toggleAttribute("data-away", Boolean(shown.away)), shown.glyph.classList.toggle("is-idle", state === "skipped")
     shown.face.style.height = node.frame ? `${node.head}px` : ""
-    const takes = node.start || node.kind === "note" ? null : make("span", { class: "fc-in", "aria-hidden": "true" })
+    const takes = node.start || ["note", HANDLER].includes(node.kind) ? null : make("span", { class: "fc-in", "aria-hidden": "true" })
     if (takes) takes.style.top = `${node.frame ? 32 : node.head / 2}px`
     const many = node.ports.filter((port) => !port.error).length > 1
     const ports = node.ports.map((port) => portOf(port, { title: face.title, type: types[port.name], strange: strange.includes(port.name), named: many || port.error || port.name !== "done", readonly }))

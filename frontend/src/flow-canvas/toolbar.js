@@ -7,6 +7,7 @@ export function toolbar(canvas) {
     redo: button("Redo", "redo", { "data-act": "redo", title: "Redo (Ctrl Y)" }),
     insert: button("Add a step", "plus", { "data-act": "insert", title: "Add a step (N)" }),
     link: button("Connect the step", "link", { "data-act": "link", title: "Connect the step (L)" }),
+    fails: button("Add a step for when a run fails", "warning", { "data-act": "fails", title: "Add a step for when a run fails (E)" }),
     remove: button("Delete", "trash", { "data-act": "remove", title: "Delete (Delete)" }),
     layout: button("Lay out", "layout", { "data-act": "layout" }),
     search: button("Search this flow", "search", { "data-act": "search", title: "Search this flow (/)" }),
@@ -15,10 +16,10 @@ export function toolbar(canvas) {
     in: button("Zoom in", "zoom-in", { "data-act": "in", title: "Zoom in (+)" }),
   }
   const does = {
-    ...{ undo: () => canvas.undo(), redo: () => canvas.redo(), insert: () => canvas.insertMenu(), link: () => canvas.linkMenu(), remove: () => canvas.removeChosen() },
+    ...{ undo: () => canvas.undo(), redo: () => canvas.redo(), insert: () => canvas.insertMenu(), link: () => canvas.linkMenu(), fails: () => canvas.handlerMenu(), remove: () => canvas.removeChosen() },
     ...{ layout: () => canvas.layout(), search: () => canvas.openSearch(), out: () => canvas.zoom(1 / 1.3), fit: () => canvas.fit(), in: () => canvas.zoom(1.3) },
   }
-  const edits = make("span", { class: "fc-tools-edit" }, acts.insert, acts.link, acts.remove, make("hr"), acts.undo, acts.redo, make("hr"), acts.layout)
+  const edits = make("span", { class: "fc-tools-edit" }, acts.insert, acts.link, acts.fails, acts.remove, make("hr"), acts.undo, acts.redo, make("hr"), acts.layout)
   const element = make("div", { class: "fc-tools nopan", role: "toolbar", "aria-label": "Canvas" }, edits, acts.search, make("hr"), acts.out, acts.fit, acts.in)
   element.addEventListener("click", (event) => does[event.target.closest("[data-act]")?.dataset.act]?.())
   const off = (act, is) => (act.setAttribute("aria-disabled", String(is)))

@@ -1,6 +1,6 @@
 // What one does to a flow, as functions from a document to a document. They know nothing of history, catalogue or screen.
 import { edgesRead, edgeText, parseEdge, reachable } from "./edges.js"
-import { edgesOf, freeKey, keyFault, keyOf, partAt, pathOf, scopeOf, stepAt, stepsOf, titleOf, walk, within, withPart } from "./places.js"
+import { edgesOf, freeKey, HANDLER, handlerOf, keyFault, keyOf, partAt, pathOf, scopeOf, stepAt, stepsOf, titleOf, walk, within, withPart } from "./places.js"
 import { renameInPart, renameInStep } from "./references.js"
 
 /** The parts of an edge's identity, `scope|text`. */
@@ -10,7 +10,8 @@ export const readId = (id) => ({ scope: id.slice(0, id.indexOf("|")), text: id.s
 /** Why `from` may not lead to `to` (paths), in words; "" if it may. */
 export function refusal(doc, from, port, to) {
   const scope = scopeOf(from)
-  const name = (path) => (keyOf(path) === "start" ? "Start" : titleOf(keyOf(path), stepAt(doc, path)))
+  const name = (path) => (path === HANDLER ? "the error handler" : keyOf(path) === "start" ? "Start" : titleOf(keyOf(path), stepAt(doc, path)))
+  if (from === HANDLER || to === HANDLER) return "Nothing leads to the error handler: it begins by itself when a run is about to fail."
   if (keyOf(to) === "start") return "Nothing leads to Start: a flow begins there."
   if (from === to) return "A step cannot lead to itself. To repeat it, put it into a Loop."
   if (stepAt(doc, to)?.kind === "note" || stepAt(doc, from)?.kind === "note") return "A note is no step; nothing leads to it."
@@ -40,8 +41,9 @@ export function insert(doc, scope, key, step, place) {
   return place ? { ...made, layout: { ...made.layout, [pathOf(scope, key)]: place } } : made
 }
 
-/** The document without these steps; where one stood alone between two others, they are joined. */
+/** The document without these steps; where one stood alone between two others, they are joined. An error handler goes with its last step. */
 export function remove(doc, paths) {
+  if (paths.includes(HANDLER)) doc = unhandled(doc)
   const outer = paths.filter((path) => !paths.some((other) => other !== path && within(path, other)) && stepAt(doc, path))
   for (const path of outer) {
     const key = keyOf(path)
@@ -50,7 +52,15 @@ export function remove(doc, paths) {
       return { ...part, steps, ...(part.edges && { edges: healed(part.edges, key) }) }
     })
   }
-  return outer.length && doc.layout ? { ...doc, layout: without(doc.layout, outer) } : doc
+  if (outer.length && doc.layout) doc = { ...doc, layout: without(doc.layout, outer) }
+  const emptied = outer.some((path) => scopeOf(path) === HANDLER) && !Object.keys(stepsOf(doc.on_error)).length
+  return emptied ? unhandled(doc) : doc
+}
+
+function unhandled(doc) {
+  if (!handlerOf(doc)) return doc
+  const { on_error: _gone, ...rest } = doc
+  return doc.layout ? { ...rest, layout: without(doc.layout, [HANDLER]) } : rest
 }
 
 function healed(edges, key) {
@@ -73,7 +83,8 @@ export function renameFault(doc, path, key) {
   if (key === keyOf(path)) return ""
   const fault = keyFault(doc, scopeOf(path), key)
   if (fault) return fault
-  const clash = [...walk(doc)].find((other) => other.key === key && (within(other.path, scopeOf(path)) || within(path, other.scope) || !scopeOf(path)))
+  const holds = (scope, step) => !scope || within(step, scope)
+  const clash = [...walk(doc)].find((other) => other.key === key && (holds(scopeOf(path), other.path) || holds(other.scope, path)))
   return clash ? `“${key}” is the key of a step in ${clash.scope || "the flow"}; expressions could not tell them apart.` : ""
 }
 

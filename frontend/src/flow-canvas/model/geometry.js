@@ -3,7 +3,7 @@
 // places is drawn as the automatic layout would have it, and stays as it is.
 import { edgesRead } from "./edges.js"
 import { layered } from "./layered.js"
-import { bodyOf, edgesOf, pathOf, stepsOf } from "./places.js"
+import { bodyOf, edgesOf, HANDLER, handlerOf, pathOf, stepsOf } from "./places.js"
 
 export const NODE = { w: 208, h: 64 }
 export const START = { w: 96, h: 40 }
@@ -11,6 +11,7 @@ export const PAD = 28 // inside a frame
 export const EMPTY = { w: 300, h: 92 } // the inside of a frame that has nothing but its start
 const PORT = 24 // height that a port takes
 const ERROR_X = 104
+const APART = 64 // between the flow and its error handler
 
 /**
  * Every node of the document by path, containers before their contents:
@@ -36,6 +37,7 @@ function measure(doc, part, scope, portsOf) {
   const boxes = [startBox(scope)]
   for (const [key, step] of Object.entries(stepsOf(part))) boxes.push(stepBox(doc, step, key, scope, portsOf))
   place(doc, part, boxes)
+  if (!scope && handlerOf(doc)) boxes.push(handlerBox(doc, boxes, portsOf))
   if (scope) {
     const left = Math.min(...boxes.map((box) => box.rx))
     const top = Math.min(...boxes.map((box) => box.ry))
@@ -52,6 +54,23 @@ const startBox = (scope) => ({
   ports: [{ name: "done", x: START.w, y: START.h / 2, error: false }],
 })
 
+/** The frame of the error handler: below everything, unless it was given a place. */
+function handlerBox(doc, others, portsOf) {
+  const box = { path: HANDLER, key: HANDLER, scope: "", step: null, kind: HANDLER, head: NODE.h, start: false, ports: [] }
+  Object.assign(box, framed(doc, handlerOf(doc), HANDLER, NODE.h, portsOf))
+  const { left, bottom } = bounds(others.map(({ rx, ry, w, h }) => ({ x: rx, y: ry, w, h })))
+  ;[box.rx, box.ry] = given(doc, HANDLER) ?? [left, bottom + APART]
+  return box
+}
+
+/** What makes a box a frame around the steps of a part. */
+function framed(doc, part, path, head, portsOf) {
+  const inner = measure(doc, part, path, portsOf)
+  const wide = Math.max(EMPTY.w, ...inner.map((each) => each.rx + each.w))
+  const tall = Math.max(inner.length > 1 ? 0 : EMPTY.h, ...inner.map((each) => each.ry + each.h))
+  return { inner, frame: true, w: wide + 2 * PAD, h: head + tall + 2 * PAD }
+}
+
 function stepBox(doc, step, key, scope, portsOf) {
   const path = pathOf(scope, key)
   const kind = typeof step?.kind === "string" ? step.kind : ""
@@ -59,12 +78,7 @@ function stepBox(doc, step, key, scope, portsOf) {
   const right = names.filter((name) => name !== "error")
   const head = kind === "note" ? noteHeight(step) : Math.max(NODE.h, 16 + right.length * PORT)
   const box = { path, key, scope, step, kind, w: NODE.w, h: head, head, frame: false, start: false }
-  if (bodyOf(step)) {
-    const inner = measure(doc, bodyOf(step), path, portsOf)
-    const wide = Math.max(EMPTY.w, ...inner.map((each) => each.rx + each.w))
-    const tall = Math.max(inner.length > 1 ? 0 : EMPTY.h, ...inner.map((each) => each.ry + each.h))
-    Object.assign(box, { inner, frame: true, w: wide + 2 * PAD, h: head + tall + 2 * PAD })
-  }
+  if (bodyOf(step)) Object.assign(box, framed(doc, bodyOf(step), path, head, portsOf))
   box.ports = right.map((name, at) => ({ name, x: box.w, y: 8 + ((head - 16) / right.length) * (at + 0.5), error: false }))
   if (names.includes("error")) box.ports.push({ name: "error", x: box.frame ? PAD + 12 : ERROR_X, y: box.h, error: true })
   return box

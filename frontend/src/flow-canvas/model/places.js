@@ -1,5 +1,6 @@
 // Where steps are. A node's path is the keys that lead to it, `rate.assess` for a step in the body of `rate`; its scope is the path
-// of the container, empty for the flow itself; `error.notify` is a step of the flow's handler of failures, which is not drawn. Functions give new documents and share what they did not change.
+// of the container, empty for the flow itself. The flow's error handler is a frame of its own at the path `error`, and `error.notify` a
+// step in it. Functions give new documents and share what they did not change.
 
 export const KEY = /^[a-z][a-z0-9_]*$/
 export const MAX_KEY = 64
@@ -18,6 +19,7 @@ export const within = (path, container) => path === container || path.startsWith
 export const stepsOf = (part) => (isObject(part?.steps) ? part.steps : {})
 export const edgesOf = (part) => (Array.isArray(part?.edges) ? part.edges.filter((edge) => typeof edge === "string") : [])
 export const bodyOf = (step) => (isObject(step?.with?.body) ? step.with.body : null)
+export const handlerOf = (doc) => (isObject(doc?.on_error) ? doc.on_error : null)
 
 /** The flow (scope "") or the body of the container at `scope`; null where there is none. */
 export function partAt(doc, scope) {
@@ -41,13 +43,14 @@ export function withStep(doc, path, edit) {
   return withPart(doc, scopeOf(path), (part) => ({ ...part, steps: { ...part.steps, [key]: edit(part.steps[key]) } }))
 }
 
-/** Every step, containers before what is in them: `{path, key, scope, step}`. */
+/** Every step, containers before what is in them, those of the error handler last: `{path, key, scope, step}`. */
 export function* walk(part, scope = "") {
   for (const [key, step] of Object.entries(stepsOf(part))) {
     const path = pathOf(scope, key)
     yield { path, key, scope, step }
     if (bodyOf(step)) yield* walk(bodyOf(step), path)
   }
+  if (!scope && handlerOf(part)) yield* walk(handlerOf(part), HANDLER)
 }
 
 /** The node that a place of the document (`steps.rate.with.body.steps.assess.with.prompt`) or of a run (`rate[3].assess`) is about; "" for none. */
@@ -56,12 +59,16 @@ export function nodeOf(doc, place) {
   if (stepAt(doc, plain)) return plain
   const words = plain.split(".")
   let path = ""
+  if ((words[0] === "on_error" || plain === HANDLER) && handlerOf(doc)) {
+    path = HANDLER
+    words.shift()
+  }
   while (words[0] === "steps" && words.length > 1) {
     path = pathOf(path, words[1])
     if (words[2] !== "with" || words[3] !== "body") break
     words.splice(0, 4)
   }
-  return stepAt(doc, path) ? path : ""
+  return path === HANDLER || stepAt(doc, path) ? path : ""
 }
 
 /** What is wrong with `key` for a new step in `scope`, in words; "" if nothing is. */

@@ -2,6 +2,7 @@
 //   "done"                                                            a name
 //   {"from": "with.cases[].port", "plus": ["with.else"], "or": ["else"]}   the texts found there; `or` where nothing is found
 //   {"keys": "with.outcomes", "or": ["approve", "reject"]}                 the keys of the object there
+// A step that goes on when it has failed (`on_error: continue`) then leaves by `done`, whatever its kind.
 // `error: false` says that it has no error port. A list with nothing in it stands for no ports at all (a note).
 
 /** Values at a path such as `with.cases[].port`. */
@@ -33,5 +34,6 @@ export function portsOf(step, kind, facts) {
   const rules = kind ? [kind.ports ?? ["done"]].flat() : ["done"]
   const names = [...new Set(rules.flatMap((rule) => named(rule, step)))]
   if (rules.length === 0) return []
+  if (step?.on_error === "continue" && !names.includes("done")) names.push("done")
   return kind?.error === false || names.includes("error") ? names : [...names, "error"]
 }

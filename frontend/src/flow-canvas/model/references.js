@@ -1,5 +1,5 @@
 // Expressions name other steps as `steps.key` or `steps['key']`; renaming a step renames it there too.
-import { bodyOf, stepsOf } from "./places.js"
+import { bodyOf, handlerOf, stepsOf } from "./places.js"
 
 const BRACES = /\{\{[\s\S]*?\}\}/g
 
@@ -39,13 +39,14 @@ export function renameInStep(step, names) {
   return same(made, step) ? step : made
 }
 
-/** The steps and the output of a part; its own steps hide outer ones of the same key. */
+/** The steps and the output of a part, and of a flow its error handler; its own steps hide outer ones of the same key. */
 export function renameInPart(part, names, hides = true) {
   const seen = hides ? new Map([...names].filter(([key]) => !Object.hasOwn(stepsOf(part), key))) : names
   if (!seen.size) return part
   const steps = Object.fromEntries(Object.entries(stepsOf(part)).map(([key, step]) => [key, renameInStep(step, seen)]))
   const made = { ...part, steps }
   if (part.output !== undefined) made.output = mapTexts(part.output, renamer(seen))
+  if (handlerOf(part)) made.on_error = renameInPart(handlerOf(part), seen)
   return made
 }
 
