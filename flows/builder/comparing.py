@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from flows.access.refusals import NotFound
 from flows.builder.differences import MISSING, Change, Differences, FieldChange
+from flows.builder.files import PREFIX as FILE
+from flows.builder.files import file_named
 from flows.builder.overview import read
 from flows.builder.reads import version_of
 from flows.builder.wording import Words, words_apart
@@ -22,29 +24,40 @@ LONGEST_SHOWN = 20_000  # characters of one field
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two: the draft, or a version."""
+    """One of the two: the draft, a version, what a request for publication holds, or a file."""
 
-    name: str  # as in the address: draft, v12
+    name: str  # as in the address: draft, v12, req_…, file_…
     label: str
     text: str
     document: FlowDocument | None
+
+    number: int | None = None  # of a version
 
     @property
     def is_draft(self) -> bool:
         return self.name == "draft"
 
+    @property
+    def is_file(self) -> bool:
+        return self.name.startswith(FILE)
+
 
 def side_of(flow: Flow, wanted: str) -> Side:
-    """`draft`, a version as `v12` or `12`, or what a request for publication holds. Raises `NotFound`."""
+    """`draft`, a version as `v12` or `12`, what a request for publication holds, or a file that is kept. Raises `NotFound`."""
     if wanted == "draft":
         return Side("draft", "draft", flow.draft, read(flow.draft))
     if wanted.startswith("req_"):
         return _asked(flow, wanted)
+    if wanted.startswith(FILE):
+        text = file_named(flow, wanted)
+        if text is None:
+            raise NotFound("this file: files are kept for a week; choose it again")
+        return Side(wanted, "the file", text, read(text))
     number = wanted.removeprefix("v")
     if not (number.isascii() and number.isdecimal() and len(number) < 10):
         raise NotFound(f"version {wanted[:20]!r} of {flow.slug}")
     version = version_of(flow, int(number))
-    return Side(f"v{version.number}", f"v{version.number}", version.document, read(version.document))
+    return Side(f"v{version.number}", f"v{version.number}", version.document, read(version.document), version.number)
 
 
 def _asked(flow: Flow, wanted: str) -> Side:

@@ -159,6 +159,7 @@ PAGES = [
         body={"note": "new", "revision": "1"},
     ),
     Door("GET", "flows/<str:slug>/versions/compare", thing=True),
+    Door("POST", "flows/<str:slug>/versions/compare", thing=True, body={"text": "orchestrator: 1"}),
     Door("GET", "flows/<str:slug>/versions/<int:number>/rollback", may=BUILDS, right="flows.publish", thing=True),
     Door("POST", "flows/<str:slug>/versions/<int:number>/rollback", may=BUILDS, right="flows.publish", thing=True),
     Door("POST", "flows/<str:slug>/draft/restoration", may=BUILDS, right="flows.edit", thing=True, body={"version": "1"}),

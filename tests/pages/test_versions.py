@@ -172,6 +172,33 @@ class TestComparison:
         assert "Moved on the canvas: greet" in text_of(client.get("/flows/greeting/versions/compare?moves=1"))
         assert "No differences" in text_of(client.get("/flows/greeting/versions/compare?from=v2&to=v2"))
 
+    def test_a_file_is_compared_with_any_version_and_its_address_opens_it_again(self, client: Client, flow: Flow) -> None:
+        file = SimpleUploadedFile("greeting.yaml", DOCUMENT.replace("Hello", "Filed").encode())
+
+        answer = client.post("/flows/greeting/versions/compare?from=v1&mode=graph", {"file": file})
+
+        viewer = Client()
+        viewer.force_login(make_person("viewer"))
+        page = text_of(viewer.get(answer["Location"]))
+        assert "v1 → the file" in page
+        assert "<mark>One</mark>" in page
+        assert "<mark>Filed</mark>" in page
+        assert shows(page, "import-file") == 0
+        assert shows(text_of(client.get(answer["Location"])), "import-file") == 1
+        kept = re.search(r"to=(file_\w+)", answer["Location"])
+        assert kept is not None
+        assert "Filed" in text_of(client.post("/flows/import", {"flow": "greeting", "kept": kept[1]}))
+        assert "Filed" not in Flow.objects.get().draft
+        assert client.get("/flows/greeting/versions/compare?to=file_gone").status_code == 404
+
+    def test_what_cannot_be_compared_says_why(self, client: Client, flow: Flow) -> None:
+        for file, said in ((SimpleUploadedFile("a.yaml", b"\xff\xfe"), "is not UTF-8"), (None, "Choose a file")):
+            answer = client.post("/flows/greeting/versions/compare", {"file": file} if file else {})
+            assert answer.status_code == 422
+            assert said in text_of(answer)
+        answer = client.post("/flows/greeting/versions/compare", {"text": "nodes: []"})
+        assert "compared as text" in text_of(client.get(answer["Location"]))
+
     def test_an_unreadable_draft_is_compared_as_text(self, client: Client, flow: Flow) -> None:
         Flow.objects.update(draft="steps: [")
 

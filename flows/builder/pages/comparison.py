@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST
 
 from flows.access.refusals import Conflict, Invalid
 from flows.access.rights import Right, require
 from flows.builder.actions.ask_to_publish import ask_to_publish
 from flows.builder.actions.restore_draft import restore_draft
 from flows.builder.actions.roll_back import roll_back
-from flows.builder.comparing import as_text, overlay, shown, side_of
+from flows.builder.comparing import Side, as_text, overlay, shown, side_of
 from flows.builder.differences import differences
+from flows.builder.files import keep_file
 from flows.builder.pages.ground import heading
+from flows.builder.pages.uploads import uploaded
 from flows.builder.reads import flow_named, version_of
 from flows.builder.wording import lines_apart
 from flows.models import Flow
@@ -27,12 +30,21 @@ MOST_VERSIONS = 200
 
 
 @login_required
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 def comparison(request: Any, slug: str) -> HttpResponse:
-    """`from` and `to` are `draft` or a version; `mode` is graph or text; `moves` shows what only the canvas sees."""
+    """`from` and `to` are `draft`, a version or a file that is kept; `mode` is graph or text; `moves` shows what only the canvas sees. A
+    file that is sent is kept for comparing and becomes `to`; nothing of the flow is changed."""
     flow = flow_named(request.actor, slug)
     require(request.actor, Right.SEE_FLOWS, flow)
-    return render(request, "flows/comparison.html", comparison_context(request, flow))
+    context = comparison_context(request, flow)
+    if request.method != "POST":
+        return render(request, "flows/comparison.html", context)
+    try:
+        name = keep_file(flow, uploaded(request))
+    except Invalid as refusal:
+        return render(request, "flows/comparison.html", context | {"refused": refusal.problems}, status=422)
+    query = {"from": context["before"].name, "to": name, "mode": context["mode"]}
+    return redirect(f"{request.path}?{urlencode(query)}")
 
 
 def comparison_context(request: Any, flow: Flow) -> dict[str, Any]:
@@ -46,7 +58,7 @@ def comparison_context(request: Any, flow: Flow) -> dict[str, Any]:
         "mode": mode,
         "modes": MODES,
         "moves_shown": bool(query.get("moves")),
-        "sides": [*(side.name for side in (before, after) if side.name.startswith("req_")), "draft", *_versions(flow)],
+        "sides": [*_others(before, after), ("draft", "draft"), *((name, name) for name in _versions(flow))],
     }
     if before.document is None or after.document is None:
         return context | {"mode": "text", "unreadable": True, "rows": lines_apart(before.text, after.text)}
@@ -55,6 +67,11 @@ def comparison_context(request: Any, flow: Flow) -> dict[str, Any]:
     if mode == "text":
         return context | {"rows": lines_apart(before.text, after.text)}
     return context | {"overlay": overlay(before.document, after.document, found) if found else None}
+
+
+def _others(*sides: Side) -> list[tuple[str, str]]:
+    """Names and labels of what is compared, and is neither draft nor version."""
+    return [(side.name, side.label) for side in sides if not side.is_draft and side.number is None]
 
 
 def _versions(flow: Flow) -> list[str]:

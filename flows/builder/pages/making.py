@@ -23,15 +23,16 @@ from flows.builder.actions.save_draft import DraftChanged, save_draft
 from flows.builder.checking import DocumentRefused, checked, faults, read_document
 from flows.builder.comparing import as_text, shown
 from flows.builder.differences import differences
+from flows.builder.files import file_named
 from flows.builder.overview import read
 from flows.builder.pages.ground import edit_url
+from flows.builder.pages.uploads import LARGEST_FILE, uploaded
 from flows.builder.reads import flow_named, visible_flow
 from flows.builder.starters import starters_of
 from flows.engine.document import dump_document
 from flows.models import Flow, Team
 
 MOST_AT_ONCE = 200
-LARGEST_FILE = 1024 * 1024  # bytes, as the document's reader has it
 
 
 def require_some_edit(actor: Actor) -> None:
@@ -94,7 +95,7 @@ def import_page(request: Any) -> HttpResponse:
         return render(request, "flows/import.html", context)
     text = ""
     try:
-        text = _uploaded(request)
+        text = _kept(request, flow) or uploaded(request)
         document = read_document(text)
         context |= {"text": text, "document": document}
         here = checked(document, flow.slug if flow is not None else "", flow.team_id if flow is not None else None)
@@ -114,21 +115,10 @@ def import_page(request: Any) -> HttpResponse:
     return render(request, "flows/import.html", context)
 
 
-def _uploaded(request: Any) -> str:
-    file = request.FILES.get("file")
-    if file is None:
-        text = str(request.POST.get("text", ""))
-        if not text.strip():
-            raise Invalid("There is nothing to import.", problems=[Fault("", "is empty", "Choose a file, or paste a document.")])
-        return text.replace("\r\n", "\n")
-    if file.size > LARGEST_FILE:
-        fault = Fault(file.name[:80], f"has {file.size / 1e6:.1f} MB", "A document has at most 1 MiB; keep data out of it.")
-        raise Invalid("The file is too large.", problems=[fault])
-    try:
-        return str(file.read().decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        fault = Fault(file.name[:80], f"is not UTF-8 at byte {error.start}", "Save it as UTF-8.")
-        raise Invalid("The file cannot be read.", problems=[fault]) from None
+def _kept(request: Any, flow: Flow | None) -> str | None:
+    """The file that a comparison with the flow has kept, where the form names it."""
+    name = request.POST.get("kept", "")
+    return file_named(flow, name) if flow is not None and name else None
 
 
 def _imported(actor: Actor, request: Any, flow: Flow | None, text: str) -> str:
