@@ -18,7 +18,10 @@ EVENTS = {
     "answered": "A question was answered",
     "taken_over": "Somebody took over what you had claimed",
     "decided": "A request was decided",
-    "alert": "Something is wrong: a failed or stuck run, a budget, an overdue request",
+    "failed": "A run failed or was stopped by a budget",
+    "stuck": "A run stands still",
+    "budget": "A budget passed a share of its limit",
+    "overdue": "A request is open past its time",
 }
 """What can be told, in words. Preferences and channels go by these names."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.db.models import Q
 
 from approvals.models import Delegation
@@ -9,10 +11,19 @@ from approvals.policies.reach import DECIDING
 from approvals.questions import ASKED_OF, is_question
 from approvals.rules import addressed
 from approvals.standing import could_decide
-from flows.access.rights import INCLUDES
+from flows.access.rights import INCLUDES, INSTALLATION, Right
 from flows.models import Person, Request
 
 MOST = 200
+
+
+def holders_of(right: Right, team: UUID | None = None) -> list[Person]:
+    """Those who hold a right for what belongs to this team (None: to everybody); at most 200."""
+    roles = [role for role, rights in INCLUDES.items() if right in rights]
+    where = Q(memberships__role__in=roles, memberships__team__isnull=True)
+    if right not in INSTALLATION:
+        where |= Q(memberships__role__in=roles) if team is None else Q(memberships__role__in=roles, memberships__team=team)
+    return list(Person.objects.filter(where, is_active=True).distinct()[:MOST])
 
 
 def deciders_of(request: Request) -> list[Person]:
