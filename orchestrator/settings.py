@@ -99,6 +99,7 @@ CHANNEL_LAYERS = {
 }
 
 AUTH_USER_MODEL = "flows.Person"
+AUTHENTICATION_BACKENDS = ["flows.access.backend.PersonBackend"]
 LOGIN_URL = "/login"
 LOGIN_REDIRECT_URL = "/"
 CSRF_FAILURE_VIEW = "orchestrator.pages.problems.stale_form"

@@ -12,6 +12,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, QuerySet
+from django.db.models.functions import JSONObject
+
 from flows.access.refusals import Forbidden, NotFound
 from flows.models import Flow, FlowVersion, Membership, Person, Request, Role, Run, Team
 
@@ -101,21 +105,36 @@ NOTHING = Holdings()
 EVERYTHING = Holdings(everywhere=frozenset(Right))
 
 
+ROLE = JSONObject(team="team_id", slug="team__slug", role="role")
+
+
+def with_roles(people: QuerySet[Person]) -> QuerySet[Person]:
+    """The same people, each read together with the roles that they hold, for the first `holdings_of` to come."""
+    roles = Membership.objects.filter(person=OuterRef("pk"))
+    return people.annotate(roles=ArraySubquery(roles.values(each=ROLE)))
+
+
 def holdings_of(person: Person) -> Holdings:
-    """What a person holds now: one query. Somebody who was deactivated holds nothing."""
+    """What a person holds now: one query, or none right after the person was read `with_roles`. Somebody who was deactivated holds
+    nothing."""
     if not person.is_active:
         return NOTHING
     everywhere: set[Right] = set()
     by_team: dict[UUID, set[Right]] = {}
     slugs: dict[UUID, str] = {}
-    held: Any = Membership.objects.filter(person=person).values_list("team_id", "team__slug", "role")
-    for team_id, slug, role in held:
-        rights = INCLUDES.get(role, frozenset())
-        if team_id is None:
+    roles: Any = getattr(person, "roles", None)
+    if roles is not None:
+        del person.roles  # type: ignore[attr-defined]  # taken once: who asks again later asks the database
+    else:
+        roles = Membership.objects.filter(person=person).values_list(ROLE, flat=True)
+    for each in roles:
+        rights = INCLUDES.get(each["role"], frozenset())
+        if each["team"] is None:
             everywhere |= rights
         else:
-            by_team.setdefault(team_id, set()).update(rights)
-            slugs[team_id] = slug
+            team = UUID(each["team"])
+            by_team.setdefault(team, set()).update(rights)
+            slugs[team] = each["slug"]
     return Holdings(frozenset(everywhere), {team: frozenset(rights) for team, rights in by_team.items()}, slugs)
 
 

@@ -117,6 +117,7 @@ class Run(models.Model):
             models.Index(fields=["deadline"], name="run_deadline", condition=Q(deadline__isnull=False, ended_at__isnull=True)),
             models.Index(fields=["flow", "-id"], name="run_by_flow"),
             models.Index(fields=["status", "-id"], name="run_by_status"),
+            models.Index(fields=["ended_at"], name="run_by_end", condition=Q(ended_at__isnull=False)),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=sorted(RUN_STATES)), name="run_status_known"),

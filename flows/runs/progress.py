@@ -14,7 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import CharField, Count, F, Func, Max, Min, Q, Sum, Value
+from django.db.models import CharField, Count, DateTimeField, DecimalField, F, Func, Max, Min, Q, Sum, Value
 from django.utils import timezone
 
 from flows.costs.reports import UNPRICED
@@ -86,14 +86,13 @@ class Spent:
 
 
 def progress_of(runs: Sequence[Run], pass_number: int | None = None) -> dict[UUID, list[StepLine]]:
-    """The top-level steps of each run in its newest pass (or in `pass_number`): at most four queries, however many there are."""
+    """The top-level steps of each run in its newest pass (or in `pass_number`): at most three queries, however many there are."""
     if not runs:
         return {}
     documents = documents_of(run.version_id for run in runs)
     wanted = {run.id: pass_number or run.pass_number for run in runs}
     attempts = _attempts(wanted)
-    spent = _spent(wanted)
-    asked = _asked(wanted)
+    spent, asked = _spent_and_asked(wanted)
     lines: dict[UUID, list[StepLine]] = {}
     for run in runs:
         ended = run.status in TERMINAL_STATES or wanted[run.id] < run.pass_number
@@ -181,19 +180,26 @@ class TopLevel(Func):
         super().__init__(F(path), Value(r"^(?:error\.)?[a-z0-9_]+"))
 
 
-def _spent(wanted: Mapping[UUID, int]) -> dict[tuple[UUID, str], Spent]:
-    rows = (
-        Call.objects.filter(run_id__in=wanted)
-        .annotate(step=TopLevel("path"))
-        .values("run_id", "pass_number", "step")
-        .annotate(**sums())
-        .values_list("run_id", "pass_number", "step", "first", "last", "in_flight", "calls", "cost", "unpriced", "sim", "guessed")
+def _spent_and_asked(wanted: Mapping[UUID, int]) -> tuple[dict[tuple[UUID, str], Spent], set[tuple[UUID, str]]]:
+    """What the calls of each step cost, and the steps that wait for an answer: one query."""
+    made: Any = Call.objects.filter(run_id__in=wanted).annotate(step=TopLevel("path")).order_by()
+    calls = made.values("run_id", "pass_number", "step").annotate(**sums(), open=Value(0))
+    still: Any = (
+        Request.objects.filter(run_id__in=wanted, state__in=OPEN_REQUEST_STATES).annotate(step=TopLevel("path")).order_by()
     )
-    return {
-        (run, step): Spent(first, last, in_flight, calls, cost or Decimal(0), unpriced, bool(sim), bool(guessed))
-        for run, number, step, first, last, in_flight, calls, cost, unpriced, sim, guessed in rows
-        if number == wanted[run]
-    }
+    requests = still.values("run_id", "pass_number", "step").annotate(**NOTHING_SPENT, open=Count("id"))
+    names = ("run_id", "pass_number", "step", "first", "last", "in_flight", "calls", "cost", "unpriced", "sim", "guessed", "open")
+    spent, asked = {}, set()
+    for run, number, step, first, last, in_flight, n, cost, unpriced, sim, guessed, open_ in calls.values_list(*names).union(
+        requests.values_list(*names), all=True
+    ):
+        if number != wanted[run]:
+            continue
+        if open_:
+            asked.add((run, step or ""))
+        else:
+            spent[run, step] = Spent(first, last, in_flight, n, cost or Decimal(0), unpriced, bool(sim), bool(guessed))
+    return spent, asked
 
 
 def sums() -> dict[str, Any]:
@@ -210,9 +216,16 @@ def sums() -> dict[str, Any]:
     }
 
 
-def _asked(wanted: Mapping[UUID, int]) -> set[tuple[UUID, str]]:
-    rows = Request.objects.filter(run_id__in=wanted, state__in=OPEN_REQUEST_STATES).values_list("run_id", "pass_number", "path")
-    return {(run, top_level(path)) for run, number, path in rows if run is not None and number == wanted[run]}
+NOTHING_SPENT: Final[Mapping[str, Any]] = {
+    "first": Value(None, DateTimeField()),
+    "last": Value(None, DateTimeField()),
+    "in_flight": Value(0),
+    "calls": Value(0),
+    "cost": Value(None, DecimalField()),
+    "unpriced": Value(0),
+    "sim": Value(0),
+    "guessed": Value(0),
+}
 
 
 def _line(line: StepLine, attempts: list[Row], spent: Spent | None, asked: bool, ended: bool) -> StepLine:

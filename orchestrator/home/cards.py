@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from functools import reduce
@@ -17,12 +17,11 @@ from django.utils import timezone
 
 from approvals.reads import by_due, requests_in
 from flows.access.actor import Actor
-from flows.access.querysets import flows_for, runs_for
+from flows.access.querysets import runs_for
 from flows.costs.budgets import reached
 from flows.costs.forecast import WEEKS, Forecast, month_end
 from flows.costs.reports import UNPRICED, Scope, calls_within, summed
 from flows.costs.sums import by_day
-from flows.engine.states import TERMINAL_STATES
 from flows.models import BudgetPeriod, Request, Run, Trigger
 from flows.runs.listing import RunLine, lines_of
 from flows.runs.reads import runs_listed
@@ -71,39 +70,27 @@ class Breakage:
 
 def broken(actor: Actor, scope: str) -> list[Breakage]:
     """Flows whose last finished run failed, or many of whose recent runs did, with their errors of a week; the newest first."""
-    since = timezone.now() - RECENT
-    last = Run.objects.filter(flow=OuterRef("pk"), purpose="live", status__in=FINISHED).order_by("-id").values("status")[:1]
-    flows = flows_for(actor).filter(archived_at__isnull=True).annotate(last=Subquery(last)).values("id", "slug", "name", "last")
-    recent = _of(runs_for(actor), actor, scope).filter(ended_at__gte=since, purpose="live", status__in=FINISHED)
+    now = timezone.now()
+    runs = _of(runs_for(actor), actor, scope).filter(purpose="live")
+    recent = runs.filter(ended_at__gte=now - RECENT, status__in=FINISHED).order_by().values("flow")
     counts = {
-        row["flow"]: row
-        for row in recent.order_by().values("flow").annotate(n=Count("id"), failed=Count("id", filter=Q(status__in=BROKEN)))
+        row["flow"]: (row["failed"], row["n"])
+        for row in recent.annotate(n=Count("id"), failed=Count("id", filter=Q(status__in=BROKEN)))
     }
-    suspects = {}
-    for flow in flows:
-        found = counts.get(flow["id"], {"n": 0, "failed": 0})
-        if flow["last"] in BROKEN or (found["n"] >= MANY_RUNS and found["failed"] > MANY_FAIL * found["n"]):
-            suspects[flow["id"]] = (flow, found)
-    if not suspects:
-        return []
-    failures = _of(runs_for(actor), actor, scope).filter(flow__in=suspects, purpose="live", status__in=BROKEN)
-    failures = failures.filter(ended_at__gte=timezone.now() - LOOKED_BACK).order_by("-id")
-    groups: dict[tuple[Any, str, str], list[tuple[UUID, datetime, str]]] = {}
-    for id_, flow, status, error, ended in failures.values_list("id", "flow", "status", "error", "ended_at")[:MOST_FAILURES]:
+    often = [flow for flow, (bad, n) in counts.items() if n >= MANY_RUNS and bad > MANY_FAIL * n]
+    last = Run.objects.filter(flow=OuterRef("flow"), purpose="live", status__in=FINISHED).order_by("-id").values("status")[:1]
+    failures = runs.filter(ended_at__gte=now - LOOKED_BACK, status__in=BROKEN, flow__archived_at__isnull=True)
+    failures = failures.annotate(last=Subquery(last)).filter(Q(flow__in=often) | Q(last__in=BROKEN)).order_by("-id")
+    names = ("id", "flow", "flow__slug", "flow__name", "status", "error", "ended_at")
+    groups: dict[tuple[Any, str, str], Breakage] = {}
+    for run, flow, slug, name, status, error, ended in failures.values_list(*names)[:MOST_FAILURES]:
         said = json.loads(error) if error else {}
-        key = (flow, said.get("class") or status, said.get("step") or "")
-        groups.setdefault(key, []).append((id_, ended, said.get("message") or ""))
-    rows = []
-    for (flow_id, kind, step), found_ in groups.items():
-        flow, counted = suspects[flow_id]
-        first = min(ended for _, ended, _ in found_)
-        newest = found_[0]
-        rows.append(
-            Breakage(
-                flow["slug"], flow["name"], kind, step, newest[2], len(found_), first, newest[0], counted["failed"], counted["n"]
-            )
-        )
-    return rows[:ERRORS_SHOWN]
+        kind, step = said.get("class") or status, said.get("step") or ""
+        bad, n = counts.get(flow, (0, 0))
+        newest = Breakage(slug, name, kind, step, said.get("message") or "", 0, ended, run, bad, n)
+        known = groups.get((flow, kind, step), newest)
+        groups[flow, kind, step] = replace(known, count=known.count + 1, first=min(known.first, ended))
+    return list(groups.values())[:ERRORS_SHOWN]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +149,11 @@ class InFlight:
 
 
 def in_flight(actor: Actor, scope: str) -> InFlight:
-    going = _of(runs_for(actor), actor, scope).filter(ended_at__isnull=True, status__in=GOING)
-    found = dict(going.order_by().values_list("status").annotate(Count("id")))
-    shown = _of(runs_listed(actor), actor, scope).filter(ended_at__isnull=True).exclude(status__in=TERMINAL_STATES)
-    dearest = list(shown.order_by("-spent", "id")[:RUNS_SHOWN])
-    counts = [(state, found[state]) for state in GOING if found.get(state)]
-    return InFlight(counts, sum(found.values()), lines_of(dearest))
+    going = _of(runs_listed(actor), actor, scope).filter(status__in=GOING)
+    each_state = {f"n_{state}": Window(Count("id", filter=Q(status=state))) for state in GOING}
+    dearest: list[Any] = list(going.annotate(**each_state).order_by("-spent", "id")[:RUNS_SHOWN])
+    found = {state: getattr(dearest[0], f"n_{state}") for state in GOING} if dearest else {}
+    return InFlight([(state, n) for state, n in found.items() if n], sum(found.values()), lines_of(dearest))
 
 
 @dataclass(frozen=True, slots=True)

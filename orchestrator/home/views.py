@@ -61,10 +61,11 @@ def home(request: Any) -> HttpResponse:
         "greeting": _greeting(),
         "digest": cards.digest(actor, before, scope, costs="money" in held) if before and "broken" in held else None,
         "held": held,
-        "simulated": not ModelEntry.objects.filter(simulated=False).exists(),
     }
     for name in held:
         context |= _card(actor, name, scope)
+    spent = "money" in held and context["money"].spent  # real money today: then there is a real model
+    context["simulated"] = not spent and not ModelEntry.objects.filter(simulated=False).exists()
     if "needs" in held:
         request.waiting = context["needs"].count
     response = render(request, "home/home.html", context)

@@ -23,7 +23,6 @@ from flows.access.signins import address_of
 from flows.models import Person
 from orchestrator.people.forms import JoinForm, NewPasswordForm
 from orchestrator.people.mails import mail_is_set_up
-from orchestrator.people.me import BACKEND
 
 
 @never_cache
@@ -45,7 +44,7 @@ def invitation(request: Any, secret: str) -> HttpResponse:
         except Conflict as refusal:
             form.add_error("username", refusal.message)
         else:
-            login(request, person, backend=BACKEND)
+            login(request, person)
             return redirect("/")
     return render(request, "people/join.html", {"form": form, "invitation": found}, status=422 if form.errors else 200)
 

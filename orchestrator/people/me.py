@@ -19,8 +19,6 @@ from flows.access.signins import address_of, sign_ins_of
 from orchestrator.people.forms import PasswordForm, PersonForm
 from orchestrator.people.reads import held_by, role_words, sign_in_named
 
-BACKEND = "django.contrib.auth.backends.ModelBackend"
-
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -51,7 +49,7 @@ def password(request: Any) -> HttpResponse:
         except Invalid as refusal:
             form.take(refusal.problems)
         else:
-            login(request, person, backend=BACKEND)
+            login(request, person)
             request.toast("Your password is changed. All other browsers are signed out.")
             return redirect("me")
     return _page(request, password_form=form)
