@@ -200,7 +200,7 @@ def test_a_drill_brings_an_engine_and_tells_what_handled_each_fault(capsys: Any)
     call_command("drill", "greet", "--input", '{"name": "Ann"}')
 
     said = capsys.readouterr()
-    assert "brings one for the time of the drill" in said.err
+    assert "brings one of its own" in said.err
     assert "– Outage." in said.out
     assert "None of the faults met it. 0 calls" in said.out
     assert not Run.objects.exclude(purpose="drill").exists()

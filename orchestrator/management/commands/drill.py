@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from flows.models import Drill
-from flows.routing.providers import preload
 from flows.runs.actions.start_drill import start_drill
 from flows.runs.drills.reading import DrillReport, drill_report
-from orchestrator.engine import make_engine
-from orchestrator.management.commands.flow import engine_beats
+from orchestrator.management.engines import an_engine
 from orchestrator.management.speaking import actor_named, spoken_refusals
 
 SIGNS = {"handled": "✓", "unhandled": "✗", "untouched": "–", "going": "…"}
@@ -48,28 +44,13 @@ class Command(BaseCommand):
             given = None if input is None else json.loads(input)
         except ValueError as error:
             raise CommandError(f"--input: no JSON: {error}") from None
-        with self.an_engine():
+        with an_engine(self.stderr.write):
             with spoken_refusals():
                 drill = start_drill(actor_named(username), slug, given, draft=draft, source="cli")
             report = self.wait_for(drill, timeout)
         self.tell(report)
         if strict and report.unhandled:
             raise CommandError(report.in_words)
-
-    @contextmanager
-    def an_engine(self) -> Iterator[None]:
-        """An engine that drives the drill: those that run, else one of this command's own, for as long as it takes."""
-        if engine_beats():
-            yield
-            return
-        self.stderr.write("No engine is running; this command brings one for the time of the drill.")
-        preload()
-        engine = make_engine()
-        engine.start()
-        try:
-            yield
-        finally:
-            engine.stop()
 
     def wait_for(self, drill: Drill, timeout: float) -> DrillReport:
         """The report once each run has ended."""

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import re
 import time
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db.models.functions import Now
 
 from flows.access.refusals import NotFound
 from flows.builder.actions.export_flow import export_flow
@@ -21,12 +18,13 @@ from flows.engine.document import document_schema, parse_document
 from flows.engine.graph import compile_flow
 from flows.engine.kinds import Catalogue
 from flows.engine.states import TERMINAL_STATES
-from flows.models import Request, Run, Worker
+from flows.models import Request, Run
 from flows.runs.actions.start_run import start_run
 from flows.runs.documents import document_of
 from flows.steps import known_kinds
 from orchestrator.catalogue import tool_kinds
 from orchestrator.catalogue_document import parse_catalogue
+from orchestrator.management.engines import engine_beats
 from orchestrator.management.speaking import CLI, actor_named, document_lines, spoken_refusals
 
 NO_ENGINE = (
@@ -150,11 +148,6 @@ class Command(BaseCommand):
         if field is None:
             raise CommandError(f"{place}: not usable as input: {fault}")
         return {field: text}
-
-
-def engine_beats() -> bool:
-    """Whether some engine has shown within a lease that it is alive, by the database's clock."""
-    return Worker.objects.filter(draining=False, beat__gt=Now() - timedelta(seconds=settings.LEASE)).exists()
 
 
 def _text_field(slug: str) -> str | None:
