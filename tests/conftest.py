@@ -11,15 +11,27 @@ from django.db import connection
 
 from orchestrator.embedded.servers import running_servers
 
-WHOLE_MACHINE = ("browser", "faults", "path", "orchestrator", "frontend")
-"""Rooms whose tests start installations or a browser: one process runs them all, one after the other, while others run the rest."""
+INSTALLATIONS = ("path", "faults", "orchestrator", "frontend", "routing/providers/test_litellm_proxy.py")
+"""What starts installations of its own or waits for other processes. One of several processes runs all tests of such a file, so that
+it is started once; they come first, so that none is left over when the other processes have nothing to do any more."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    here = Path(__file__).parent
+    patient: set[pytest.Item] = set()
     for item in items:
-        room = item.path.relative_to(Path(__file__).parent).parts[0]
-        if room in WHOLE_MACHINE:
-            item.add_marker(pytest.mark.xdist_group("machine"))
+        file = item.path.relative_to(here).as_posix()
+        if file.startswith(INSTALLATIONS):
+            patient.add(item)
+            item.add_marker(pytest.mark.xdist_group("faults" if file.startswith("faults/") else file))
+    yield  # pytest-django puts them in its order: first those that share a database, then those that empty it, then the others
+    items.sort(key=lambda item: item not in patient or _has_database(item))
+
+
+def _has_database(item: pytest.Item) -> bool:
+    fixtures = getattr(item, "fixturenames", ())
+    return item.get_closest_marker("django_db") is not None or not {"db", "transactional_db"}.isdisjoint(fixtures)
 
 
 @pytest.fixture(scope="session")

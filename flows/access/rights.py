@@ -6,9 +6,11 @@ of the whole installation (its catalogue, people, audit log) need a role that is
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import blake2s
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -95,6 +97,12 @@ class Holdings:
         if team_id is None:
             return any(right in rights for rights in self.by_team.values())
         return right in self.by_team.get(team_id, frozenset())
+
+    @property
+    def mark(self) -> str:
+        """16 characters that differ where holdings differ: what was rendered for older ones is known by it."""
+        held = [sorted(self.everywhere), sorted((team.hex, sorted(rights)) for team, rights in self.by_team.items())]
+        return blake2s(json.dumps(held).encode(), digest_size=8).hexdigest()
 
     def teams(self, right: Right) -> list[UUID]:
         """The teams in which `right` is held beside what is held everywhere."""

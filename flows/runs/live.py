@@ -1,9 +1,10 @@
-"""``/ws/live?topics=run:<id>,runs,inbox&after=<seq>``: what happens, as it happens.
+"""``/ws/live?topics=run:<id>,runs,inbox&after=<seq>&rights=<mark>``: what happens, as it happens.
 
 A run's topic sends each event after `after` once and in order, then what follows; the text of calls in progress comes beside
 them, from its beginning. ``inbox`` and ``runs`` are doorbells: their data say only that something changed. Frames are JSON: events
 ``{topic, seq, data}``, the rest ``{topic, data}``. Rights are checked at subscribe, when they change, and
-every minute; who may go on after a change hears ``{"topic": "rights"}``.
+every minute; who may go on after a change hears ``{"topic": "rights"}``, also of one since the page with this `rights` mark
+was rendered.
 
 Closing codes: 4400 the address is wrong, 4401 not signed in, 4404 a topic that one may not see (any more).
 """
@@ -73,6 +74,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.inbox = False
         self.person: UUID | None = None
         self.checking = asyncio.Event()  # somebody said that rights changed
+        self.mark = ""  # of the rights that the page shows
         self.list_watcher: asyncio.Event | None = None
         self.tasks: list[asyncio.Task[None]] = []
         self.turn = asyncio.Lock()  # one frame at a time
@@ -85,7 +87,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.close(NOT_SIGNED_IN)
             return
         try:
-            names, after = self.wanted()
+            names, after, mark = self.wanted()
             runs = {name: parsed("run", name.removeprefix("run:")) for name in names if name not in (INBOX, RUNS)}
         except (ValueError, UnknownIdentifier):
             await self.close(BAD_ADDRESS)
@@ -113,6 +115,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self.list_watcher = feeds().list.watch()
             await self.send_frame({"topic": RUNS, "data": {"type": "changed"}})
             self.start(self.follow_list(self.list_watcher))
+        now = await database_sync_to_async(_mark_of)(actor)
+        self.mark = mark or now
+        if self.mark != now:  # they changed after the page was rendered and before this socket could be told
+            self.checking.set()
         self.start(self.check_rights(set(runs.values()), inbox, listed))
 
     async def disconnect(self, code: int) -> None:
@@ -238,22 +244,23 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def check_rights(self, runs: set[UUID], inbox: bool, listed: bool) -> None:
         while True:
-            told = False
             with suppress(TimeoutError):
-                told = await asyncio.wait_for(self.checking.wait(), RIGHTS_ARE_CHECKED_EVERY)
+                await asyncio.wait_for(self.checking.wait(), RIGHTS_ARE_CHECKED_EVERY)
             self.checking.clear()
             actor = await database_sync_to_async(self.actor)()
             if actor is None:
                 await self.close(NOT_SIGNED_IN)
             elif not await self.visible(actor, runs, inbox, listed):
                 await self.close(NOT_VISIBLE)
-            elif told:
+            elif (mark := await database_sync_to_async(_mark_of)(actor)) != self.mark:
+                self.mark = mark
                 await self.send_frame({"topic": RIGHTS, "data": {"type": "changed"}})
 
     # --- who and what
 
-    def wanted(self) -> tuple[list[str], int]:
-        """The topics and the number of the last event that the browser has. Raises ValueError."""
+    def wanted(self) -> tuple[list[str], int, str]:
+        """The topics, the number of the last event that the browser has, and the mark of the rights that its page was rendered for
+        ("": it does not say). Raises ValueError."""
         query = parse_qs(self.scope["query_string"].decode("utf-8", "replace"))
         names = [name for name in ",".join(query.get("topics", [])).split(",") if name]
         after = int(query.get("after", ["0"])[0])
@@ -261,7 +268,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             raise ValueError("topics and after")
         if any(name not in (INBOX, RUNS) and not name.startswith("run:") for name in names):
             raise ValueError("topics")
-        return list(dict.fromkeys(names)), after
+        return list(dict.fromkeys(names)), after, query.get("rights", [""])[0]
 
     def actor(self) -> Actor | None:
         """Who this is, as the database knows them now; None where they are nobody any more."""
@@ -314,6 +321,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 retry=never,
             )
         return self.redis
+
+
+def _mark_of(actor: Actor) -> str:
+    return actor.holdings.mark
 
 
 def _visible(actor: Actor, runs: set[UUID], inbox: bool, listed: bool) -> bool:

@@ -58,6 +58,7 @@ function address() {
   const url = new URL("/ws/live", location.href)
   url.protocol = url.protocol.replace("http", "ws")
   url.searchParams.set("topics", topics().join(","))
+  url.searchParams.set("rights", document.getElementById("live").dataset.rights)
   if (after.length) url.searchParams.set("after", Math.min(...after))
   return url.href
 }

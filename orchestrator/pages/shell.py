@@ -65,6 +65,11 @@ class Shell:
         return self.actor is not None and self.actor.may(Right.THROW_SWITCH)
 
     @property
+    def rights_mark(self) -> str:
+        """Of the rights that this page was rendered for: its socket says it, and hears when they are others by then."""
+        return self.actor.holdings.mark if self.actor is not None else ""
+
+    @property
     def live(self) -> bool:
         """Whether the page opens a socket: only somebody who may see something has a use for one."""
         return self.actor is not None and anywhere(self.actor, Right.SEE_REQUESTS)

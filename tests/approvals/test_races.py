@@ -33,7 +33,7 @@ def together(*acts: Callable[[], Any]) -> list[Any]:
     def run(act: Callable[[], Any]) -> Any:
         try:
             connection.ensure_connection()
-            gate.wait(10)
+            gate.wait(30)
             return act()
         except Refusal as refusal:
             return refusal

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
 
 from flows.models import Person
 from tests.browser.chromium import ARGS, CHROMIUM
@@ -16,6 +18,8 @@ from tests.makers import make_person
 
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1440, "height": 900}
+PATIENCE = 30_000
+"""Milliseconds: what a page shows is asserted, not how fast a busy machine is."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,7 +36,7 @@ def browser() -> Iterator[Any]:
     """One Chromium for all browser tests. While it runs, this thread has an event loop: Django is told that this is meant."""
     from playwright.sync_api import expect, sync_playwright  # only here: the rest of the suite does without it
 
-    expect.set_options(timeout=20_000)  # what a page shows is asserted, not how fast a busy machine is
+    expect.set_options(timeout=PATIENCE)
 
     before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
@@ -64,6 +68,20 @@ def site(web_process: Site, transactional_db: None) -> Iterator[Site]:
         web_process.start()
     yield web_process
     web_process.clock.release()
+    _wait_for_silence()
+
+
+def _wait_for_silence() -> None:
+    """Pages that were left may still be answered, which would be in each other's way with the emptying of the database."""
+    with connection.cursor() as cursor:
+        for _ in range(500):
+            cursor.execute(
+                "SELECT NOT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid <> pg_backend_pid() AND state <> 'idle')"
+            )
+            if cursor.fetchone()[0]:
+                return
+            time.sleep(0.02)
 
 
 @pytest.fixture
@@ -83,7 +101,7 @@ def visit(browser: Any, site: Site) -> Iterator[Callable[..., Any]]:
             timezone_id="UTC",
             **options,
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         made = Visit(context, site)
         if as_ is not None:

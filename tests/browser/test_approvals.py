@@ -155,8 +155,8 @@ def test_APR_11_a_cancelled_run_takes_its_request_along(visit: Any, finance: Per
     assert request.run is not None
     cancel_run(make_actor("operator"), request.run)
 
-    expect(approver.see("changes")).to_contain_text("no longer here", timeout=5000)
-    expect(other.see("request-news")).to_contain_text("Withdrawn", timeout=5000)
+    expect(approver.see("changes")).to_contain_text("no longer here")
+    expect(other.see("request-news")).to_contain_text("Withdrawn")
 
 
 def test_APR_12_a_decided_request_shows_who_when_what_and_why(visit: Any, finance: Person, second: Person) -> None:

@@ -289,7 +289,7 @@ def test_BLD_10_a_text_that_cannot_be_read_is_marked_and_the_canvas_stays(visit:
     assert at.see("code").input_value() == whole
     at.page.keyboard.press("Control+a")
     code.evaluate(PASTE, whole.replace("label: Classify the request", "label: Sort"))
-    expect(at.see("saved")).to_contain_text("rev 2", timeout=8000)
+    expect(at.see("saved")).to_contain_text("rev 2")
     saved(at)
 
     assert stored()["steps"]["classify"]["label"] == "Sort"
@@ -318,7 +318,7 @@ def test_what_is_no_flow_leaves_canvas_and_draft_alone_in_the_code_tab(visit: An
     at.page.keyboard.press("Control+a")
     code.evaluate(PASTE, text)
 
-    expect(at.page.locator("#code-status")).to_contain_text(words, timeout=20_000)
+    expect(at.page.locator("#code-status")).to_contain_text(words)
     assert (at.page.evaluate("() => JSON.stringify(document.getElementById('canvas').value)"), stored()) == before
     at.expect_noise("422", "413")
     at.is_quiet()

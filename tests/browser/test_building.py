@@ -326,6 +326,7 @@ def test_a_template_fills_the_empty_draft(visit: Any, person: Any) -> None:
     at.see("starts").get_by_role("link", name="Start from a template").click()
     expect(at.see("filling")).to_contain_text("refund")
     at.see("use").first.click()
+    at.see("use-now").wait_for()
     at.is_accessible()
 
     at.see("use-now").click()
@@ -404,7 +405,7 @@ def test_support_triage_with_approval_from_an_empty_canvas_to_its_bill(house: Ho
     run = started(builder)
     decided(visit(), house)
 
-    expect(builder.see("run-head")).to_have_attribute("data-state", "succeeded", timeout=30_000)
+    expect(builder.see("run-head")).to_have_attribute("data-state", "succeeded")
     assert amount(builder.see("run-head").get_by_test_id("run-cost")) > Decimal(0)
     assert run in builder.path
     builder.is_quiet()
@@ -460,7 +461,7 @@ def started(at: Any) -> str:
     at.page.get_by_label("message").fill("A broken kettle")
     at.see("start").click()
     at.page.wait_for_url("**/runs/run_*")
-    expect(at.see("run-head")).to_have_attribute("data-state", "waiting_approval", timeout=30_000)
+    expect(at.see("run-head")).to_have_attribute("data-state", "waiting_approval")
     found: str = at.path.partition("?")[0]
     return found
 

@@ -95,7 +95,7 @@ def test_from_the_first_page_to_the_receipt(house: House, visit: Callable[..., A
     approver.site = house
     decide_on_a_phone(approver, house.passwords["approver-3"])
 
-    expect(operator.see("run-head")).to_have_attribute("data-state", "succeeded", timeout=30_000)
+    expect(operator.see("run-head")).to_have_attribute("data-state", "succeeded")
     expect(operator.see("step-row").and_(operator.page.locator("[data-path=post]"))).to_have_attribute("data-state", "succeeded")
     assert is_same(operator.page), "it became live without a load"
     operator.is_accessible()
@@ -150,9 +150,9 @@ def watch(operator: Any) -> None:
     early = stream.inner_text()
     expect(stream).not_to_have_text(early)
     assert stream.inner_text().startswith(early)
-    expect(operator.see("call")).to_have_attribute("data-state", "succeeded", timeout=20_000)
+    expect(operator.see("call")).to_have_attribute("data-state", "succeeded")
     expect(stream).to_have_count(0)
-    expect(rate).to_have_attribute("data-state", "succeeded", timeout=20_000)
+    expect(rate).to_have_attribute("data-state", "succeeded")
     expect(operator.see("run-head")).to_have_attribute("data-state", "waiting_approval")
     expect(operator.see("open-request")).to_be_visible()
     assert is_same(page), "it became live without a load"

@@ -93,7 +93,8 @@ def address(run: Run, query: str = "") -> str:
 
 
 def is_live(visit: Any) -> None:
-    expect(visit.see("live")).to_have_attribute("data-status", "live", timeout=20_000)
+    """Again: a page that was cut off tries more and more seldom, at last each 30 s."""
+    expect(visit.see("live")).to_have_attribute("data-status", "live", timeout=60_000)
 
 
 def equals_a_fresh_one(visit: Any) -> None:
@@ -124,10 +125,10 @@ def test_LV_1_a_killed_socket_is_said_polled_around_and_made_up_for(operator: An
     status = operator.see("live")
 
     line.cut()
-    expect(status).to_have_attribute("data-status", "reconnecting", timeout=2000)
-    expect(status).to_have_attribute("data-status", "polling", timeout=15_000)
+    expect(status).to_have_attribute("data-status", "reconnecting")
+    expect(status).to_have_attribute("data-status", "polling")
     goes_on(run, 2)
-    expect(operator.see("event")).to_have_count(3, timeout=20_000)
+    expect(operator.see("event")).to_have_count(3)
     line.mend()
     is_live(operator)
     expect(operator.see("live")).to_have_text("Live")
@@ -140,9 +141,9 @@ def test_LV_1_a_server_that_takes_the_socket_and_says_nothing_is_polled_around(o
     Line(operator.page, refused="silent")
     operator.go(address(run, "?tab=events"))
 
-    expect(operator.see("live")).to_have_attribute("data-status", "polling", timeout=15_000)
+    expect(operator.see("live")).to_have_attribute("data-status", "polling")
     goes_on(run, 2)
-    expect(operator.see("event")).to_have_count(3, timeout=20_000)
+    expect(operator.see("event")).to_have_count(3)
     operator.is_quiet()
 
 
@@ -341,7 +342,7 @@ def test_LV_7_without_any_socket_every_page_works_and_refreshes_by_polling(opera
     expect(operator.see("facts")).to_be_visible()
 
     operator.go(address(run))
-    expect(operator.see("live")).to_have_attribute("data-status", "polling", timeout=15_000)
+    expect(operator.see("live")).to_have_attribute("data-status", "polling")
     goes_on(run, status="succeeded", ended_at=timezone.now(), kind="run.ended")
     expect(operator.see("run-head")).to_have_attribute("data-state", "succeeded")
     operator.see("step-row").first.click()

@@ -135,7 +135,7 @@ def test_a_prompt_is_tried_and_its_answer_and_cost_stand_on_its_run(visit: Any, 
     at.see("try").click()
     at.page.wait_for_url("**/runs/run_*")
 
-    expect(at.page.locator("main")).to_contain_text("It is tried.", timeout=15_000)
+    expect(at.page.locator("main")).to_contain_text("It is tried.")
     run = finish(Run.objects.get())
     assert (run.purpose, run.status) == ("test", "succeeded")
     assert run.spent > 0

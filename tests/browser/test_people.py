@@ -65,7 +65,7 @@ def test_PPL_1_deactivating_hands_open_requests_over_in_the_same_act(visit: Any,
     owner.go("/settings/people/ann")
     owner.is_accessible()
     owner.see("deactivate").click()
-    assert owner.see("waiting").locator("li").count() == 1
+    expect(owner.see("waiting").locator("li")).to_have_count(1)
     owner.see("confirm-deactivation").click()
     assert "Say who takes over" in owner.see("refused").inner_text()
     owner.page.get_by_label("Who takes over").select_option("bob")
@@ -144,7 +144,7 @@ def test_a_typed_form_outlives_a_change_of_rights(visit: Any, person: Person_) -
 
     grant_role(CLI, builder, "auditor")
 
-    expect(page.see("toast")).to_contain_text("What you may do has changed", timeout=20_000)
+    expect(page.see("toast")).to_contain_text("What you may do has changed")
     expect(page.page.get_by_label("Name")).to_have_value("Somebody else")
 
 

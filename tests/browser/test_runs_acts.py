@@ -116,6 +116,7 @@ def test_RD_6_an_owner_raises_the_limit_and_the_run_goes_on(visit: Any, person: 
     owner.go(f"/runs/{run.public_id}")
 
     owner.see("raise-limits").click()
+    owner.see("limits-confirm").wait_for()
     owner.is_accessible()
     owner.page.get_by_label("Cost, in dollars").fill("0.50")
     owner.see("limits-confirm").click()

@@ -75,11 +75,11 @@ def test_BLD_7_a_pin_changes_the_test_and_not_the_next_published_run(visit: Any,
     step.locator("[data-edited]").fill('"pinned words"')
     step.get_by_test_id("pin-edited").click()
     expect(step.get_by_test_id("unpin")).to_be_visible()
-    expect(at.see("estimate-draft")).to_contain_text("median of 1", timeout=15_000)
+    expect(at.see("estimate-draft")).to_contain_text("median of 1")
     at.page.wait_for_function("() => document.getElementById('canvas').model.facts.two.badges.pin")
 
     at.see("test-draft").click()
-    expect(at.see("test-source")).to_have_text("pinned", timeout=15_000)
+    expect(at.see("test-source")).to_have_text("pinned")
     ended(at)
     assert output_of(Run.objects.latest("id")) == {"said": "pinned words"}
 
@@ -100,7 +100,7 @@ def test_a_step_is_tested_without_a_call_before_it(visit: Any, person: Any) -> N
 
     run = Run.objects.get()
     assert [call.path for call in calls_of(run)] == ["two"]
-    expect(at.see("test-source")).to_have_text("schema", timeout=15_000)
+    expect(at.see("test-source")).to_have_text("schema")
     at.is_quiet()
 
 
@@ -111,7 +111,7 @@ def test_tools_are_dry_and_the_tester_decides(visit: Any, person: Any) -> None:
     at.page.locator("#test-form [name=input-amount]").fill("12")
     at.see("test-draft").click()
 
-    expect(at.see("test-ask")).to_contain_text("12", timeout=15_000)
+    expect(at.see("test-ask")).to_contain_text("12")
     at.page.get_by_role("button", name="Approve", exact=True).click()
     ended(at)
 

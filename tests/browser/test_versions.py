@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from flows.access.actor import Actor
 from flows.builder.actions.publish_flow import publish_flow
@@ -155,6 +156,7 @@ def test_FLW_3_pausing_asks_once_and_says_who(visit: Any, person: Person_, greet
     page.go("/flows")
     page.page.get_by_label("Select Greeting").check()
     page.see("bulk").get_by_role("button", name="Pause").click()
+    page.see("bulk-confirm").wait_for()
     page.is_accessible("light")
     page.see("bulk-confirm").click()
 
@@ -177,7 +179,7 @@ def test_FP_1_rolling_back_adds_a_version(visit: Any, person: Person_, greeting:
     row = page.page.locator("[data-testid=version-row][data-id='1']")
     row.locator("summary").click()
     row.get_by_test_id("rollback").click()
-    assert page.page.locator(".change mark").all_inner_texts() == ["Two", "One"]
+    expect(page.page.locator(".change mark")).to_have_text(["Two", "One"])
     page.is_accessible()
     page.see("rollback-confirm").click()
     page.page.wait_for_url("**?tab=versions")

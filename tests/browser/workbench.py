@@ -47,7 +47,7 @@ def opened(visit: Any, person: Any, document: str = REFUND, query: str = "", who
 
 
 def saved(at: Any) -> None:
-    expect(at.see("saved")).to_have_attribute("data-state", "saved", timeout=8000)
+    expect(at.see("saved")).to_have_attribute("data-state", "saved")
 
 
 def stored() -> Any:

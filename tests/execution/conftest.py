@@ -57,7 +57,7 @@ def drive(transactional_db: None, models_loaded: None, monkeypatch: pytest.Monke
         )
         started.append(engine)
         engine.start()
-        assert engine._ready.wait(10)
+        assert engine._ready.wait(30)
         return engine
 
     yield start_engine

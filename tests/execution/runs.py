@@ -27,7 +27,7 @@ def start(
     return start_run(make_actor("operator"), flow.slug, given, limits=run_limits)
 
 
-def until(look: Callable[[], T], within: float = 10.0) -> T:
+def until(look: Callable[[], T], within: float = 30.0) -> T:
     """What `look` gives, once it gives something."""
     deadline = time.monotonic() + within
     while True:
@@ -38,7 +38,7 @@ def until(look: Callable[[], T], within: float = 10.0) -> T:
         time.sleep(0.01)
 
 
-def reach(run: Run, *states: str, within: float = 10.0) -> Run:
+def reach(run: Run, *states: str, within: float = 30.0) -> Run:
     """The run, once it is in one of these states."""
     deadline = time.monotonic() + within
     while True:
@@ -50,7 +50,7 @@ def reach(run: Run, *states: str, within: float = 10.0) -> Run:
         time.sleep(0.01)
 
 
-def finish(run: Run, within: float = 10.0) -> Run:
+def finish(run: Run, within: float = 30.0) -> Run:
     """The run, once it has ended, with everything in its place."""
     run = reach(run, *TERMINAL_STATES, within=within)
     rows = list(Event.objects.filter(run_id=run.id).order_by("seq").values_list("seq", "type"))

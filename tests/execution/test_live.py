@@ -34,7 +34,7 @@ async def test_the_first_news_after_a_rest_does_not_wait_for_a_period(
 
     pages.touch(uuid4())
     pages.touch(uuid4())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not flushes:
             await asyncio.sleep(0.01)
     pages.touch(uuid4())

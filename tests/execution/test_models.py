@@ -130,7 +130,7 @@ def test_a_step_whose_route_is_slow_ends_with_its_timeout_and_is_charged_what_wa
     make_model(settings={"delay": 30})
     drive()
 
-    run = finish(start({"a": model(timeout="200ms")}, ["start -> a"]), within=5)
+    run = finish(start({"a": model(timeout="200ms")}, ["start -> a"]), within=15)
 
     assert (run.status, run.reason) == ("failed", "timeout")
     assert error_of(run)["class"] == "timeout"

@@ -308,14 +308,14 @@ def test_an_engine_that_stops_leaves_a_call_in_flight_to_the_next_at_once(drive:
         return "done"
 
     add_tool("test.slow", slow)
-    first = drive()
+    first = drive(lease=60.0)
     run = start({"a": tool("test.slow")}, ["start -> a"])
     until(lambda: calls_of(run))
 
     first.stop(5)
     release.set()
-    drive(lease=30.0)
-    run = finish(run, within=5)
+    drive(lease=60.0)
+    run = finish(run, within=20)
 
     assert run.status == "succeeded"
     assert [call.status for call in calls_of(run)] == ["unknown", "succeeded"]
@@ -332,8 +332,8 @@ def test_restarts_of_the_worker_do_not_count_as_deaths(drive: Drive, add_tool: A
     add_tool("test.slow", slow)
     run = start({"a": tool("test.slow")}, ["start -> a"])
     for times in range(1, 5):
-        engine = drive()
-        until(Call.objects.filter(run_id=run.id, epoch=times).exists, within=4)
+        engine = drive(lease=60.0)
+        until(Call.objects.filter(run_id=run.id, epoch=times).exists, within=20)
         engine.stop(5)
     release.set()
     drive()

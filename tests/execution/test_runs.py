@@ -230,9 +230,9 @@ def test_a_message_with_a_lone_surrogate_fails_the_step_not_the_engine(drive: Dr
         raise ValueError("bad \ud800 text \x00")
 
     add_tool("test.broken", broken)
-    drive()
+    drive(lease=60.0)
 
-    run = finish(start({"a": tool("test.broken")}, ["start -> a"]), within=4)
+    run = finish(start({"a": tool("test.broken")}, ["start -> a"]), within=20)
 
     assert error_of(run)["step"] == "a"
 
@@ -242,12 +242,12 @@ def test_a_result_with_a_lone_surrogate_can_be_asked_about(drive: Drive, add_too
         return {"x": "bad \ud800 text"}
 
     add_tool("test.odd", odd)
-    drive()
+    drive(lease=60.0)
     run = start({"a": tool("test.odd"), "p": approval(payload="{{ steps.a.output }}")}, ["start -> a", "a -> p"])
 
     decided(request_of(run))
 
-    assert finish(run, within=4).status == "succeeded"
+    assert finish(run, within=20).status == "succeeded"
 
 
 def test_a_question_that_is_too_large_to_keep_fails_its_step(drive: Drive, add_tool: AddTool) -> None:
@@ -255,10 +255,10 @@ def test_a_question_that_is_too_large_to_keep_fails_its_step(drive: Drive, add_t
         return ["x" * 1000] * 2500
 
     add_tool("test.large", large)
-    drive()
+    drive(lease=60.0)
     steps = {"a": tool("test.large"), "p": approval(payload={}, show="{{ [steps.a.output, steps.a.output] }}")}
 
-    run = finish(start(steps, ["start -> a", "a -> p"]), within=4)
+    run = finish(start(steps, ["start -> a", "a -> p"]), within=20)
 
     assert error_of(run)["step"] == "p"
 
@@ -268,19 +268,19 @@ def test_state_that_is_too_large_to_keep_fails_its_step(drive: Drive, add_tool: 
         return ["x" * 1000] * 2500
 
     add_tool("test.large", large)
-    drive()
+    drive(lease=60.0)
     steps = {"a": tool("test.large"), "b": {"kind": "set", "with": {"state": {"s": "{{ [steps.a.output, steps.a.output] }}"}}}}
 
-    run = finish(start(steps, ["start -> a", "a -> b"], state={"s": 0}), within=4)
+    run = finish(start(steps, ["start -> a", "a -> b"], state={"s": 0}), within=20)
 
     assert error_of(run)["step"] == "b"
 
 
 def test_a_version_that_cannot_be_compiled_any_more_fails_its_run(drive: Drive) -> None:
     run = make_run(make_flow(document="orchestrator: 1\nname: Old\nsteps: {a: {kind: gone}}\nedges: [start -> a]\n"))
-    drive()
+    drive(lease=60.0)
 
-    run = finish(run, within=4)
+    run = finish(run, within=20)
 
     assert run.status == "failed"
     assert Run.objects.get(id=run.id).claims <= 4

@@ -58,7 +58,7 @@ def verdicts_on(*records: Record) -> list[Verdict]:
         for number, record in enumerate(records):
             writer.submit(record, lambda verdict, number=number: told.__setitem__(number, verdict))
         task = asyncio.create_task(writer.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(told) < len(records):
                 await asyncio.sleep(0.01)
         task.cancel()

@@ -40,7 +40,7 @@ HANGS: dict[str, Any] = {"behave": "hang", "seconds": 30}
 
 
 def test_a_run_that_is_paused_when_its_engine_dies_rests_and_goes_on_when_it_is_resumed(site: Site) -> None:
-    run = site.start_clauses(12, 0.8)
+    run = site.start_clauses(12, 2.5)
     site.wait_for_calls(run, succeeded=1, in_flight=6)
 
     post(site, run, "pause")
@@ -56,7 +56,7 @@ def test_a_run_that_is_paused_when_its_engine_dies_rests_and_goes_on_when_it_is_
 
 
 def test_a_resume_while_the_engine_dies_is_not_lost(site: Site) -> None:
-    run = site.start_clauses(12, 0.8)
+    run = site.start_clauses(12, 2.5)
     site.wait_for_calls(run, succeeded=1, in_flight=6)
     post(site, run, "pause")
     owner = site.owner(run)

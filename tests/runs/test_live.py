@@ -12,6 +12,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings as django_settings
 from django.test import Client
 
+from flows.access.rights import holdings_of
 from flows.execution.doorbells import INBOX, inbox_changed, run_group
 from flows.models import Call, Run
 from flows.models.identifiers import new_id, shown
@@ -43,7 +44,7 @@ async def ring(run: Run, seq: int = 0) -> None:
 
 
 async def frames(connection: Socket, count: int) -> list[dict[str, Any]]:
-    return [json.loads(await connection.receive_from(timeout=5)) for _ in range(count)]
+    return [json.loads(await connection.receive_from(timeout=30)) for _ in range(count)]
 
 
 async def test_it_replays_what_was_and_follows_what_comes() -> None:
@@ -200,6 +201,25 @@ async def test_a_page_needs_its_own_origin_and_its_session() -> None:
     assert (await good.connect())[0]
     assert len(await frames(good, 1)) == 1
     await good.disconnect()
+
+
+async def test_a_change_between_page_and_socket_is_told_once() -> None:
+    person = await in_database(lambda: make_person("viewer"))()
+    secret = (await in_database(lambda: make_key(person, "runs:read", "approvals:read"))())[1]
+    rendered_for = await in_database(lambda: holdings_of(person).mark)()
+    same = socket(f"?topics=inbox&rights={rendered_for}", secret)
+    await same.connect()
+    assert [each["topic"] for each in await frames(same, 1)] == ["inbox"]
+    assert await same.receive_nothing(timeout=0.3)
+    await same.disconnect()
+
+    await in_database(lambda: person.memberships.create(role="auditor"))()
+    late = socket(f"?topics=inbox&rights={rendered_for}", secret)
+    await late.connect()
+
+    assert [each["topic"] for each in await frames(late, 2)] == ["inbox", "rights"]
+    assert await late.receive_nothing(timeout=0.3)
+    await late.disconnect()
 
 
 async def test_rights_that_end_close_the_socket(monkeypatch: pytest.MonkeyPatch) -> None:

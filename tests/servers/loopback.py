@@ -243,7 +243,7 @@ def running(server: Server) -> Iterator[Server]:
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(30)
     try:
         yield server
     finally:

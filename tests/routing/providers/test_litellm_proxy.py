@@ -24,7 +24,7 @@ from flows.routing.providers.base import ModelReply, ModelRequest, ToolDeclarati
 from tests.servers.loopback import running
 from tests.servers.model_server import ModelServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("litellm-proxy")]
+pytestmark = pytest.mark.slow
 
 INSTALLS, STARTS = 300, 300  # seconds
 KEY = "sk-proxy-test"
@@ -73,7 +73,7 @@ def proxy(behind: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
