@@ -19,6 +19,7 @@ from flows.api.knowledge import router as knowledge
 from flows.api.prices import router as prices
 from flows.api.problems import answer_with_problems, refused
 from flows.api.runs import router as runs
+from flows.api.secrets import router as secrets
 from flows.api.testing import router as testing
 from flows.api.triggers import router as triggers
 from orchestrator.auditing.api import router as audit
@@ -49,6 +50,7 @@ for router in (
     budgets,
     killswitch,
     catalogue,
+    secrets,
     triggers,
     people,
     audit,

@@ -12,10 +12,10 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from flows.access.addresses import allowed_name
+from flows.engine.contradictions import unusable
 from flows.engine.document import JSONObject, Money, Part
 from flows.engine.explaining import model_problems
 from flows.engine.problems import DocumentError, Place, Problem, did_you_mean, path_text
-from flows.engine.schemas import schema_problems
 from flows.engine.yamltext import parse_yaml
 from flows.routing.entries import SLUG, Duration, ModelPart, RoutePart, Texts, model_faults, plain, route_faults
 from flows.tools.base import Effect, Repeat, ToolKind
@@ -153,7 +153,7 @@ def _tool_faults(slug: str, tool: ToolPart, kinds: Mapping[str, ToolKind]) -> It
         for problem in model_problems(error, kind.Settings, {}):
             yield (*place, *_place(problem.path)), problem.message, problem.mend
     for name, schema in (("arguments", tool.arguments), ("result", tool.result)):
-        for inner, message in schema_problems(dict(schema)) if schema else ():
+        for inner, message in unusable(dict(schema)) if schema else ():
             yield (*place, name, *inner), message, ""
     if tool.known_for is not None and tool.repeats != "keyed":
         yield (

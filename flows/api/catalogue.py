@@ -32,6 +32,7 @@ class ModelShape(Schema):
     model: str = Field(description="provider/name")
     api_base: str
     api_key_env: str = Field(description="the environment variable that holds the key; the key itself is never given")
+    api_key_secret: str = Field(description="or the name of the secret that is it; its value is never given")
     context: int
     max_output: int
     capabilities: list[str]
@@ -113,10 +114,11 @@ def get_model(request: HttpRequest, model: str) -> Any:
 
 
 @router.put("/models/{model}", response={200: ModelSaved} | REFUSALS)
-def put_one_model(request: HttpRequest, model: str, body: ModelPart, check: bool = False) -> Any:
+def put_one_model(request: HttpRequest, model: str, body: ModelPart, check: bool = False, grant: bool = False) -> Any:
     """Makes the model, or changes it; `If-Match` names the revision that was read ("0": it must be new). With `check` the provider
-    is asked first, and where it refuses the key nothing is saved. Needs the right `catalogue.manage`."""
-    put = put_model(actor_of(request), model, body, revision=revision_in(request), check=check)
+    is asked first, and where it refuses the key nothing is saved; with `grant` the secret that is its key is granted to it, and any
+    other taken back from it. Needs the right `catalogue.manage`."""
+    put = put_model(actor_of(request), model, body, revision=revision_in(request), check=check, grant=grant)
     return _model(put.entry) | {"changes": put.changes, "warnings": put.warnings}
 
 
@@ -133,7 +135,7 @@ def post_check(request: HttpRequest, model: str) -> Any:
     actor = actor_of(request)
     require(actor, Right.MANAGE_CATALOGUE)
     entry = _entry(model)
-    checked = check_key(actor, entry.model, entry.api_base, entry.api_key_env)
+    checked = check_key(actor, entry.slug, entry)
     return {"verdict": checked.verdict, "said": checked.said}
 
 
@@ -213,7 +215,8 @@ def _part(route: Route) -> RoutePart:
 
 
 def _model(entry: ModelEntry) -> dict[str, Any]:
-    names = ("model", "api_base", "api_key_env", "context", "max_output", "capabilities", "settings", "limits", "breaker")
+    key = ("api_key_env", "api_key_secret")
+    names = ("model", "api_base", *key, "context", "max_output", "capabilities", "settings", "limits", "breaker")
     shown = {name: getattr(entry, name) for name in (*names, "unpriced", "simulated", "revision")}
     return {"name": entry.slug, **shown}
 

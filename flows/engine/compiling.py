@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from flows.engine.contradictions import unusable
 from flows.engine.document import RESERVED, Body, FlowDocument, Retry, Step, key_problem, version_hash
 from flows.engine.explaining import in_order, model_problems, problem_at
 from flows.engine.expressions import Expression, ExpressionError, parse_expression
@@ -18,7 +19,6 @@ from flows.engine.markers import Bare, Templated
 from flows.engine.nodes import Flow, Graph, Node
 from flows.engine.problems import DocumentError, Place, Problem, did_you_mean, path_text
 from flows.engine.references import Scope
-from flows.engine.schemas import schema_problems
 from flows.engine.templates import Live, Template, parse_marked, parse_template
 from flows.engine.wiring import Wiring, wire
 
@@ -93,7 +93,7 @@ class _Compiler:
         """The flow's graph and that of its handler of failures, as far as they are right; `problems` says what is not."""
         document = self.document
         if document.input is not None:
-            for place, message in schema_problems(document.input):
+            for place, message in unusable(document.input):
                 self.problem(("input", *place), message)
         top = Body.model_construct(steps=document.steps, edges=document.edges, output=document.output)
         levels = self.prepare(top, (), 0)

@@ -1,4 +1,5 @@
-"""Schemas that no JSON value can match: found before a model is asked for the impossible, paid for, and repaired in vain.
+"""Schemas that no JSON value can match: found before a model is asked for the impossible, paid for, and repaired in vain, and before
+a flow or tool is published that nobody can call.
 
 Sound and bounded, not complete: what is reported is impossible; a contradiction that hides in patterns, in `not` or behind a reference
 that leads back to itself is not found.
@@ -15,12 +16,13 @@ from pydantic_core import PydanticCustomError
 
 from flows.engine.functions import compile_pattern
 from flows.engine.problems import Place, path_text
-from flows.engine.schemas import JSONSchema, resolve, value_problems
+from flows.engine.schemas import JSONSchema, resolve, schema_problems, value_problems
 from flows.engine.values import Fault
 
 TYPES: Final = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
 DEEPEST: Final = 40
 MOST_LOOKS: Final = 5000
+IMPOSSIBLE: Final = "no JSON can match this schema"
 
 Found = tuple[Place, str]
 
@@ -30,12 +32,21 @@ def contradiction(schema: Any) -> Found | None:
     return _Search(schema).look(schema, (), TYPES, 0)
 
 
+def unusable(schema: Any) -> list[Found]:
+    """Why a value cannot be used as a schema: where in it, and what is wrong with it as JSON Schema, or else that nothing matches it."""
+    problems = schema_problems(schema)
+    if problems:
+        return problems
+    found = contradiction(schema)
+    return [(found[0], f"{IMPOSSIBLE}: {found[1]}")] if found is not None else []
+
+
 def _possible(value: dict[str, Any]) -> dict[str, Any]:
     found = contradiction(value)
     if found is not None:
         place, message = found
         where = f"at {path_text(place)}: " if place else ""
-        raise PydanticCustomError("impossible_schema", "no JSON can match this schema: {reason}", {"reason": where + message})
+        raise PydanticCustomError("impossible_schema", "{what}: {reason}", {"what": IMPOSSIBLE, "reason": where + message})
     return value
 
 

@@ -23,7 +23,8 @@ class ModelEntry(models.Model):
     slug = models.CharField(primary_key=True, max_length=80)
     model = models.CharField(max_length=160)
     api_base = models.URLField(blank=True)
-    api_key_env = models.CharField(max_length=80, blank=True)
+    api_key_env = models.CharField(max_length=80, blank=True)  # its key: a variable of the environment, or …
+    api_key_secret = models.CharField(max_length=80, blank=True, default="", db_default="")  # … the name of a secret
     context = models.PositiveIntegerField(default=8192)  # tokens that one request may hold
     max_output = models.PositiveIntegerField(default=1024)  # tokens, where a step does not say
     capabilities = models.JSONField(default=list)  # tools, json, streaming, …

@@ -1,4 +1,4 @@
-"""Secrets that tools use: encrypted, written and never read back."""
+"""Secrets that tools and models use: encrypted, written and never read back."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -16,3 +16,6 @@ class Secret(models.Model):
     tools = models.JSONField(default=list)  # slugs of the tools that may use it
     rotated_at = models.DateTimeField(db_default=Now())
     by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
+    models = models.JSONField(
+        default=list, db_default=[]
+    )  # slugs of the models whose key it may be; the last: the name hides the module

@@ -21,7 +21,8 @@ class ModelInfo:
     slug: str
     model: str  # LiteLLM's provider/name
     api_base: str = ""
-    api_key_env: str = ""  # the environment variable that holds the key
+    api_key_env: str = ""  # the environment variable that holds the key, or …
+    api_key_secret: str = ""  # … the secret that is it
     context: int = 8192  # tokens that one request may hold
     max_output: int = 1024  # tokens, where a step does not say
     capabilities: frozenset[str] = frozenset()

@@ -66,4 +66,13 @@ def stands_for(target: str) -> str:
 
 def _stand_in(model: ModelInfo, name: str, script: str) -> ModelInfo:
     settings: Mapping[str, str] = {"script": script} if script else {}
-    return replace(model, slug=PREFIX + name, model="sim/drill", api_base="", api_key_env="", settings=settings, simulated=True)
+    return replace(
+        model,
+        slug=PREFIX + name,
+        model="sim/drill",
+        api_base="",
+        api_key_env="",
+        api_key_secret="",
+        settings=settings,
+        simulated=True,
+    )

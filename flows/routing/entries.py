@@ -18,6 +18,7 @@ from flows.routing.providers.faultscript import ScriptError, parse_script
 
 SLUG: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+SECRET: Final = re.compile(r"[A-Z][A-Z0-9_]{0,79}")
 
 
 def _seconds(value: Any) -> Any:
@@ -66,6 +67,7 @@ class ModelPart(Part):
     model: str = Field(min_length=1, max_length=160)
     api_base: str = ""
     api_key_env: str = Field(default="", max_length=80)
+    api_key_secret: str = Field(default="", max_length=80)
     context: int = Field(default=8192, gt=0)
     max_output: int = Field(default=1024, gt=0)
     capabilities: Texts = ()
@@ -81,6 +83,7 @@ class ModelPart(Part):
             "model": self.model,
             "api_base": self.api_base,
             "api_key_env": self.api_key_env,
+            "api_key_secret": self.api_key_secret,
             "context": self.context,
             "max_output": self.max_output,
             "capabilities": sorted(set(self.capabilities)),
@@ -154,6 +157,14 @@ def model_faults(slug: str, model: ModelPart) -> Iterator[tuple[Place, str, str]
             "this is no name of an environment variable",
             "Name the variable that holds the key; the key itself never stands here.",
         )
+    if model.api_key_secret and not SECRET.fullmatch(model.api_key_secret):
+        yield (
+            (*place, "api_key_secret"),
+            "this is no name of a secret",
+            "Name one of the page of secrets, such as SMALL_KEY; the key itself never stands here.",
+        )
+    if model.api_key_env and model.api_key_secret:
+        yield (*place, "api_key_secret"), "the key stands in a variable already", "Name a variable or a secret, not both."
     if model.api_base and not model.api_base.startswith(("http://", "https://")):
         yield (*place, "api_base"), f"`{model.api_base[:60]}` is no http or https address", ""
     script = model.settings.get("script")

@@ -9,11 +9,11 @@ from typing import Any, Final, Literal
 import orjson
 
 from flows.access.egress import Answer, Egress, EgressRefused, HTTPError, TooLarge
-from flows.access.redaction import secret_named
 from flows.routing.providers.cleaning import cleaned
 
 PATIENCE: Final = 10.0  # seconds
 LARGEST: Final = 4 * 1024 * 1024  # bytes
+NO_KEY: Final = "none"  # what is sent where the catalogue names no key
 
 Verdict = Literal["taken", "refused", "unknown"]
 
@@ -48,22 +48,16 @@ PROBES: Final[Mapping[str, _Probe]] = {
 }
 
 
-async def check_provider(model: str, api_base: str, api_key_env: str, egress: Egress) -> KeyCheck:
-    """Asks the provider of `model` (``provider/name``) with the key that stands in the environment variable. Sends one request and
-    ends within seconds; what it gives never has the key in it."""
+async def check_provider(model: str, api_base: str, key: str, egress: Egress) -> KeyCheck:
+    """Asks the provider of `model` (``provider/name``) with this key, or with none where it is empty. Sends one request and ends within
+    seconds; what it gives never has the key in it."""
     provider, _, name = model.partition("/")
     if provider == "sim":
         return KeyCheck("taken", "A simulated model needs no key.")
     probe = PROBES.get(provider)
     if probe is None:
         return KeyCheck("unknown", f"How {provider[:40]} takes a key is not known here. Try a prompt instead.")
-    if not api_key_env:
-        return await _asked(probe, api_base, "none", name, egress)
-    key = secret_named(api_key_env)
-    if not key:
-        mend = "Set it where web and workers start, then start them again."
-        return KeyCheck("refused", f"The environment variable {api_key_env} is not set. {mend}")
-    return await _asked(probe, api_base, key, name, egress)
+    return await _asked(probe, api_base, key or NO_KEY, name, egress)
 
 
 async def _asked(probe: _Probe, base: str, key: str, name: str, egress: Egress) -> KeyCheck:

@@ -91,7 +91,7 @@ SELECT m.slug, m.model, m.api_base, m.api_key_env, m.context, m.max_output, m.ca
            SELECT DISTINCT ON (above) * FROM flows_price WHERE model_id = m.slug AND valid_from <= statement_timestamp()
            ORDER BY above, valid_from DESC, id DESC
        ) p WHERE p.valid_to IS NULL OR p.valid_to > statement_timestamp()),
-       m.limits, m.breaker, m.unpriced
+       m.limits, m.breaker, m.unpriced, m.api_key_secret
 FROM flows_modelentry m
 WHERE m.removed_at IS NULL
 ORDER BY m.slug
@@ -187,6 +187,7 @@ def _model(row: Any) -> ModelInfo:
         price=price_of_rows(_json(row[9]) or ()),
         breaker=breaker_of(_json(row[11])),
         unpriced=row[12],
+        api_key_secret=row[13],
     )
 
 

@@ -169,6 +169,7 @@ class _Asking:
             course=str(context.names["run"]["id"])
             + (context.path if context.handling.drill else ""),  # each step meets the fault
             tools=question.tools,
+            key=await self.services.key_of(model),
         )
         return await complete(request, context.on_text(call), egress=self.services.egress)
 

@@ -19,8 +19,10 @@ from flows.engine.failures import BadRequest
 from flows.execution.handling import Handling
 from flows.retrieval.embedding import embed
 from flows.retrieval.searching import BASE, Hit, Search, hits_of, statement
+from flows.routing.definitions import ModelInfo
 from flows.routing.drilling import AlwaysWell, drilled
 from flows.routing.health import Health
+from flows.routing.keys import key_of
 from flows.routing.table import RoutingTable, load_table
 from flows.tools.base import ToolContext, ToolKind
 from flows.tools.dry import DryToolBox
@@ -124,6 +126,10 @@ class StepServices:
     async def ruling_on(self, occasion: Occasion) -> Ruling | None:
         """What the policy in force rules; None where none applies. Raises `BadRequest` where the one that is named cannot."""
         return await asyncio.to_thread(_with_own_connection, self._rule, occasion) if self._rule is not None else None
+
+    async def key_of(self, model: ModelInfo) -> str:
+        """The key that a call of this model sends; empty where it has none. Raises `BadKey`."""
+        return await key_of(model, self._connections)
 
     async def answer_to(self, request_hash: str) -> str | None:
         """What an equal call was answered within a week, as the ledger has it (JSON text); None where there was none."""

@@ -24,6 +24,7 @@ class Place:
     on_phone: bool = False
     begins_group: bool = False
     current: bool = False
+    also: tuple[str, ...] = ()  # addresses that lie in it, too
 
     @property
     def icon(self) -> str:
@@ -37,8 +38,8 @@ PLACES = (
     Place("flows", "Flows", "/flows", Right.SEE_FLOWS, "f"),
     Place("costs", "Costs", "/costs", Right.SEE_COSTS, "c", on_phone=True),
     Place("budgets", "Budgets", "/budgets", Right.SEE_COSTS, "b"),
-    Place("models", "Models", "/models", Right.SEE_FLOWS, "m", begins_group=True),
-    Place("tools", "Tools", "/tools", Right.SEE_FLOWS),
+    Place("models", "Models", "/models", Right.SEE_FLOWS, "m", begins_group=True, also=("/routes",)),
+    Place("tools", "Tools", "/tools", Right.SEE_FLOWS, also=("/connections", "/secrets")),
     Place("knowledge", "Knowledge", "/knowledge", Right.SEE_FLOWS),
     Place("triggers", "Triggers", "/triggers", Right.SEE_FLOWS),
     Place("audit", "Audit log", "/audit", Right.SEE_AUDIT, "u"),
@@ -50,8 +51,11 @@ def places_for(actor: Actor, path: str) -> Iterator[Place]:
     """The places of this person; the one that `path` lies in is current."""
     for place in PLACES:
         if exists(place.url) and (place.right is None or anywhere(actor, place.right)):
-            here = path == place.url or (place.url != "/" and path.startswith(f"{place.url}/"))
-            yield replace(place, current=here)
+            yield replace(place, current=any(lies_in(path, url) for url in (place.url, *place.also)))
+
+
+def lies_in(path: str, url: str) -> bool:
+    return path == url or (url != "/" and path.startswith(f"{url}/"))
 
 
 def anywhere(actor: Actor, right: Right) -> bool:

@@ -22,6 +22,7 @@ from approvals.models import Channel, Delegation, Policy, PolicyVersion, Remark,
 from approvals.policies.settings import PolicySettings
 from flows.access import signin
 from flows.access.keys import digest_of
+from flows.access.vault import seal
 from flows.api import chat
 from flows.execution.doorbells import INBOX
 from flows.models import (
@@ -41,6 +42,7 @@ from flows.models import (
     Request,
     Route,
     Run,
+    Secret,
     SignIn,
     ToolEntry,
     Trigger,
@@ -531,6 +533,11 @@ API = [
     Door("PUT", "api/v1/models/<model>", may="owner", right="catalogue.manage", outsider="refused", body={"model": "sim/x"}),
     Door("DELETE", "api/v1/models/<model>", may="owner", right="catalogue.manage", outsider="refused"),
     Door("POST", "api/v1/models/<model>/check", may="owner", right="catalogue.manage", outsider="refused"),
+    Door("GET", "api/v1/secrets", may="owner", right="catalogue.manage", outsider="refused"),
+    Door(
+        "PUT", "api/v1/secrets/<secret_name>", may="owner", right="catalogue.manage", outsider="refused", body={"value": "0" * 8}
+    ),
+    Door("DELETE", "api/v1/secrets/<secret_name>", may="owner", right="catalogue.manage", outsider="refused"),
     Door("GET", "api/v1/routes", right="flows.see"),
     Door("GET", "api/v1/routes/<route>", right="flows.see"),
     Door("PUT", "api/v1/routes/<route>", may=BUILDS, right="routes.edit", outsider="refused", body={"candidates": ["spare"]}),
@@ -680,6 +687,7 @@ def make_world() -> World:
     author = make_person(username="author")
     policy.current = PolicyVersion.objects.create(policy=policy, number=1, rules=rules, by=author)
     policy.save()
+    sealed, key_id = seal("SPARE_KEY", "a value of its own")
     names = {
         "channel_id": channel.public_id,
         "policy": policy.slug,
@@ -698,7 +706,8 @@ def make_world() -> World:
         "path": "greet",
         "step": "greet",
         "route": Route.objects.create(slug="balanced", candidates=["spare"]).slug,
-        "model": ModelEntry.objects.create(slug="spare", model="sim/spare").slug,
+        "model": ModelEntry.objects.create(slug="spare", model="sim/spare", api_key_secret="SPARE_KEY").slug,
+        "secret_name": Secret.objects.create(name="SPARE_KEY", sealed=sealed, key_id=key_id, fingerprint="").name,
         "tool": ToolEntry.objects.create(slug="look.up", kind="python", effect="read", repeat="freely").slug,
         "server": MCPServer.objects.create(slug="far", command=["/nowhere/at-all"]).slug,
         "template": "refund_decision",

@@ -48,6 +48,7 @@ BODIES = {
     "/teams": {"slug": "others"},
     "/keys": {"scopes": ["runs:read"], "person": "somebody"},
     "/models/{model}": {"model": "sim/x"},
+    "/secrets/{secret_name}": {"value": "a-value-of-its-own"},
     "/routes/{route}": {"candidates": ["spare"]},
     "/routes/{route}/trials": {"prompt": "x"},
     "/knowledge": {"slug": "others"},
@@ -65,6 +66,7 @@ CLOSEST = {
     "budgets": "approvals:write",
     "killswitch": "approvals:write",
     "models": "approvals:write",
+    "secrets": "approvals:write",
     "routes": "approvals:write",
     "triggers": "costs:write",
     "knowledge": "runs:write",
@@ -85,7 +87,7 @@ FOR_ALL_WHO_SEE = {
 }
 """What needs no right of its own: it says something, or acts on what is one's own alone."""
 
-OF_THE_INSTALLATION = ("people", "invitations", "models", "routes")  # it is no secret that there are some
+OF_THE_INSTALLATION = ("people", "invitations", "models", "secrets", "routes")  # it is no secret that there are some
 
 
 def operations() -> list[tuple[str, str]]:
@@ -122,7 +124,15 @@ def names() -> dict[str, str]:
         "route": Route.objects.create(slug="balanced", candidates=["spare"]).slug,
         "drill_id": Drill.objects.create(flow=flow, version=flow.published, ended_at=timezone.now()).public_id,
     }
-    return {"slug": flow.slug, "path": "greet", "step": "greet", "policy": "none", "delegation_id": "del_none", **things}
+    return {
+        "slug": flow.slug,
+        "path": "greet",
+        "step": "greet",
+        "policy": "none",
+        "secret_name": "SPARE_KEY",
+        "delegation_id": "del_none",
+        **things,
+    }
 
 
 def unchanged() -> bool:

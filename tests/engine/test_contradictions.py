@@ -131,3 +131,25 @@ def test_a_flow_that_asks_a_model_for_the_impossible_is_refused_with_its_place()
     (problem,) = refused.value.problems
     assert problem.path == "steps.a.with.output"
     assert "no JSON can match this schema: at required: `topic` is needed" in problem.message
+
+
+def test_a_flow_whose_input_nothing_matches_is_refused_with_its_place() -> None:
+    wanted = {"type": "object", "required": ["amount"], "properties": {"amount": {"type": "integer", "minimum": 5, "maximum": 4}}}
+    step = {"kind": "set", "with": {"values": {"x": 1}}}
+    source = {"orchestrator": 1, "name": "F", "input": wanted, "steps": {"a": step}, "edges": ["start -> a"]}
+
+    with pytest.raises(DocumentError) as refused:
+        compile_flow(load_document(source), known_kinds(), None, lenient=True)
+
+    (problem,) = refused.value.problems
+    assert problem.path.startswith("input.properties.amount")
+    assert "no JSON can match this schema" in problem.message
+
+
+def test_a_check_by_a_schema_that_nothing_matches_is_refused() -> None:
+    rules = [{"type": "schema", "schema": {"type": "string", "enum": []}}]
+    step = {"kind": "check", "with": {"value": "{{ 1 }}", "rules": rules}}
+    document = load_document({"orchestrator": 1, "name": "F", "steps": {"a": step}, "edges": ["start -> a"]})
+
+    with pytest.raises(DocumentError, match="no JSON can match this schema"):
+        compile_flow(document, known_kinds(), None, lenient=True)

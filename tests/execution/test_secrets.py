@@ -12,10 +12,10 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from flows.access.actions.put_secret import InUse, put_secret, remove_secret, reseal
 from flows.access.refusals import Forbidden, Invalid
 from flows.access.vault import Unreadable, seal, unseal
 from flows.models import AllowedHost, AuditRow, Secret, ToolEntry
-from flows.tools.actions.put_secret import InUse, put_secret, remove_secret, reseal
 from tests.execution.conftest import Drive
 from tests.execution.runs import error_of, finish, start, tool
 from tests.makers import make_actor, make_person

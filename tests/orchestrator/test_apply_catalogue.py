@@ -189,6 +189,18 @@ def test_budgets_are_made_once_and_members_kept() -> None:
         ("tools: {t: {kind: http, effect: write}}", r"`url` is missing"),
         ("tools: {t: {kind: http, effect: write, repeat: keyed, url: 'http://x/'}}", r"Add `idempotency_header"),
         ("tools: {t: {kind: python, effect: read, arguments: {type: objct}}}", r"tools\.t\.arguments\.type"),
+        (
+            "tools: {t: {kind: python, effect: read, function: f, arguments: {type: object, required: [a], properties: {a: false}}}}",
+            r"tools\.t\.arguments\.\S+: no JSON can match this schema",
+        ),
+        (
+            "tools: {t: {kind: python, effect: read, function: f, result: {type: integer, minimum: 5, maximum: 4}}}",
+            r"tools\.t\.result\.\S+: no JSON can match this schema",
+        ),
+        (
+            "models: {a: {model: openai/x, api_key_secret: sk-1234}}",
+            r"models\.a\.api_key_secret: this is no name of a secret",
+        ),
         ("allowed_hosts: [localhost]", r"allowed_hosts\[0\]: must be host:port"),
         ("a: 1\na: 2", "a"),
         ("- 1", "A catalogue is an object"),

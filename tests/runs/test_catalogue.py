@@ -14,6 +14,7 @@ from flows.access.actor import system
 from flows.access.refusals import Forbidden, Invalid, NotFound
 from flows.models import AllowedHost, AuditRow, Call, ModelEntry, Price, Route, RouteVersion
 from flows.routing.entries import ModelPart, RoutePart
+from flows.routing.keycheck import KeyCheck
 from flows.routing.table import current_table
 from flows.runs.actions.check_key import check_key
 from flows.runs.actions.put_model import CatalogueMoved, put_model, remove_model
@@ -215,12 +216,15 @@ def test_a_right_key_is_taken_and_the_models_name_looked_up(service: ModelServer
     service.key = "sk-right"
     base = f"{service.base}/v1"
 
-    assert check_key(OWNER, "openai/small-1", base, "SMALL_KEY").verdict == "taken"
-    assert "it is not" not in check_key(OWNER, "openai/small-1", base, "SMALL_KEY").said
-    assert "nothing-1 is not" in check_key(OWNER, "openai/nothing-1", base, "SMALL_KEY").said
-    assert check_key(OWNER, "openai/small-1", base, "NO_SUCH_KEY").verdict == "refused"
-    assert check_key(OWNER, "sim/small", "", "").verdict == "taken"
-    assert check_key(OWNER, "openai/x", "http://127.0.0.1:9/v1", "SMALL_KEY").verdict == "unknown"
+    def checked(model: str, address: str = base, variable: str = "SMALL_KEY") -> KeyCheck:
+        return check_key(OWNER, "small", ModelPart(model=model, api_base=address, api_key_env=variable))
+
+    assert checked("openai/small-1").verdict == "taken"
+    assert "it is not" not in checked("openai/small-1").said
+    assert "nothing-1 is not" in checked("openai/nothing-1").said
+    assert checked("openai/small-1", variable="NO_SUCH_KEY").verdict == "refused"
+    assert checked("sim/small", "", "").verdict == "taken"
+    assert checked("openai/x", "http://127.0.0.1:9/v1").verdict == "unknown"
     assert put_model(
         OWNER, "small", ModelPart(model="openai/small-1", api_base=base, api_key_env="SMALL_KEY"), check=True
     ).changes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -51,6 +51,7 @@ class ModelRequest:
     timeout: float = 60.0
     idempotency_key: str = ""
     tools: Sequence[ToolDeclaration] = ()
+    key: str = field(default="", repr=False)  # of the provider; empty where it takes none
     course: str = ""  # the run: a simulated model counts the calls of its script by it
 
 

@@ -28,9 +28,8 @@ from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
 from openai import AsyncOpenAI
 
 from flows.access.egress import Egress, Exchange, observed, refusing_transport
-from flows.access.redaction import secret_named
 from flows.costs.tokens import tokens_of_request, tokens_of_text
-from flows.engine.failures import BadKey, BadRequest, Failure, InvalidOutput, Refused, TimedOut, Unavailable
+from flows.engine.failures import BadRequest, Failure, InvalidOutput, Refused, TimedOut, Unavailable
 from flows.engine.schemas import value_problems
 from flows.routing.providers.base import ModelReply, ModelRequest, OnText, ToolRequest, Usage, with_reply
 from flows.routing.providers.classify import failure_of
@@ -73,7 +72,7 @@ async def complete(request: ModelRequest, on_text: OnText | None = None, *, egre
     with `sent` and `retry_after`; where an answer came that cannot be used, `reply_of(failure)` has it with its usage.
     """
     model = request.model
-    key = _key(request)
+    key = request.key or NO_KEY
     outside = sys.exception()
     with observed(limit=1) as exchange:
         try:
@@ -114,16 +113,6 @@ class _Heard:
     provider_id: str = ""
     model_name: str = ""
     pieces: int = 0
-
-
-def _key(request: ModelRequest) -> str:
-    name = request.model.api_key_env
-    if not name:
-        return NO_KEY
-    key = secret_named(name)
-    if not key:
-        raise BadKey(f"The environment variable {name}, which holds the key of {request.model.slug}, is not set.")
-    return key
 
 
 async def _ask(request: ModelRequest, key: str, egress: Egress, on_text: OnText | None) -> _Heard:

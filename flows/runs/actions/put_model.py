@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from flows.access.actions.put_secret import grant_to_model
 from flows.access.actor import Actor
 from flows.access.audit import record_change
 from flows.access.refusals import Conflict, Fault, Invalid, NotFound
@@ -16,7 +17,7 @@ from flows.access.rights import Right, require
 from flows.costs.actions.add_price import Wanted, in_words, put_price
 from flows.costs.pricebook import FIGURES
 from flows.engine.problems import Place, listed, path_text
-from flows.models import ModelEntry, Route
+from flows.models import ModelEntry, Route, Secret
 from flows.routing.definitions import slugs_of
 from flows.routing.entries import SLUG, ModelPart, PricePart, model_faults
 from flows.routing.providers.listed import Figures, listed_prices, source
@@ -39,17 +40,21 @@ class Put:
     warnings: list[str] = field(default_factory=list)
 
 
-def put_model(actor: Actor, slug: str, part: ModelPart, *, revision: int | None = None, check: bool = False) -> Put:
+def put_model(
+    actor: Actor, slug: str, part: ModelPart, *, revision: int | None = None, check: bool = False, grant: bool = False
+) -> Put:
     """Makes the model, or changes it where it is of this `revision` (0: there must be none yet; None: whatever it is). The next call
     goes by it; calls that have begun keep what they were told. A model without a price gets that of LiteLLM's list, where it has one.
-    With `check` the provider is asked first; where it refuses the key nothing is saved.
+    With `check` the provider is asked first; where it refuses the key nothing is saved. With `grant` the secret that is its key is
+    granted to it, and every other taken back from it.
 
     Raises `Forbidden`, `CatalogueMoved`, and `Invalid` naming each fault, such as a capability that a route or a flow needs of it.
     """
     require(actor, Right.MANAGE_CATALOGUE)
-    checked = check_key(actor, part.model, part.api_base, part.api_key_env) if check and part.api_key_env else None
+    field_ = "api_key_secret" if part.api_key_secret else "api_key_env"
+    checked = check_key(actor, slug, part, granting=grant) if check and getattr(part, field_) else None
     if checked is not None and checked.verdict == "refused":
-        raise Invalid("The key is refused, so nothing was saved.", problems=[Fault("api_key_env", checked.said)])
+        raise Invalid("The key is refused, so nothing was saved.", problems=[Fault(field_, checked.said)])
     with transaction.atomic():
         stored = ModelEntry.everything.select_for_update().filter(slug=slug[:80]).first()
         present = stored if stored is not None and stored.removed_at is None else None
@@ -57,8 +62,14 @@ def put_model(actor: Actor, slug: str, part: ModelPart, *, revision: int | None 
         faults = [*_name_faults(slug), *as_faults(("models", slug), model_faults(slug, part))]
         if present is not None:
             faults += _lost_capabilities(present, part)
+        if grant and part.api_key_secret and not faults and not Secret.objects.filter(name=part.api_key_secret).exists():
+            faults.append(
+                Fault("api_key_secret", f"there is no secret {part.api_key_secret}", "Write it on the page of secrets.")
+            )
         if faults:
             raise Invalid("The model cannot be used as it is.", problems=faults)
+        if grant:
+            grant_to_model(actor, slug, part.api_key_secret)
         put = write_model(actor, slug, part)
     if checked is not None:
         put.warnings.append(checked.said)
@@ -79,6 +90,7 @@ def remove_model(actor: Actor, slug: str, *, revision: int | None = None) -> Non
             fault = Fault(slug, f"is asked by {listed(holders)}", "Let them ask another model first.")
             raise Invalid("The model is in use, so it was not removed.", problems=[fault])
         ModelEntry.objects.filter(slug=slug).update(removed_at=timezone.now(), revision=entry.revision + 1)
+        grant_to_model(actor, slug, "")
         record_change(actor, "model.remove", "model", slug, {"model": entry.model})
 
 
@@ -105,6 +117,10 @@ def write_model(actor: Actor, slug: str, part: ModelPart) -> Put:
             record_change(actor, "model.change", "model", slug, {"from": before, "to": changed})
             put.changes.append(f"model {slug}: {', '.join(changed)}")
     _write_price(actor, put, part.price)
+    if part.api_key_secret and not Secret.objects.filter(name=part.api_key_secret, models__contains=[slug]).exists():
+        put.warnings.append(
+            f"model {slug}: the secret {part.api_key_secret} is not granted to it; an owner grants it on the page of secrets."
+        )
     return put
 
 

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from flows.access.refusals import NotFound, Refusal
 from flows.access.rights import Right, require
-from flows.models import ModelEntry, Route
+from flows.models import ModelEntry, Route, Secret
 from flows.runs.actions.check_key import check_key
 from flows.runs.actions.put_model import Put, put_model, remove_model
 from flows.runs.actions.put_route import put_route, remove_route
@@ -57,6 +57,7 @@ def model(request: Any, model: str = "") -> HttpResponse:
     context |= {
         "entry": entry,
         "revision": given.get("revision", "0") if given is not None else (entry.revision if entry is not None else 0),
+        "secrets": Secret.objects.order_by("name").values_list("name", flat=True),
         "holders": holders_of_model(model) if entry is not None else [],
         "summary": SUMMARIES.get(given.get("act", "save") if given is not None else "", "Nothing was changed"),
         **CHOICES,
@@ -71,11 +72,11 @@ def _model_act(request: Any, entry: ModelEntry | None, context: dict[str, Any]) 
         request.toast(f"{entry.slug} was removed.")
         return redirect("models")
     part = model_from(given)
-    if given.get("act") == "check":
-        context["checked"] = check_key(request.actor, part.model, part.api_base, part.api_key_env)
-        return None
     slug = entry.slug if entry is not None else given.get("name", "").strip()
-    _tell(request, put_model(request.actor, slug, part, revision=revision, check=True), slug)
+    if given.get("act") == "check":
+        context["checked"] = check_key(request.actor, slug, part, granting=True)
+        return None
+    _tell(request, put_model(request.actor, slug, part, revision=revision, check=True, grant=True), slug)
     return redirect("models")
 
 

@@ -29,7 +29,7 @@ AnyPart = TypeVar("AnyPart", bound=Part)
 def model_from(given: Any) -> ModelPart:
     """The model that a posted form means. Raises `Invalid` naming each field."""
     faults: list[Fault] = []
-    value: dict[str, Any] = {name: given.get(name, "").strip() for name in ("model", "api_base", "api_key_env")}
+    value: dict[str, Any] = {name: given.get(name, "").strip() for name in ("model", "api_base", "api_key_env", "api_key_secret")}
     value |= {name: _whole(given, name, faults) for name in ("context", "max_output") if given.get(name, "").strip()}
     value["capabilities"] = tuple(dict.fromkeys([*given.getlist("capabilities"), *_words(given.get("more_capabilities", ""))]))
     value["unpriced"] = given.get("unpriced", "refuse")
@@ -53,6 +53,7 @@ def values_of_model(entry: ModelEntry | None) -> dict[str, Any]:
         "model": entry.model,
         "api_base": entry.api_base,
         "api_key_env": entry.api_key_env,
+        "api_key_secret": entry.api_key_secret,
         "context": entry.context,
         "max_output": entry.max_output,
         "capabilities": [each for each in entry.capabilities if each in CAPABILITIES],

@@ -11,7 +11,7 @@ from typing import Any, Final
 from flows.access.actor import Actor
 from flows.access.querysets import flows_for
 from flows.access.refusals import NotFound
-from flows.models import RouteVersion
+from flows.models import RouteVersion, Secret
 from flows.routing.breaker import WELL, Standing
 from flows.routing.definitions import Candidate, ModelInfo, RouteInfo
 from flows.routing.figures import Figures, Share, figures_by_model, shares_of, standings
@@ -39,6 +39,7 @@ class ModelView:
     standing: Standing
     uses: tuple[Use, ...]
     routes: tuple[str, ...]
+    has_key: bool  # or needs none
 
     @property
     def provider(self) -> str:
@@ -51,7 +52,7 @@ class ModelView:
     @property
     def status(self) -> str:
         """In a word: no key, down, degraded, simulated or healthy."""
-        if self.model.api_key_env and not environ.get(self.model.api_key_env, "").strip():
+        if not self.has_key:
             return "no key"
         if self.standing.until:
             return "down"
@@ -68,7 +69,10 @@ class ModelView:
     def why(self) -> str:
         """What the word means here."""
         if self.status == "no key":
-            return f"Set {self.model.api_key_env} where the workers start, or let the routes ask a simulated model."
+            name, instead = self.model.api_key_secret, "or let the routes ask a simulated model."
+            if name:
+                return f"Write the secret {name} and grant it to this model, {instead}"
+            return f"Set {self.model.api_key_env} where the workers start, {instead}"
         if self.status == "down":
             left = self.standing.until / 1000 - time.time()
             again = f"tried again in {left:.0f} s" if left > 0 else "one call may try it now"
@@ -96,6 +100,7 @@ def overview(actor: Actor) -> Overview:
     table = current_table()
     figures, stand = figures_by_model(), standings(table.models)
     uses = uses_by_name(actor)
+    granted = dict(Secret.objects.values_list("name", "models"))
     models = [
         ModelView(
             model,
@@ -103,11 +108,18 @@ def overview(actor: Actor) -> Overview:
             (stand or {}).get(slug, WELL),
             _uses_of_model(slug, table, uses),
             tuple(name for name, route in table.routes.items() if slug in route.models),
+            _has_key(model, granted),
         )
         for slug, model in table.models.items()
     ]
     routes = [RouteView(route, uses.get(slug, ())) for slug, route in table.routes.items()]
     return Overview(models, routes, stand is not None)
+
+
+def _has_key(model: ModelInfo, granted: Mapping[str, list[str]]) -> bool:
+    if model.api_key_secret:
+        return model.slug in granted.get(model.api_key_secret, ())
+    return not model.api_key_env or bool(environ.get(model.api_key_env, "").strip())
 
 
 def _uses_of_model(slug: str, table: RoutingTable, uses: Mapping[str, tuple[Use, ...]]) -> tuple[Use, ...]:

@@ -10,15 +10,15 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from flows.access.actions.put_secret import put_secret, remove_secret, reseal, using
 from flows.access.actor import Actor
 from flows.access.refusals import Conflict, Fault, Forbidden, Invalid, Refusal
 from flows.access.rights import Right, require
 from flows.engine.examples import example_of
 from flows.engine.failures import Failure
-from flows.models import Secret, ToolEntry
+from flows.models import ModelEntry, Secret, ToolEntry
 from flows.runs.actions.try_tool import try_tool
 from flows.runs.toolbox.reads import servers_shown, tool_shown, tools_shown
-from flows.tools.actions.put_secret import put_secret, remove_secret, reseal, using
 from flows.tools.actions.refresh_server import accept_tool, refresh_server
 
 
@@ -108,7 +108,9 @@ def secrets(request: Any) -> HttpResponse:
         "tools": tools,
         "refusal": refusal,
         "name": given.get("name", ""),
+        "models": ModelEntry.objects.filter(simulated=False).order_by("slug").values_list("slug", flat=True),
         "granted": given.getlist("tools"),
+        "granted_models": given.getlist("models"),
     }
     return render(request, "tools/secrets.html", context, status=400 if refusal is not None else 200)
 
@@ -120,7 +122,7 @@ def _secret_act(actor: Actor, given: Any) -> None:
     elif act == "reseal":
         reseal(actor)
     else:
-        put_secret(actor, given.get("name", "").strip(), given.get("value", ""), given.getlist("tools"))
+        put_secret(actor, given.get("name", "").strip(), given.get("value", ""), given.getlist("tools"), given.getlist("models"))
 
 
 def _parsed(text: str) -> Any:

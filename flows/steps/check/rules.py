@@ -10,10 +10,11 @@ import re2
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from flows.engine.contradictions import PossibleSchema
 from flows.engine.expressions import parse_expression
 from flows.engine.functions import compile_pattern
 from flows.engine.markers import ExpressionText, TemplateText
-from flows.engine.schemas import JSONSchema, value_problems
+from flows.engine.schemas import value_problems
 from flows.engine.values import MAX_TEXT, Frame, as_text
 from flows.engine.values import Fault as ValueFault
 
@@ -52,7 +53,7 @@ class SchemaRule(Rule):
     """The value matches a JSON Schema. Fixed by reading a text as JSON."""
 
     type: Literal["schema"]
-    schema_: JSONSchema = Field(alias="schema")
+    schema_: PossibleSchema = Field(alias="schema")
     fixes_itself = True
 
     def findings(self, value: Any, rendered: Mapping[str, Any], names: Mapping[str, Any]) -> Iterator[str]:

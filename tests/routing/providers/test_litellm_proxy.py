@@ -93,16 +93,9 @@ def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
 
 async def ask(proxy: str, name: str, text: str = "Which topic?", on_text: Any = None, **more: Any) -> ModelReply:
-    model = ModelInfo(
-        name, f"openai/{name}", f"http://{proxy}/v1", api_key_env="PROXY_KEY", capabilities=frozenset({"tools", "json"})
-    )
-    request = ModelRequest(model, [{"role": "user", "content": text}], timeout=30.0, **more)
+    model = ModelInfo(name, f"openai/{name}", f"http://{proxy}/v1", capabilities=frozenset({"tools", "json"}))
+    request = ModelRequest(model, [{"role": "user", "content": text}], timeout=30.0, **{"key": KEY, **more})
     return await complete(request, on_text, egress=Egress(lambda: frozenset({proxy})))
-
-
-@pytest.fixture(autouse=True)
-def key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PROXY_KEY", KEY)
 
 
 async def test_its_own_answer_arrives_streamed(proxy: str) -> None:
@@ -147,12 +140,11 @@ async def test_an_answer_has_the_form_that_was_asked_for(proxy: str) -> None:
     assert set(reply.output) == {"topic"}
 
 
-async def test_its_key_is_checked_and_what_it_says_of_a_wrong_one_is_told(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_its_key_is_checked_and_what_it_says_of_a_wrong_one_is_told(proxy: str) -> None:
     egress = Egress(lambda: frozenset({proxy}))
-    assert (await check_provider("openai/relayed", f"http://{proxy}/v1", "PROXY_KEY", egress)).said.endswith("It offers relayed.")
-    monkeypatch.setenv("PROXY_KEY", "no-key-of-its-own")
+    assert (await check_provider("openai/relayed", f"http://{proxy}/v1", KEY, egress)).said.endswith("It offers relayed.")
 
-    checked = await check_provider("openai/relayed", f"http://{proxy}/v1", "PROXY_KEY", egress)
+    checked = await check_provider("openai/relayed", f"http://{proxy}/v1", "no-key-of-its-own", egress)
 
     assert checked.verdict != "taken"  # without a database the proxy answers 400 to keys that it does not know
     assert checked.said.startswith("The provider answered 4")

@@ -1,4 +1,4 @@
-"""Secrets of tools: written, replaced, granted and removed; never read back."""
+"""Secrets of tools and models: written, replaced, granted and removed; never read back."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from flows.access.actor import Actor
@@ -13,7 +14,7 @@ from flows.access.audit import record_change
 from flows.access.refusals import Conflict, Fault, Invalid, NotFound
 from flows.access.rights import Right, require
 from flows.access.vault import fingerprint, seal, unseal
-from flows.models import Secret, ToolEntry
+from flows.models import ModelEntry, Secret, ToolEntry
 
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,79}")
 SHORTEST, LONGEST = 8, 10_000
@@ -21,28 +22,30 @@ SHORTEST, LONGEST = 8, 10_000
 
 
 class InUse(Conflict):
-    """Tools use this secret. Take it out of them first."""
+    """Tools or models use this secret. Take it out of them first."""
 
     slug = "secret-in-use"
 
 
-def put_secret(actor: Actor, name: str, value: str, tools: Iterable[str]) -> Secret:
-    """Writes a secret for these tools; with an empty `value` an old one keeps its own. Raises `Forbidden`, and `Invalid` naming each
-    fault."""
+def put_secret(actor: Actor, name: str, value: str, tools: Iterable[str], models: Iterable[str] = ()) -> Secret:
+    """Writes a secret for these tools and models alone; with an empty `value` an old one keeps its own. Raises `Forbidden`, and
+    `Invalid` naming each fault."""
     require(actor, Right.MANAGE_CATALOGUE)
-    granted = sorted(set(tools))
+    granted = {"tools": sorted(set(tools)), "models": sorted(set(models))}
     row = Secret.objects.filter(name=name[:80]).first() if NAME.fullmatch(name) else None
     faults = []
     if not NAME.fullmatch(name):
         faults.append(Fault("name", "is no name of a secret", "Use capital letters, digits and underscores, such as STRIPE_KEY."))
     if (value or row is None) and not SHORTEST <= len(value) <= LONGEST:
         faults.append(Fault("value", f"has {len(value)} characters", f"Give {SHORTEST} to {LONGEST:,}."))
-    unknown = sorted(set(granted) - set(ToolEntry.objects.filter(slug__in=granted).values_list("slug", flat=True)))
-    faults += [Fault("tools", f"there is no tool {slug[:80]!r}") for slug in unknown]
+    for kind, table in (("tool", ToolEntry), ("model", ModelEntry)):
+        wanted = granted[f"{kind}s"]
+        known = set(table.objects.filter(slug__in=wanted).values_list("slug", flat=True))
+        faults += [Fault(f"{kind}s", f"there is no {kind} {slug[:80]!r}") for slug in wanted if slug not in known]
     if faults:
         raise Invalid("The secret was not saved.", problems=faults)
     with transaction.atomic():
-        values: dict[str, object] = {"tools": granted}
+        values: dict[str, object] = {**granted}
         if value:
             sealed, key_id = seal(name, value)
             values |= {
@@ -54,7 +57,7 @@ def put_secret(actor: Actor, name: str, value: str, tools: Iterable[str]) -> Sec
             }
         found, fresh = Secret.objects.update_or_create(name=name, defaults=values)
         what = "create" if fresh else "rotate" if value else "grant"
-        record_change(actor, f"secret.{what}", "secret", name, {"tools": granted})
+        record_change(actor, f"secret.{what}", "secret", name, granted)
     return found
 
 
@@ -87,6 +90,18 @@ def reseal(actor: Actor) -> int:
 
 
 def using(name: str) -> list[str]:
-    """The tools whose settings name the secret."""
+    """The tools whose settings name the secret, and the models whose key it is."""
     tools = ToolEntry.objects.filter(settings__has_key="header_secret").order_by("slug").values_list("slug", "settings")
-    return [slug for slug, settings in tools if name in settings["header_secret"].values()]
+    models = ModelEntry.objects.filter(api_key_secret=name).order_by("slug").values_list("slug", flat=True)
+    return [slug for slug, settings in tools if name in settings["header_secret"].values()] + list(models)
+
+
+def grant_to_model(actor: Actor, model: str, name: str) -> None:
+    """Grants a model the secret `name`, and takes every other back from it; with no name, all. For who has checked rights and that
+    there is such a secret; must run in a transaction."""
+    for row in Secret.objects.select_for_update().filter(Q(name=name) | Q(models__contains=[model])).order_by("name"):
+        models = sorted({*row.models, model} if row.name == name else {*row.models} - {model})
+        if models != row.models:
+            row.models = models
+            row.save(update_fields=["models"])
+            record_change(actor, "secret.grant", "secret", row.name, {"tools": row.tools, "models": models})
