@@ -15,7 +15,16 @@ from flows.engine.expressions import ExpressionError, parse_expression
 from flows.engine.templates import parse_template
 
 INPUT, TOOL, MODEL, PERSON = "input", "tool", "model", "person"
-OF_KIND = {"model": MODEL, "agent": MODEL, "subflow": MODEL, "tool": TOOL, "retrieve": TOOL, "wait": TOOL, "approval": PERSON}
+OF_KIND = {
+    "model": MODEL,
+    "agent": MODEL,
+    "subflow": MODEL,
+    "recall": MODEL,
+    "tool": TOOL,
+    "retrieve": TOOL,
+    "wait": TOOL,
+    "approval": PERSON,
+}
 BARE = frozenset({"over", "when", "until", "expression"})  # settings that are an expression without braces
 KEY = re.compile(r"([a-z][a-z0-9_]*)(?:\[\d+\])?$")
 

@@ -16,6 +16,7 @@ from flows.api.drills import router as drills
 from flows.api.flows import router as flows
 from flows.api.killswitch import router as killswitch
 from flows.api.knowledge import router as knowledge
+from flows.api.memory import router as memory
 from flows.api.prices import router as prices
 from flows.api.problems import answer_with_problems, refused
 from flows.api.runs import router as runs
@@ -55,6 +56,7 @@ for router in (
     people,
     audit,
     knowledge,
+    memory,
     retention,
 ):  # `control` has an address that `runs` would take for a run's
     api.add_router("", router)

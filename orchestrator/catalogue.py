@@ -27,6 +27,8 @@ STEP_KINDS = [
     "flows.steps.agent.AgentKind",
     "flows.steps.tool.ToolKind",
     "flows.steps.retrieve.RetrieveKind",
+    "flows.steps.recall.RecallKind",
+    "flows.steps.remember.RememberKind",
     "flows.steps.check.CheckKind",
     "flows.steps.approval.ApprovalKind",
     "flows.steps.map.MapKind",

@@ -11,6 +11,7 @@ from flows.costs.folding import fold_days
 from flows.engine.document import parse_document
 from flows.engine.graph import Flow, compile_flow
 from flows.execution.worker import Engine
+from flows.memory.expiring import forget_expired
 from flows.retrieval.tasks import ring_for_lost
 from flows.runs.actions.change_budget import go_on_in_a_new_period
 from flows.runs.drills.tending import tend_drills
@@ -52,6 +53,7 @@ def make_engine() -> Engine:
             fire_due,
             tend_drills,
             ring_for_lost,
+            forget_expired,
             seal_audit,
             go_on_in_a_new_period,
             fold_days,

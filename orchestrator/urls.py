@@ -34,6 +34,7 @@ urlpatterns = [
     path("", include("flows.runs.spending.urls")),
     path("", include("flows.runs.catalogue.urls")),
     path("", include("flows.runs.toolbox.urls")),
+    path("", include("flows.runs.memory.urls")),
     path("", include("flows.runs.urls")),
     path("", include("flows.triggers.urls")),
     path("", include("approvals.urls")),

@@ -17,6 +17,8 @@ from flows.models import (
     KnowledgeBase,
     KnowledgeDocument,
     Membership,
+    MemoryChange,
+    MemoryEntry,
     Passage,
     Person,
     Request,
@@ -89,6 +91,15 @@ def make_base(slug: str, *, team: Team | None = None) -> tuple[KnowledgeBase, Kn
         base=base, source="a.txt", media_type="text/plain", text="Once.", digest="0" * 64, state="ready", passage_count=1
     )
     return base, document, Passage.objects.create(base=base, document=document, n=0, begins=0, ends=5, text="Once.")
+
+
+def make_memory(flow: Flow | None = None, name: str = "seen", value: Any = "a fox", **fields: Any) -> MemoryEntry:
+    """What a run left under one name: in the memory of a flow, or, by `fields`, of a person or under a key."""
+    owner = f"flow:{flow.id}" if flow is not None else f"key:all:{fields.get('key', '')}"
+    fields = {"place": owner, "scope": "flow" if flow is not None else "key", **fields}
+    entry = MemoryEntry.objects.create(flow=flow, name=name, value=json.dumps(value), **fields)
+    MemoryChange.objects.create(entry=entry, revision=1, value=entry.value, run=entry.run, path=entry.path, by=entry.set_by)
+    return entry
 
 
 def make_run(flow: Flow | None = None, *, status: str = "queued", events: int = 1, **fields: Any) -> Run:

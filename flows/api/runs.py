@@ -22,6 +22,7 @@ from flows.api.shapes import (
     RunPage,
     RunStart,
     RunStarted,
+    RunStateShape,
     RunSummary,
     call_detail,
     event_shape,
@@ -34,8 +35,10 @@ from flows.models import Run
 from flows.runs.actions.cancel_run import cancel_run
 from flows.runs.actions.deliver_event import deliver_event
 from flows.runs.actions.start_run import start_run
+from flows.runs.documents import documents_of
 from flows.runs.queueing import standing_of
 from flows.runs.reads import calls_of, events_after, interventions_of, passes_of, run_named, runs_listed, steps_of, value_of
+from flows.runs.statehistory import state_of_run
 
 router = Router(tags=["runs"], by_alias=True)
 
@@ -112,6 +115,15 @@ def list_events(
     found = events_after(_visible(request, run_id), after, limit + 1)
     items = [event_shape(event) for event in found[:limit]]
     return {"items": items, "next": str(items[-1]["seq"]) if len(found) > limit else None}
+
+
+@router.get("/runs/{run_id}/state", response={200: RunStateShape, 404: ProblemDocument})
+def get_state(request: HttpRequest, run_id: str, pass_number: int | None = Query(None, alias="pass", ge=1, le=30000)) -> Any:
+    """What the steps of the run share, and who set what when; `pass` asks for an earlier pass."""
+    run = _visible(request, run_id)
+    found = state_of_run(run, pass_number or run.pass_number, documents_of([run.version_id]).get(run.version_id))
+    history = [{"path": each.path, "at": each.at, "values": each.values, "carried": each.carried} for each in found.history]
+    return {"initial": found.initial, "now": found.now, "history": history, "complete": not found.more}
 
 
 @router.get("/runs/{run_id}/calls", response={200: CallPage, 404: ProblemDocument, 422: ProblemDocument})

@@ -275,6 +275,20 @@ class EventPage(Schema):
     next: str | None = Field(description="send it as `after`; null where there is no more yet")
 
 
+class StateChangeShape(Schema):
+    path: str = Field(description="of the step; behind a / of a sub-flow, whose own state it is")
+    at: Time | None
+    values: dict[str, Any]
+    carried: bool = Field(description="whether it was made in an earlier pass, or by the run that this one repeats")
+
+
+class RunStateShape(Schema):
+    initial: dict[str, Any]
+    now: dict[str, Any] = Field(description="the state of the run's own flow")
+    history: list[StateChangeShape] = Field(description="the newest first, at most 500")
+    complete: bool = Field(description="whether all changes are among these")
+
+
 class DeliveryIn(Schema, extra="forbid"):
     event: str
     payload: Any = None

@@ -207,6 +207,8 @@ def _fit(
         settings = step.get("with", {})
         if "route" in settings:
             settings["route"] = routes.get(settings["route"], settings["route"])
+        if summarise := (settings.get("memory") or {}).get("summarise"):
+            settings["memory"] = {**settings["memory"], "summarise": routes.get(summarise, summarise)}
         if step["kind"] == "tool":
             tool = tools.get(settings["tool"], settings["tool"])
             if tool == STAND_IN:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from flows.engine.memories import Keep
 from flows.engine.problems import did_you_mean
 
 
@@ -33,11 +34,12 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A step's result: its output, the port it leaves by, and the changes it makes to the run's state."""
+    """A step's result: its output, the port it leaves by, the changes it makes to the run's state, and what memories keep of it."""
 
     output: Any = None
     port: str = "done"
     state: Mapping[str, Any] = field(default_factory=dict)
+    keeps: Sequence[Keep] = ()
 
 
 class Kind:

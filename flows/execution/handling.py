@@ -37,6 +37,11 @@ class Handling:
     sources: Mapping[str, str] = field(default_factory=dict)  # where each of `given` comes from, in words
     drill: str = ""
 
+    @property
+    def rehearses(self) -> bool:
+        """Whether what its steps come to is not meant: nothing of it is kept for later runs."""
+        return self.simulate or self.dry or bool(self.drill)
+
     def back_off(self, seconds: float) -> float:
         """How long a step really waits before its next attempt."""
         return min(seconds, HURRIED) if self.drill else seconds

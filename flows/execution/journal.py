@@ -215,11 +215,12 @@ class Record:
     withdraws: list[Op] = field(default_factory=list)
     takes: list[Op] = field(default_factory=list)
     saves: list[Op] = field(default_factory=list)
+    keeps: list[Op] = field(default_factory=list)
 
     @property
     def rare(self) -> bool:
         """Whether it touches tables beside the hot ones, and so needs a transaction of several statements."""
-        return bool(self.asks or self.withdraws or self.takes or self.saves)
+        return bool(self.asks or self.withdraws or self.takes or self.saves or self.keeps)
 
     def head(self) -> Op:
         return {"run": self.run, "epoch": self.epoch, "record": self.number, "signals": self.signals, "steps": self.steps}

@@ -20,6 +20,7 @@ from psycopg import AsyncConnection
 from flows.access.redaction import redacted
 from flows.execution.faultpoints import faultpoint
 from flows.execution.journal import ACCEPTED, ASK, COMMITTED, SAVE, TAKE, WITHDRAW, WRITE, Record, Verdict
+from flows.execution.keeping import keep
 from flows.execution.saying import said
 
 log = logging.getLogger(__name__)
@@ -145,6 +146,7 @@ class Writer:
             ):
                 if given:
                     await connection.execute(statement, (redacted(orjson.dumps(given).decode()),))
+            await keep(connection, [line for record in accepted for line in record.keeps])
         return verdicts
 
     async def _without_committed(self, batch: list[tuple[Record, Answer]]) -> list[tuple[Record, Answer]]:

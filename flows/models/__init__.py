@@ -6,6 +6,7 @@ from flows.models.catalogue import Adjustment, AllowedHost, MCPServer, ModelEntr
 from flows.models.definitions import Flow, FlowVersion, Pin
 from flows.models.drills import Drill
 from flows.models.knowledge import KnowledgeBase, KnowledgeDocument, Passage
+from flows.models.memory import MemoryChange, MemoryEntry
 from flows.models.retention import RetentionRule
 from flows.models.runs import Attempt, Call, Delivery, Event, Intervention, Request, Run, RunPass, ToolJob, Worker
 from flows.models.seals import AuditSeal
@@ -39,6 +40,8 @@ __all__ = [
     "KnowledgeDocument",
     "MCPServer",
     "Membership",
+    "MemoryChange",
+    "MemoryEntry",
     "ModelEntry",
     "Passage",
     "Person",

@@ -55,6 +55,8 @@ class TurnLine:
     state: str = "running"
     ended: str = ""
     concluding: str = ""
+    summed_up: int = 0  # how many of the first turns were not sent any more from here on
+    summary: str = ""  # what was sent in their stead
     error: str = ""
     model: str = ""
     seconds: float | None = None
@@ -135,6 +137,8 @@ def _turn(
         text = str(record.get("text") or "")
         line.text, line.cut = text[:LONGEST], max(len(text) - LONGEST, 0)
         line.ended, line.concluding = str(record.get("ended") or ""), str(record.get("concluding") or "")
+        summary = record.get("summary") or {}
+        line.summed_up, line.summary = int(summary.get("turns") or 0), str(summary.get("text") or "")[:LONGEST]
         line.tools = [
             _tool(call, f"{prefix}call[{number}]", f"{prefix}permission[{number}]", newest, by_path, asked, ended)
             for number, call in enumerate(record.get("calls") or [])

@@ -16,7 +16,9 @@ from psycopg_pool import AsyncConnectionPool
 from flows.access.egress import Egress
 from flows.engine.calllimits import CallLimits
 from flows.engine.failures import BadRequest
+from flows.engine.memories import Memory, Scope
 from flows.execution.handling import Handling
+from flows.memory.recalling import Recalled, memory_of, recall, require_room
 from flows.retrieval.embedding import embed
 from flows.retrieval.searching import BASE, Hit, Search, hits_of, statement
 from flows.routing.definitions import ModelInfo
@@ -37,8 +39,10 @@ ORDER BY id DESC LIMIT 1
 
 
 USED: Final = """
-SELECT DISTINCT target FROM flows_call WHERE run_id = %s AND kind = 'tool' AND status = 'succeeded' AND NOT simulated
+SELECT DISTINCT CASE WHEN kind = 'recall' THEN response::json ->> 'untrusted' ELSE target END, kind = 'recall'
+FROM flows_call WHERE run_id = %s AND kind IN ('tool', 'recall') AND status = 'succeeded' AND NOT simulated
 """
+"""The tools that a run has called, and those that earlier runs had called before they kept what this one recalled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,19 +144,18 @@ class StepServices:
         return row[0] if row is not None else None
 
     async def untrusted_of(self, run: UUID) -> str | None:
-        """A tool of which the run has read what somebody else may have written, as far as it is recorded; None where there is none."""
+        """A tool of which the run has read what somebody else may have written, itself or by what an earlier run kept in a memory, as
+        far as it is recorded; None where there is none."""
         if self._connections is None:
             return None
         async with self._connections.connection() as connection:
             rows = await (await connection.execute(USED, (run,))).fetchall()
-        return next((slug for (slug,) in rows if self.tools.taints(slug)), None)
+        return next((slug for slug, recalled in rows if slug and (recalled or self.tools.taints(slug))), None)
 
     async def search(self, base: str, run: UUID, search: Search) -> list[Hit]:
         """The passages that a step of this run finds in the base. Raises `BadRequest` where its flow may search none of that name."""
-        if self._connections is None:
-            raise RuntimeError("The services have not been started.")
         vector = (await asyncio.to_thread(embed, [search.query]))[0]
-        async with self._connections.connection() as connection:
+        async with self._pool.connection() as connection:
             row = await (await connection.execute(BASE, {"base": base, "run": run})).fetchone()
             if row is None:
                 raise BadRequest(
@@ -160,6 +163,27 @@ class StepServices:
                 )
             sql, parameters = statement(search, row[0], row[1], vector if row[2] else None)
             return hits_of(await (await connection.execute(sql, parameters)).fetchall())
+
+    async def memory_of(self, run: UUID, scope: Scope, key: str) -> Memory:
+        """The memory of this scope that steps of the run use. Raises `BadRequest` where it has none."""
+        async with self._pool.connection() as connection:
+            return await memory_of(connection, run, scope, key)
+
+    async def recall(self, memory: Memory, names: Sequence[str]) -> Recalled:
+        """What the memory holds under these names; without names, all of it."""
+        async with self._pool.connection() as connection:
+            return await recall(connection, memory, names)
+
+    async def require_room(self, memory: Memory, values: Mapping[str, Any]) -> None:
+        """Raises `BadRequest` where the memory has no room for these values."""
+        async with self._pool.connection() as connection:
+            await require_room(connection, memory, values)
+
+    @property
+    def _pool(self) -> AsyncConnectionPool[AsyncConnection[Any]]:
+        if self._connections is None:
+            raise RuntimeError("The services have not been started.")
+        return self._connections
 
     async def stop(self) -> None:
         """Closes the connections to the world and to Redis."""

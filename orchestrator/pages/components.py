@@ -302,6 +302,7 @@ def specimens() -> dict[str, Any]:
             "kind-map",
             "kind-loop",
             "kind-retrieve",
+            "memory",
             "kind-agent",
             "kind-note",
             "kind-unknown",

@@ -41,6 +41,7 @@ PLACES = (
     Place("models", "Models", "/models", Right.SEE_FLOWS, "m", begins_group=True, also=("/routes",)),
     Place("tools", "Tools", "/tools", Right.SEE_FLOWS, also=("/connections", "/secrets")),
     Place("knowledge", "Knowledge", "/knowledge", Right.SEE_FLOWS),
+    Place("memory", "Memory", "/memory", Right.SEE_RUNS),
     Place("triggers", "Triggers", "/triggers", Right.SEE_FLOWS),
     Place("audit", "Audit log", "/audit", Right.SEE_AUDIT, "u"),
     Place("settings", "Settings", "/settings", Right.MANAGE_PEOPLE),

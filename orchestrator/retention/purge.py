@@ -7,13 +7,14 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from approvals.models import Remark, Revision, Vote
 from flows.access.actor import system
 from flows.access.audit import record_change
-from flows.models import Attempt, Call, Delivery, Event, Firing, Intervention, Request, RetentionRule, Run
+from flows.models import Attempt, Call, Delivery, Event, Firing, Intervention, MemoryChange, Request, RetentionRule, Run
 from orchestrator.retention.rules import due_rules, ended_runs, older_than, with_payloads
 
 RETENTION = system("retention")
@@ -50,6 +51,8 @@ def remove_payloads(runs: list[UUID]) -> None:
     Delivery.objects.filter(run__in=runs).update(payload="null")
     Intervention.objects.filter(run__in=runs).update(after="{}")
     Firing.objects.filter(run__in=runs).update(body="")
+    # What a memory holds now has an expiry of its own; what a run had set before somebody changed it goes with the run's payloads.
+    MemoryChange.objects.filter(run__in=runs, revision__lt=F("entry__revision")).update(value=None)
 
 
 def _payloads(rule: RetentionRule, now: datetime) -> int:

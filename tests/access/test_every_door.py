@@ -50,7 +50,18 @@ from flows.models import (
 from flows.runs import live
 from orchestrator.api import api
 from orchestrator.asgi import application
-from tests.makers import DOCUMENT, make_base, make_flow, make_key, make_person, make_request, make_run, make_team, make_trigger
+from tests.makers import (
+    DOCUMENT,
+    make_base,
+    make_flow,
+    make_key,
+    make_memory,
+    make_person,
+    make_request,
+    make_run,
+    make_team,
+    make_trigger,
+)
 from tests.runs.journals import make_call
 from tests.sockets import Socket
 
@@ -318,6 +329,11 @@ PAGES = [
     Door("POST", "secrets", may="owner", right="catalogue.manage", outsider="refused", body={"act": "reseal"}),
     Door("GET", "connections", may="owner", right="catalogue.manage", outsider="refused"),
     Door("POST", "connections/<str:server>/check", may="owner", right="catalogue.manage", outsider="refused"),
+    Door("GET", "memory", right="runs.see"),
+    Door("GET", "memory/<str:entry>", thing=True),
+    Door("POST", "memory/<str:entry>", may=CONTROLS, right="runs.control", thing=True, body={"value": "no JSON"}),
+    Door("GET", "memory/<str:entry>/removal", may=CONTROLS, right="runs.control", thing=True),
+    Door("POST", "memory/<str:entry>/removal", may=CONTROLS, right="runs.control", thing=True),
     Door("GET", "routes/<str:route>", right="flows.see"),
     Door("GET", "routes/new", may=BUILDS, right="routes.edit", outsider="refused"),
     Door("POST", "routes/new", may=BUILDS, right="routes.edit", outsider="refused", body={"act": "add"}),
@@ -460,6 +476,7 @@ API = [
     Door("GET", "api/v1/runs/<run_id>", thing=True),
     Door("GET", "api/v1/runs/<run_id>/events", thing=True),
     Door("GET", "api/v1/runs/<run_id>/calls", thing=True),
+    Door("GET", "api/v1/runs/<run_id>/state", thing=True),
     Door("POST", "api/v1/runs/<run_id>/cancellation", may=CONTROLS, right="runs.control", thing=True),
     Door("POST", "api/v1/runs/<run_id>/pause", may=CONTROLS, right="runs.control", thing=True),
     Door("POST", "api/v1/runs/<run_id>/resumption", may=CONTROLS, right="runs.control", thing=True),
@@ -584,6 +601,10 @@ API = [
     Door("GET", "api/v1/knowledge/<slug>/documents/<document>", thing=True),
     Door("DELETE", "api/v1/knowledge/<slug>/documents/<document>", may=BUILDS, right="flows.edit", thing=True),
     Door("POST", "api/v1/knowledge/<slug>/reindexing", may=BUILDS, right="flows.edit", thing=True),
+    Door("GET", "api/v1/memory", right="runs.see"),
+    Door("GET", "api/v1/memory/<entry>", right="runs.see", thing=True),
+    Door("PUT", "api/v1/memory/<entry>", may=CONTROLS, right="runs.control", thing=True, body={"value": 1}),
+    Door("DELETE", "api/v1/memory/<entry>", may=CONTROLS, right="runs.control", thing=True),
     Door("GET", "api/v1/knowledge/<slug>/passages", thing=True, query="?query=x"),
     Door("GET", "api/v1/triggers"),
     Door("POST", "api/v1/triggers", may=BUILDS, right="flows.edit", thing=True, body=TRIGGER),
@@ -695,6 +716,7 @@ def make_world() -> World:
         "slug": flow.slug,
         "document": document.public_id,
         "passage": passage.public_id,
+        "entry": make_memory(flow, value=SECRET).public_id,
         "run_id": run.public_id,
         "request_id": request.public_id,
         "call_id": f"call_{call.id.hex}",

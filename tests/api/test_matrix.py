@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from flows.models import AuditRow, Drill, Event, Firing, Invitation, ModelEntry, Route, Run
 from orchestrator.api import api
-from tests.makers import make_base, make_flow, make_key, make_person, make_request, make_run, make_team, make_trigger
+from tests.makers import make_base, make_flow, make_key, make_memory, make_person, make_request, make_run, make_team, make_trigger
 
 pytestmark = pytest.mark.django_db
 
@@ -53,6 +53,7 @@ BODIES = {
     "/routes/{route}/trials": {"prompt": "x"},
     "/knowledge": {"slug": "others"},
     "/knowledge/{slug}/documents": {"source": "a.txt", "text": "Twice."},
+    "/memory/{entry}": {"value": 1},
     "/retention": {"payload_days": 90},
     "/retention/preview": {"payload_days": 90},
     "/killswitch": {"on": True, "reason": "A test"},
@@ -70,6 +71,7 @@ CLOSEST = {
     "routes": "approvals:write",
     "triggers": "costs:write",
     "knowledge": "runs:write",
+    "memory": "flows:read",
     "people": "runs:write",
     "invitations": "runs:write",
     "teams": "runs:write",
@@ -122,6 +124,7 @@ def names() -> dict[str, str]:
         "firing_id": firing.public_id,
         "model": ModelEntry.objects.create(slug="spare", model="sim/spare").slug,
         "route": Route.objects.create(slug="balanced", candidates=["spare"]).slug,
+        "entry": make_memory(flow).public_id,
         "drill_id": Drill.objects.create(flow=flow, version=flow.published, ended_at=timezone.now()).public_id,
     }
     return {

@@ -183,6 +183,7 @@ def test_the_ports_that_the_canvas_draws_are_those_of_the_kind(slug: str) -> Non
             "wait": {"for": "1h"},
             "subflow": {"flow": "other"},
             "retrieve": {"base": "b", "query": "q"},
+            "remember": {"values": {"x": 1}},
         }.get(slug, {}),
     )
     rule = kind.ports_from

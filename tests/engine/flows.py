@@ -18,6 +18,8 @@ from flows.steps.loop import LoopKind
 from flows.steps.map import MapKind
 from flows.steps.model import ModelKind
 from flows.steps.note import NoteKind
+from flows.steps.recall import RecallKind
+from flows.steps.remember import RememberKind
 from flows.steps.retrieve import RetrieveKind
 from flows.steps.set import SetKind
 from flows.steps.subflow import SubflowKind
@@ -34,6 +36,8 @@ KINDS: dict[str, Kind] = {
         AgentKind(),
         ToolKind(),
         RetrieveKind(),
+        RecallKind(),
+        RememberKind(),
         ApprovalKind(),
         WaitKind(),
         MapKind(),

@@ -203,6 +203,24 @@ def agent(tool: str) -> str:
     return json.dumps(document)
 
 
+def remembering() -> str:
+    """Counts its runs in its memory: what it found there, and one more."""
+    document = {
+        "orchestrator": 1,
+        "name": "Remembering",
+        "steps": {
+            "find": {"kind": "recall", "with": {"names": ["runs"]}},
+            "keep": {
+                "kind": "remember",
+                "with": {"values": {"runs": "{{ default(steps.find.output.runs, 0) + 1 }}", "last": "{{ run.id }}"}},
+            },
+        },
+        "edges": ["start -> find", "find -> keep"],
+        "output": {"runs": "{{ steps.keep.output.runs }}"},
+    }
+    return json.dumps(document)
+
+
 def purse(branches: int, dollars: int) -> str:
     """Model steps side by side, each of which costs a dollar, and a limit that has room for `dollars` of them."""
     prompt = "[[serve: dear delay=0.3 say=x]] Run {{ run.id }}, branch "

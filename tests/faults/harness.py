@@ -25,7 +25,7 @@ from flows.models.identifiers import parsed, shown
 from orchestrator.addresses import socket_folder
 from orchestrator.supervisor.children import answers
 from tests.bench.installation import bare_environment, free_port
-from tests.faults.flows import CLAUSES, ERRORS, MARKS, NESTED, PARKING, agent, asking, catalogue, chain, purse, wide
+from tests.faults.flows import CLAUSES, ERRORS, MARKS, NESTED, PARKING, agent, asking, catalogue, chain, purse, remembering, wide
 from tests.faults.invariants import violations
 from tests.orchestrator.processes import ROOT, descendants, end, table, until
 
@@ -160,6 +160,7 @@ class Site:
             "lookup": chain("effects.lookup"),
             "agent-keyed": agent("effects.keyed"),
             "agent-never": agent("effects.never"),
+            "remembering": remembering(),
             "purse": purse(16, 4),
             "large-purse": purse(64, 20),
             "errors": ERRORS,

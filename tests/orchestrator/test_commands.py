@@ -13,7 +13,7 @@ from django.utils import timezone
 from flows.access.keys import key_behind
 from flows.models import AuditRow, Call, Flow, Person, Run, Worker
 from flows.models.identifiers import new_id
-from tests.makers import DOCUMENT, make_flow, make_person, make_run
+from tests.makers import DOCUMENT, make_flow, make_memory, make_person, make_run
 
 pytestmark = pytest.mark.django_db
 
@@ -208,3 +208,26 @@ def test_a_drill_brings_an_engine_and_tells_what_handled_each_fault(capsys: Any)
         call_command("drill", "greet", "--input", "{}")
     with pytest.raises(CommandError, match="no JSON"):
         call_command("drill", "greet", "--input", "{")
+
+
+def test_memory_lists_shows_and_forgets(capsys: Any) -> None:
+    flow = make_flow("watch")
+    run = make_run(flow)
+    entry = make_memory(flow, "seen", "a fox", run=run, path="keep")
+    make_memory(None, "other", 2, key="customer 7")
+
+    call_command("memory", "list")
+    assert [line.split("  ", 1)[1] for line in capsys.readouterr().out.splitlines()] == [
+        "key customer 7  other = 2",
+        'flow watch  seen = "a fox"',
+    ]
+    call_command("memory", "show", entry.public_id)
+    assert f'run {run.number}, keep  "a fox"' in capsys.readouterr().out
+    call_command("memory", "forget", entry.public_id)
+
+    assert capsys.readouterr().out == "seen is forgotten.\n"
+    assert AuditRow.objects.get().door == "cli"
+    with pytest.raises(CommandError, match="entry of a memory"):
+        call_command("memory", "show", entry.public_id)
+    with pytest.raises(CommandError, match="scope"):
+        call_command("memory", "list", "--scope", "world")

@@ -23,6 +23,8 @@ def write_end_of_step(sheet: Sheet, record: Record) -> None:
         op["output"] = dump(done.output, most=RESULT_LARGEST)
         if done.state:
             op["state"] = dump(dict(done.state))
+        for keep in done.keeps:
+            sheet.keep(record.path, keep)
         return
     event = {"failed": "step.failed", "skipped": "step.skipped"}[record.status]
     op = sheet.result(record.path, record.n, kind, record.status, event, record.error)

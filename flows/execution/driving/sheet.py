@@ -8,9 +8,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from flows.engine.memories import Keep
 from flows.execution.context import Ask, Intent, OpenCall, StepContext
 from flows.execution.driving.lines import ask_line, note_op, result_op
 from flows.execution.journal import Op, Record
+from flows.execution.keeping import keep_line
 
 
 @dataclass(slots=True, eq=False)
@@ -41,7 +43,7 @@ class Wish:
 class Sheet:
     """What has happened since the last record was sent, in its order."""
 
-    __slots__ = ("_asks", "_drill", "_rows", "_run", "_saves", "_takes", "_withdraws", "ops", "wishes")
+    __slots__ = ("_asks", "_drill", "_keeps", "_rows", "_run", "_saves", "_takes", "_withdraws", "ops", "wishes")
 
     def __init__(self, run: UUID, *, drill: bool) -> None:
         self._run = run
@@ -56,6 +58,7 @@ class Sheet:
         self._withdraws: list[Op] = []
         self._takes: list[Op] = []
         self._saves: list[Op] = []
+        self._keeps: list[Op] = []
 
     @property
     def empty(self) -> bool:
@@ -100,6 +103,10 @@ class Sheet:
         """From now on only cheaper candidates: kept with the run, so that it holds after a restart, too."""
         self._saves.append({"run": self._run})
 
+    def keep(self, path: str, keep: Keep) -> None:
+        """A name of a memory holds this once the record has been accepted."""
+        self._keeps.append(keep_line(self._run, path, keep))
+
     def forget_broken_off(self) -> None:
         """Calls whose step was broken off before their intent was sent do not begin at all."""
         gone = {id(wish.op) for wish in self.wishes if wish.verdict.cancelled()}
@@ -109,7 +116,8 @@ class Sheet:
 
     def tear_off(self, epoch: int, number: int, signals: int, steps: int) -> tuple[Record, list[Wish]]:
         """The record as it is to be sent, and who waits for its verdict; a new one begins."""
-        record = Record(self._run, epoch, number, signals, steps, self.ops, self._asks, self._withdraws, self._takes, self._saves)
+        beside = (self._asks, self._withdraws, self._takes, self._saves, self._keeps)
+        record = Record(self._run, epoch, number, signals, steps, self.ops, *beside)
         wishes = self.wishes
         for wish in wishes:
             wish.sent = True

@@ -74,7 +74,7 @@ class Steps:
                     raise UnknownOutcome("The step's time was over before the outcome of its call was known.") from None
                 raise TimedOut(f"The step took longer than its limit of {context.node.timeout:g} s.", sent=True) from None
         if isinstance(outcome, Done):  # an output that cannot be kept fails the attempt, not the run
-            outcome = Done(kept(outcome.output), outcome.port, outcome.state)
+            outcome = Done(kept(outcome.output), outcome.port, outcome.state, outcome.keeps)
         self.results.append((context, outcome))
 
     def _home(self, context: StepContext, task: asyncio.Task[None]) -> None:

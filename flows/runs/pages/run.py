@@ -33,6 +33,7 @@ from flows.runs.pages.acts import Act, StepActs, acts_at, acts_on
 from flows.runs.progress import StepLine, item_counts, progress_of, steps_below, top_level
 from flows.runs.reads import run_named, value_of
 from flows.runs.reasons import Reason, reason_of
+from flows.runs.statehistory import RunState, state_of_run
 from flows.runs.timeline import Timeline, timeline_of
 
 TABS = (
@@ -461,6 +462,10 @@ class RunView:
     @cached_property
     def output(self) -> Any:
         return value_of(self.run.output)
+
+    @cached_property
+    def state(self) -> RunState:
+        return state_of_run(self.run, self.pass_number, self.document)
 
     @property
     def cap(self) -> Decimal | None:

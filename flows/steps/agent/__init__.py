@@ -1,7 +1,7 @@
 """A model with tools, in a loop within bounds: it says what is done next, this layer says what may be done.
 
 `settings.py` has what a builder writes, `turn.py` one turn, `verdicts.py` what becomes of the calls that it asks for, `calls.py` the
-steps that make them, `conversation.py` what the model is told.
+steps that make them, `conversation.py` what the model is told, `window.py` what is left out of it.
 """
 
 from __future__ import annotations
@@ -50,13 +50,16 @@ class AgentKind(Conversing):
         return {"type": "object", "properties": {**known, **{name: {} for name in ("bound", "text", "turns", "calls")}}}
 
     def routes(self, settings: AgentSettings) -> tuple[str, ...]:
-        return (settings.route,)
+        summarise = settings.memory.summarise if settings.memory is not None else None
+        return (settings.route,) if summarise is None else (settings.route, summarise)
 
     def needs(self, settings: AgentSettings) -> frozenset[str]:
         return settings.needs | (frozenset({"tools"}) if settings.tools else frozenset())
 
     def faults(self, settings: AgentSettings, around: Surroundings) -> Iterable[Fault]:
         yield from around.unknown_route(("route",), settings.route)
+        if settings.memory is not None and settings.memory.summarise is not None:
+            yield from around.unknown_route(("memory", "summarise"), settings.memory.summarise)
         tools = around.catalogue.tools if around.catalogue else {}
         seen: set[str] = set()
         for index, grant in enumerate(settings.tools):

@@ -13,10 +13,30 @@ MOST_OF_A_RESULT = 20_000
 
 CONCLUDE = "You have reached a bound of this task ({bound}). Answer now with what you have; no tool can be called any more."
 
+SUMMED_UP = "Your first {turns} turns are not shown any more. What they came to:\n\n{text}"
+LEFT_OUT = "Your first {turns} turns are not shown any more."
 
-def conversation(opening: Mapping[str, Any], turns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The chat messages up to now."""
+
+def conversation(
+    opening: Mapping[str, Any], turns: Sequence[Mapping[str, Any]], summary: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """The chat messages up to now; of turns that have been summed up, now (`summary`) or before, only what they came to."""
+    summary = summary or summary_of(turns)
     messages = messages_of(opening)
+    if summary is not None:
+        said = SUMMED_UP if summary["text"] else LEFT_OUT
+        messages.append({"role": "user", "content": said.format(turns=summary["turns"], text=summary["text"])})
+    return [*messages, *messages_of_turns(turns[summary["turns"] if summary is not None else 0 :])]
+
+
+def summary_of(turns: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The newest summary, ``{turns, text}``: of how many turns from the first, and what they came to; None where there is none."""
+    return next((turn["summary"] for turn in reversed(turns) if turn.get("summary")), None)
+
+
+def messages_of_turns(turns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What the model said in these turns, and what its calls gave."""
+    messages: list[dict[str, Any]] = []
     for turn in turns:
         asked = [_asked(call) for call in turn["calls"]]
         if turn["asked"]:

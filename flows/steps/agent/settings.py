@@ -26,6 +26,18 @@ class Grant(BaseModel):
     calls: int | None = Field(default=None, ge=1, le=1000, strict=True)
 
 
+class ConversationMemory(BaseModel):
+    """How much of its own conversation an agent is sent: `window` tokens, what it was asked included. Where it has grown beyond that,
+    all but the `keep` newest turns are left out; with `summarise`, a route, they are summed up first, and the summary is sent instead.
+    The record of the turns stays as it is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    window: int = Field(ge=200, le=2_000_000, strict=True)
+    summarise: Annotated[str, Refers("route")] | None = Field(default=None, min_length=1, max_length=100)
+    keep: int = Field(default=2, ge=1, le=50, strict=True)
+
+
 def _named(value: Any) -> Any:
     return {"tool": value} if isinstance(value, str) else value
 
@@ -44,6 +56,7 @@ class AgentSettings(QuestionSettings):
     approvers: Approvers = Field(default_factory=Approvers)
     quorum: int = Field(default=1, ge=1, le=100, strict=True)
     due: Duration | None = None
+    memory: ConversationMemory | None = None
 
     def grant(self, tool: str) -> Grant | None:
         """The grant of this tool, if the agent may call it."""

@@ -17,6 +17,7 @@ from flows.routing.providers.base import ModelReply, ToolDeclaration, Usage
 from flows.steps.agent.conversation import CONCLUDE, conversation
 from flows.steps.agent.settings import AgentSettings
 from flows.steps.agent.verdicts import Judge
+from flows.steps.agent.window import summary_beyond
 from flows.steps.asking import Question, ask, bound_of
 from flows.steps.services import StepServices
 
@@ -33,7 +34,8 @@ class TurnKind(WorkKind):
     Settings = AgentSettings
 
     async def perform(self, context: StepContext) -> Done:
-        """The turn's record: ``{text, output, calls, ended, asked, concluding, left, used, at}``. Raises what asking a route raises."""
+        """The turn's record: ``{text, output, calls, ended, asked, concluding, left, used, at}``, and `summary` where it made
+        one. Raises what asking a route raises."""
         return Done(await _Turn(context).record())
 
 
@@ -60,6 +62,7 @@ class _Turn:
         self.path = conversation_around(context.path) or ""
         self.limits = context.limits_of(self.path) or NO_LIMITS
         self.finishes = self.limits.at_limit == "finish"
+        self.summary: dict[str, Any] | None = None  # of the turns before, where this one made it
         self.time = _Time(self._used(), self.limits.duration.seconds if self.limits.duration is not None else None)
 
     async def record(self) -> dict[str, Any]:
@@ -73,6 +76,7 @@ class _Turn:
         if bound:
             return await self._conclude(bound)
         try:
+            await self._keep_within_window()
             reply = await ask(self.context, self._question(self._messages(), self._tools()))
         except BoundReached as reached:
             return await self._conclude(reached.which) if self.finishes else self._ended(reached.which)
@@ -84,8 +88,14 @@ class _Turn:
 
     # ------------------------------------------------------------------ asking
 
+    async def _keep_within_window(self) -> None:
+        memory = self.settings.memory
+        if memory is not None:
+            tokens = self._question(self._messages(), []).tokens(self._messages())
+            self.summary = await summary_beyond(self.context, memory, self.turns, tokens, self.time.left)
+
     def _messages(self) -> list[dict[str, Any]]:
-        return conversation(self.opening, self.turns)
+        return conversation(self.opening, self.turns, self.summary)
 
     def _tools(self) -> list[ToolDeclaration]:
         specs = self.services.tools.specs
@@ -168,7 +178,7 @@ class _Turn:
     ) -> dict[str, Any]:
         seconds = self._seconds()
         left = self.time.left
-        return {
+        record = {
             "text": reply.text,
             "output": reply.output if self.settings.output is not None else reply.text,
             "calls": list(calls),
@@ -179,6 +189,7 @@ class _Turn:
             "used": self.time.used + seconds,
             "at": self.context.now.isoformat(),
         }
+        return record | {"summary": self.summary} if self.summary is not None else record
 
     def _ended(self, bound: str) -> dict[str, Any]:
         """The record of a turn in which nothing was asked, for a bound was reached before."""

@@ -1,7 +1,7 @@
 // Which drawing and colour a kind has; the catalogue's own icon wins.
 const ICONS = {
   ...{ model: "models", agent: "kind-agent", tool: "tools", subflow: "flows", branch: "branch", set: "kind-set", check: "kind-check", approval: "hand" },
-  ...{ map: "kind-map", loop: "kind-loop", wait: "waiting", retrieve: "kind-retrieve", note: "kind-note", start: "play" },
+  ...{ map: "kind-map", loop: "kind-loop", wait: "waiting", retrieve: "kind-retrieve", recall: "memory", remember: "memory", note: "kind-note", start: "play" },
 }
 export const iconOf = (slug, kind) => kind?.icon || ICONS[slug] || "kind-unknown"
 export const groupOf = (kind) => (kind?.group ?? "").toLowerCase()

@@ -5,11 +5,15 @@ const text = (value) => (typeof value === "string" || typeof value === "number" 
 const list = (value) => (Array.isArray(value) ? value : [])
 const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`
 
+const memoryOf = (by) => (by.scope === "key" ? text(by.key) : text(by.scope ?? "flow"))
+
 const SECOND = {
   model: (by) => text(by.route),
   agent: (by) => [text(by.route), by.max_turns && `≤ ${count(by.max_turns, "turn")}`].filter(Boolean).join(" · "),
   tool: (by) => text(by.tool),
   retrieve: (by) => text(by.base),
+  recall: (by) => [memoryOf(by), list(by.names).map(text).join(", ")].filter(Boolean).join(" · "),
+  remember: (by) => [memoryOf(by), Object.keys(by.values ?? {}).join(", ")].filter(Boolean).join(" · "),
   subflow: (by) => text(by.flow),
   branch: (by) => count(list(by.cases).length, "case"),
   check: (by) => count(list(by.rules).length, "rule"),
