@@ -10,7 +10,7 @@ from ninja import Query, Router, Schema
 from pydantic import Field
 
 from flows.access.actor import Actor
-from flows.access.rights import Right, require_somewhere
+from flows.access.rights import Right, require_scope, require_somewhere
 from flows.api.auth import actor_of
 from flows.api.paging import After, Limit
 from flows.api.problems import ProblemDocument
@@ -81,7 +81,9 @@ def list_memory(
     limit: Limit = 50,
 ) -> Any:
     """The entries that you may see and that match, the newest change first."""
-    rows, more = page_of(matching(_reader(request), Wanted(scope, flow, person, key, text)), after, limit)
+    actor = _reader(request)
+    require_somewhere(actor, Right.SEE_RUNS)
+    rows, more = page_of(matching(actor, Wanted(scope, flow, person, key, text)), after, limit)
     return {"items": [_entry(row) for row in rows], "next": more}
 
 
@@ -119,7 +121,7 @@ def remove_memory(
 
 def _reader(request: HttpRequest) -> Actor:
     actor = actor_of(request)
-    require_somewhere(actor, Right.SEE_RUNS)
+    require_scope(actor, Right.SEE_RUNS)
     return actor
 
 

@@ -106,7 +106,7 @@ def test_a_person_puts_it_right_and_the_history_says_so(operator: Client) -> Non
     assert entry.expires_at is not None
     assert entry.expires_at.isoformat() == "2090-01-31T09:00:00+00:00"
     page = seen(operator, f"/memory/{entry.public_id}")
-    assert page.count('data-testid="change"') == 2
+    assert page.count('data-testid="set-value"') == 2
     assert f"run {run.number}" in page
     row = AuditRow.objects.get(action="memory.change")
     assert row.data == {"place": entry.place, "name": "vixen"}  # not what it holds
