@@ -10,7 +10,7 @@ import flows.models.identifiers
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("flows", "0027_secrets"),
+        ("flows", "0028_runs_by_their_end"),
     ]
 
     operations = [
