@@ -10,7 +10,7 @@ import flows.models.identifiers
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("flows", "0028_runs_by_their_end"),
+        ("flows", "0029_keys_of_models_by_secret"),
     ]
 
     operations = [
