@@ -15,7 +15,7 @@ from flows.builder.catalogue import current
 from flows.builder.checking import faults
 from flows.builder.subflows import circle
 from flows.engine.compiling import Survey, survey_flow
-from flows.engine.document import Body, FlowDocument, Step, dump_document, read_document, unfit
+from flows.engine.document import Body, FlowDocument, Step, dump_document, key_problem, read_document, unfit
 from flows.engine.kinds import Catalogue
 from flows.engine.problems import DocumentError, Place, Problem
 from flows.engine.writing import write_yaml
@@ -116,6 +116,11 @@ def _require_flow(value: Any, places: Mapping[Place, tuple[int, int]]) -> None:
         found.append((("orchestrator",), said, "A flow begins with `orchestrator: 1`; other products' files cannot be read."))
     else:
         found += _shape_faults(value, ())
+        handler = value.get("on_error")
+        if isinstance(handler, dict):
+            found += _shape_faults(handler, ("on_error",))
+        elif handler is not None:
+            found.append((("on_error",), "must be an object with steps and edges", ""))
     if not found:
         return
     listed = []
@@ -136,7 +141,10 @@ def _shape_faults(holder: Mapping[str, Any], place: Place) -> list[tuple[Place, 
         return [*found, ((*place, "steps"), "must be an object of steps by their keys", "")]
     for key, step in steps.items():
         here = (*place, "steps", key)
-        if not isinstance(step, dict) or not isinstance(step.get("kind"), str) or not isinstance(step.get("with", {}), dict):
+        wrong = key_problem(str(key))
+        if wrong is not None:
+            found.append((here, *wrong))
+        elif not isinstance(step, dict) or not isinstance(step.get("kind"), str) or not isinstance(step.get("with", {}), dict):
             found.append((here, "is no step", "Write one such as `{kind: note, with: {text: …}}`."))
         elif isinstance(body := step.get("with", {}).get("body", {}), dict):
             found += _shape_faults(body, (*here, "with", "body"))

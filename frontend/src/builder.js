@@ -3,6 +3,7 @@ import "./code-field.js"
 import "./builder/schema-rows.js"
 import { toast } from "./behaviours/toasts.js"
 import { Code } from "./builder/code.js"
+import { printOf } from "./builder/differences.js"
 import { Inspector } from "./builder/inspector.js"
 import { intoPanel, keyboard } from "./builder/keyboard.js"
 import { Keeping } from "./builder/keeping.js"
@@ -198,8 +199,8 @@ if (!data.readonly) {
   if (kept && JSON.stringify(kept.document) !== JSON.stringify(data.document)) {
     canvas.value = kept.document
     inspector.follow()
-    if (kept.revision === data.revision) {
-      saving.changed(kept.document, kept.changes)
+    if (kept.revision === data.revision || kept.unheard?.includes(printOf(data.document))) {
+      saving.resume(kept)
       toast("What was not saved is back.")
     } else {
       const { data: now } = await ask(urls.draft)

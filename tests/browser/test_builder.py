@@ -35,9 +35,11 @@ def test_BLD_3_an_edit_is_saved_by_itself_and_survives_a_reload(visit: Any, pers
     field(at, "/label").fill("Sort it")
     expect(at.see("saved")).to_contain_text("Saving…")
     saved(at)
+    expect(at.see("saved")).to_contain_text(re.compile(r"Saved \d\d:\d\d:\d\d rev 2"))
     at.page.reload()
 
-    expect(at.see("saved")).to_contain_text("rev 2")
+    expect(at.see("saved")).to_contain_text(re.compile(r"Saved \d\d:\d\d:\d\d rev 2"))
+    expect(field(at, "/label")).to_have_value("Sort it")
     assert stored()["steps"]["classify"]["label"] == "Sort it"
     assert warned == []
     at.is_quiet()
@@ -149,6 +151,16 @@ def test_an_answer_that_is_lost_is_no_conflict_with_oneself(visit: Any, person: 
 
     expect(at.see("conflict")).to_be_hidden()
     assert stored()["description"] == "First words, and more"
+
+    at.page.route("**/draft", swallow, times=1)
+    field(at, "/description").fill("Words before a reload")
+    expect(at.see("saved")).to_contain_text("Not saved – offline since")
+    field(at, "/description").fill("Words before a reload, and more")
+    at.page.reload()
+    expect(field(at, "/description")).to_have_value("Words before a reload, and more")
+    saved(at)
+    expect(at.see("conflict")).to_be_hidden()
+    assert stored()["description"] == "Words before a reload, and more"
     at.expect_noise("ERR_CONNECTION_RESET", "409")
     at.is_quiet()
 
@@ -305,8 +317,9 @@ OTHERS = "name: Order intake\nnodes:\n  - {id: 1, type: webhook}\n  - {id: 2, ty
     [
         (OTHERS, "orchestrator"),
         ("# " + "x" * 5_000_000, "1 MiB"),
+        ("orchestrator: 1\nname: x\nsteps:\n  <script>document.title='x'</script>: {kind: set}\n", "is not allowed"),
     ],
-    ids=["another product's", "5 MB"],
+    ids=["another product's", "5 MB", "a script for a key"],
 )
 def test_what_is_no_flow_leaves_canvas_and_draft_alone_in_the_code_tab(visit: Any, person: Any, text: str, words: str) -> None:
     at = opened(visit, person, query="?panel=code")
@@ -320,6 +333,7 @@ def test_what_is_no_flow_leaves_canvas_and_draft_alone_in_the_code_tab(visit: An
 
     expect(at.page.locator("#code-status")).to_contain_text(words)
     assert (at.page.evaluate("() => JSON.stringify(document.getElementById('canvas').value)"), stored()) == before
+    assert at.page.title() != "x"
     at.expect_noise("422", "413")
     at.is_quiet()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -484,6 +485,15 @@ def test_BLD_11_the_outline_names_every_node_with_kind_and_problems(canvas: Any)
 
     tree = it.page.get_by_role("tree")
     expect(tree.get_by_role("treeitem")).to_have_count(8)
+    nodes = it.page.evaluate(
+        """() => { const { model } = document.querySelector("flow-canvas")
+          const steps = [...model.nodes.values()].filter(node => !node.start)
+          return steps.map(({ path }) => [path, model.title(path), model.kindAt(path).label]) }"""
+    )
+    for path, title, kind in nodes:
+        expect(tree.locator(f'[data-path="{path}"]')).to_have_accessible_name(
+            re.compile(f"^{re.escape(title)} .*{re.escape(kind)}")
+        )
     expect(tree.get_by_role("treeitem", name="Send Call a tool · mail.send 1 problem, No such tool")).to_be_visible()
     expect(tree.locator('[data-path="each.polish.draft"]')).to_have_attribute("aria-level", "3")
     it.visit.is_accessible()

@@ -80,7 +80,12 @@ def test_DIF_3_j_and_k_step_through_the_changes(visit: Any, person: Person_) -> 
 
     assert links.nth(9).get_attribute("aria-current") == "true"
     assert page.page.locator("#change-10").evaluate("e => e.getBoundingClientRect().top < innerHeight")
-    assert page.page.locator(".overlay .node.is-here").get_attribute("data-id") == "step_9"
+    here = page.page.locator(".overlay .node.is-here")
+    assert here.get_attribute("data-id") == "step_9"
+    assert here.evaluate(
+        """node => { const [a, b] = [node, node.closest(".overlay")].map(each => each.getBoundingClientRect())
+          return a.top >= b.top && a.bottom <= b.bottom && a.left >= b.left && a.right <= b.right }"""
+    )
     page.page.keyboard.press("k")
     assert links.nth(8).get_attribute("aria-current") == "true"
     page.is_quiet()
@@ -104,9 +109,11 @@ def test_DIF_5_the_address_opens_the_same_pair_and_mode(visit: Any, person: Pers
     second.fits()
 
 
-def test_TPL_1_and_3_a_template_becomes_a_draft_that_validates(visit: Any, person: Person_) -> None:
+def test_TPL_1_3_and_5_a_template_becomes_a_draft_that_validates(visit: Any, person: Person_) -> None:
     ModelEntry.objects.create(slug="sim-small", model="sim/small", simulated=True)
     page = visit(as_=person("builder"))
+    asked: list[str] = []
+    page.page.on("request", lambda request: asked.append(request.url))
     page.go("/templates")
     assert page.see("template").count() == len(templates()) >= 12
     page.is_accessible()
@@ -122,6 +129,7 @@ def test_TPL_1_and_3_a_template_becomes_a_draft_that_validates(visit: Any, perso
     page.go("/flows/refund-decision/publication")
     assert page.see("publish-now").is_enabled()
     page.is_accessible()
+    assert [url for url in asked if not url.startswith((page.site.url, "data:", "blob:"))] == []
 
 
 def test_TPL_4_tags_are_in_the_address(visit: Any, person: Person_) -> None:
@@ -170,6 +178,8 @@ def test_FLW_6_a_viewer_gets_no_way_to_edit(visit: Any, person: Person_, greetin
         page.go(address)
         assert page.see("edit").count() == 0
         assert page.page.get_by_text("New flow").count() == 0
+    assert page.go("/flows/greeting/edit").status == 403
+    assert "Builder" in page.page.locator("main").inner_text()
 
 
 def test_FP_1_rolling_back_adds_a_version(visit: Any, person: Person_, greeting: Flow) -> None:

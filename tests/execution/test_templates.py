@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from approvals.actions.decide import decide
 from flows.builder.actions.create_flow import create_flow
 from flows.builder.actions.make_companions import make_bases, make_companions
 from flows.builder.actions.publish_flow import publish_flow
@@ -53,7 +54,10 @@ def test_it_completes_on_simulated_models(template: Template, world: None) -> No
         if request is True:
             break
         outcome = outcomes[0] if outcomes else "approve"
-        decided(request, outcome)
+        if request.kind == "budget":
+            decide(make_actor("owner"), request.id, outcome, request.revision, {"limit": 100_000})
+        else:
+            decided(request, outcome)
         votes += 1
         if Request.objects.get(id=request.id).state != "pending":
             outcomes = outcomes[1:]
@@ -61,6 +65,7 @@ def test_it_completes_on_simulated_models(template: Template, world: None) -> No
     output = output_of(finish(run))
 
     assert votes >= 1 or template.slug in {"translation", "research_agent"}
+    assert outcomes == [], "each decision of the example is asked for"
     assert output is not None
     done = Attempt.objects.filter(run_id=run.id, status="succeeded").order_by("seq").values_list("path", flat=True)
     came = sorted(path for path in done if path.isidentifier())

@@ -1,6 +1,7 @@
 """The list of flows and the page of one."""
 
 import re
+from datetime import UTC
 from decimal import Decimal
 
 import pytest
@@ -76,7 +77,9 @@ def test_FLW_2_a_draft_that_is_ahead_is_marked() -> None:
 
     Flow.objects.filter(id=flow.id).update(draft=flow.draft.replace("Hello", "Hi"))
 
-    assert ">draft<" in client.get("/flows").content.decode()
+    page = client.get("/flows").content.decode()
+    saved = Flow.objects.get().changed_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M")
+    assert re.search(rf'>draft</span> <span class="small muted"><time [^>]*datetime="{saved}', page)
 
 
 def test_FLW_5_a_search_leaves_what_matches() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import re
+import socket
 import zipfile
 from typing import Any
 
@@ -16,7 +17,7 @@ from flows.access.actor import Actor
 from flows.builder.actions.publish_flow import publish_flow
 from flows.builder.actions.save_draft import save_draft
 from flows.engine.document import dump_document, parse_document
-from flows.models import AuditRow, Flow, FlowVersion, ModelEntry, Person, Request, Route, ToolEntry
+from flows.models import AuditRow, Flow, FlowVersion, ModelEntry, Person, Request, Route, Run, ToolEntry
 from tests.makers import DOCUMENT, make_key, make_person, make_run, make_team
 
 pytestmark = pytest.mark.django_db
@@ -199,6 +200,18 @@ class TestComparison:
         answer = client.post("/flows/greeting/versions/compare", {"text": "nodes: []"})
         assert "compared as text" in text_of(client.get(answer["Location"]))
 
+    def test_DIF_4_marks_stand_beside_the_colours(self, client: Client, flow: Flow, builder: Person) -> None:
+        save_draft(Actor(person=builder), "greeting", DOCUMENT.replace("greet", "welcome"))
+
+        page = text_of(client.get("/flows/greeting/versions/compare"))
+        for mark, sort in (("+", "added"), ("−", "removed")):
+            assert f'<span class="mark" aria-hidden="true">{mark}</span><span class="visually-hidden">{sort}</span>' in page
+            assert re.search(
+                rf'data-change="{sort}" transform.*?<text class="change-mark" x="12" y="30">{re.escape(mark)}<', page, re.DOTALL
+            )
+        rows = text_of(client.get("/flows/greeting/versions/compare?mode=text"))
+        assert re.search(r'<td class="mark">[+~−]<span class="visually-hidden">', rows)
+
     def test_an_unreadable_draft_is_compared_as_text(self, client: Client, flow: Flow) -> None:
         Flow.objects.update(draft="steps: [")
 
@@ -250,6 +263,18 @@ def test_restoring_says_what_becomes_of_the_draft_and_brings_it_back(client: Cli
     assert "Three" in Flow.objects.get().draft
 
 
+def test_FP_2_a_run_in_flight_goes_on_showing_the_version_that_it_started_with(
+    client: Client, flow: Flow, builder: Person
+) -> None:
+    run = make_run(Flow.objects.get(), status="running")
+
+    publish_flow(Actor(person=builder), "greeting", note="Three")
+
+    assert Flow.objects.get().published.number == 3  # type: ignore[union-attr]
+    assert re.search(r">\s*v2\s*<", text_of(client.get(f"/runs/{run.public_id}")))
+    assert re.search(r">\s*v2\s*<", text_of(client.get("/flows/greeting?tab=runs")))
+
+
 def test_FP_3_the_versions_show_how_each_went(client: Client, flow: Flow) -> None:
     for status in ("succeeded", "failed"):
         make_run(Flow.objects.get(), status=status, spent="0.25")
@@ -261,12 +286,17 @@ def test_FP_3_the_versions_show_how_each_went(client: Client, flow: Flow) -> Non
     assert "$0.2500" in page
 
 
-def test_FP_5_the_command_starts_a_run(client: Client, flow: Flow) -> None:
+def test_FP_5_the_command_starts_a_run(client: Client, flow: Flow, builder: Person) -> None:
     page = text_of(client.get("/flows/greeting"))
 
     (command,) = re.findall(r'data-testid="curl">(.*?)</pre>', page, re.DOTALL)
     assert "http://testserver/api/v1/flows/greeting/runs" in command
     assert '{"input": {"name": "text"}}' in command
+    address = re.search(r"http://testserver(/api\S+/runs)", command)
+    assert address is not None
+    bearer = {"Authorization": f"Bearer {make_key(builder, 'runs:write')[1]}"}
+    answer = Client().post(address[1], '{"input": {"name": "text"}}', content_type="application/json", headers=bearer)
+    assert (answer.status_code, answer.json()["id"]) == (202, Run.objects.get().public_id)
 
 
 class TestSettings:
@@ -458,6 +488,20 @@ class TestManyAtOnce:
 
 
 class TestTemplates:
+    def test_TPL_5_nothing_leaves_this_machine(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        ModelEntry.objects.create(slug="sim-small", model="sim/small", simulated=True)
+        asked: list[object] = []
+
+        def getaddrinfo(host: object, *_: object, **__: object) -> list[object]:
+            asked.append(host)
+            return []
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+        for address in ("/templates", "/templates/refund_decision"):
+            assert client.get(address).status_code == 200
+        assert client.post("/templates/refund_decision", {"name": "My refunds"}).status_code == 302
+        assert {host for host in asked if host not in ("127.0.0.1", "localhost")} == set()
+
     def test_TPL_4_tags_narrow_them(self, client: Client) -> None:
         assert shows(text_of(client.get("/templates")), "template") == 12
         assert shows(text_of(client.get("/templates?tag=map")), "template") == 4

@@ -13,6 +13,17 @@ export function* changed(before, after, place = "") {
   }
 }
 
+/** A short text that two documents share if, the order of keys aside, they say the same. */
+export function printOf(value) {
+  const text = JSON.stringify(value, (_, each) => (isObject(each) && !Array.isArray(each) ? Object.fromEntries(Object.entries(each).sort(([one], [other]) => (one < other ? -1 : 1))) : each))
+  let [high, low] = [0xdeadbeef, 0x41c6ce57]
+  for (let at = 0; at < text.length; at++) {
+    high = Math.imul(high ^ text.charCodeAt(at), 2654435761)
+    low = Math.imul(low ^ text.charCodeAt(at), 1597334677)
+  }
+  return `${text.length}-${(high >>> 0).toString(36)}${(low >>> 0).toString(36)}`
+}
+
 export function differences(theirs, mine, by) {
   const rows = [...changed(theirs, mine)].filter(({ place }) => !place.startsWith("layout"))
   if (!rows.length) return make("p", {}, "Both say the same; only places on the canvas differ.")

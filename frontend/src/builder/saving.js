@@ -1,7 +1,7 @@
 // Saves the draft 800 ms after the last change, and says honestly how far it is. `state` is one of
 //   saved · waiting · saving · offline · signed-out · conflict · refused
 // What is not saved is kept in this browser meanwhile, so that neither a reload nor an expired session loses it.
-import { changed } from "./differences.js"
+import { printOf } from "./differences.js"
 import { ask } from "./server.js"
 
 const QUIET = 800
@@ -11,7 +11,7 @@ export class Saving extends EventTarget {
   #timer = 0
   #going = false
   #doc = null
-  #unheard = [] // what was sent and never answered: it may have been saved all the same
+  #unheard = [] // prints of what was sent and is not answered: it may have been saved all the same
 
   constructor({ url, person, keeping, revision, savedAt }) {
     super()
@@ -31,10 +31,20 @@ export class Saving extends EventTarget {
   changed(doc, changes = this.changes + 1) {
     this.#doc = doc
     this.changes = changes
-    this.unkept = !this.keeping.keep({ document: doc, revision: this.revision, changes })
+    this.#keep()
     if (this.state === "conflict") return this.#say("conflict")
     this.#later(QUIET)
     if (this.state === "saved" || this.state === "refused") this.#say("waiting")
+  }
+
+  /** Goes on with what an earlier visit had not saved, or does not know to be saved. */
+  resume({ document, changes, unheard = [] }) {
+    this.#unheard = unheard
+    this.changed(document, changes)
+  }
+
+  #keep() {
+    this.unkept = !this.keeping.keep({ document: this.#doc, revision: this.revision, changes: this.changes, unheard: this.#unheard })
   }
 
   #later(delay) {
@@ -47,6 +57,8 @@ export class Saving extends EventTarget {
     if (this.#going || !this.changes || this.state === "conflict") return
     this.#going = true
     const sent = this.#doc
+    this.#unheard = [...this.#unheard.slice(-9), printOf(sent)]
+    this.#keep()
     if (this.state !== "offline" && this.state !== "signed-out") this.#say("saving")
     const { status, data } = await ask(this.url, { document: sent, revision: this.revision, person: this.person }, { method: "PUT" })
     this.#going = false
@@ -63,7 +75,7 @@ export class Saving extends EventTarget {
       const more = this.#doc !== sent
       if (more) {
         this.changes = 1
-        this.keeping.keep({ document: this.#doc, revision: this.revision, changes: 1 })
+        this.#keep()
         this.#later(QUIET)
       } else {
         this.changes = 0
@@ -71,7 +83,7 @@ export class Saving extends EventTarget {
       }
       this.#say(more ? "waiting" : "saved")
       this.dispatchEvent(new CustomEvent("checked", { detail: data }))
-    } else if (status === 409 && this.#unheard.some((each) => changed(each, data.document).next().done)) {
+    } else if (status === 409 && this.#unheard.includes(printOf(data.document))) {
       this.revision = data.revision
       this.now()
     } else if (status === 409) {
@@ -85,7 +97,6 @@ export class Saving extends EventTarget {
       this.#say("refused")
     } else {
       this.since ??= new Date()
-      this.#unheard = [...this.#unheard.slice(-9), sent]
       this.#say("offline")
       this.#later(AGAIN)
     }
