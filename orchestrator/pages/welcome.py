@@ -59,6 +59,6 @@ def welcome(request: HttpRequest) -> HttpResponse:
             for fault in refusal.problems:
                 form.add_error(fault.place if fault.place in form.fields else None, f"It {fault.message}. {fault.mend}".strip())
         else:
-            login(request, person, backend="django.contrib.auth.backends.ModelBackend")
+            login(request, person)
             return redirect("/")
     return render(request, "pages/welcome.html", {"form": form}, status=422 if form.errors else 200)
