@@ -82,11 +82,15 @@ class TeamPart(Part):
 
 
 class BudgetPart(Part):
-    """What a scope may use in a period: `all`, or such as `flow:refunds`, `team:finance`, `tag:urgent`."""
+    """What a scope may use in a period, or each run of it: `all`, `run`, `step`, or such as `flow:refunds`, `step:refunds/classify`."""
 
     scope: str
-    period: Literal["hour", "day", "week", "month"]
-    cost: Money
+    period: Literal["hour", "day", "week", "month", "run"]
+    cost: Money | None = None
+    tokens: int | None = None
+    calls: int | None = None
+    steps: int | None = None
+    duration: Duration | None = None
     at_limit: Literal["stop", "pause", "cheaper", "finish", "notify"] = "stop"
     warn: Annotated[tuple[int, ...], Field(strict=False)] = ()
 

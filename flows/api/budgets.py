@@ -14,18 +14,22 @@ from flows.api.problems import ProblemDocument
 from flows.api.shapes import Money, Time
 from flows.costs.actions.put_budget import Wanted
 from flows.costs.budgets import Gauge, gauges
+from flows.models.budgets import MEASURES
 from flows.runs.actions.change_budget import change_budget
+from flows.runs.limits import FlowLimits, limits_of_flows
 
 router = Router(tags=["budgets"])
 
 
 class BudgetIn(Schema, extra="forbid"):
-    scope: str = Field(description="all, flow, team, person, key, tag or model")
-    subject: str = Field("", description="which of them; empty for all")
-    period: str = Field(description="hour, day, week or month")
+    scope: str = Field(description="all, flow, team, person, key, tag, model, run or step")
+    subject: str = Field("", description="which of them; empty for all, or for any run or step; a step is `flow/step`")
+    period: str = Field(description="hour, day, week, month, or run: each single run")
     cost: Money | None = None
     tokens: int | None = None
     calls: int | None = None
+    steps: int | None = Field(None, description="that a run may take; with the period run only")
+    duration: int | None = Field(None, description="seconds that a run may take; with the period run only")
     at_limit: str = Field("stop", description="stop, pause, cheaper, finish or notify")
     warn: list[int] = Field([50, 80], description="percents of the limit that are noted once each")
     zone: str = Field("", description="whose days count; the installation's where it is left out")
@@ -40,6 +44,8 @@ class BudgetShape(Schema):
     cost: Money | None
     tokens: int | None
     calls: int | None
+    steps: int | None
+    duration: int | None = Field(description="in seconds")
     at_limit: str
     warn: list[int]
     zone: str
@@ -48,11 +54,30 @@ class BudgetShape(Schema):
     spent_tokens: int
     spent_calls: int
     unpriced: int
-    ends: Time | None = Field(description="null before the first call of the period")
+    over: Money | None = Field(description="spent beyond the limit: what providers billed beyond what was reserved")
+    noted: int = Field(description="the highest share of the limit, in percent, that was passed and noted")
+    projected: Money | None = Field(description="spent at the end of the period, if the rest is like what has passed")
+    ends: Time | None = Field(description="null before the first call of the period, and where the period is a run")
+
+
+class LimitsShape(Schema):
+    cost: Money | None = None
+    tokens: int | None = None
+    steps: int | None = None
+    duration: float | None = Field(None, description="in seconds")
+
+
+class FlowLimitsShape(Schema):
+    flow: str
+    limits: LimitsShape = Field(description="of its published document")
+    ceiling: LimitsShape = Field(description="that was set on it; no document, start or raise passes it without the right to")
+    at_limit: str
+    steps: dict[str, LimitsShape] = Field(description="limits of single steps, by their keys")
 
 
 class BudgetsShape(Schema):
     items: list[BudgetShape]
+    flows: list[FlowLimitsShape] = Field(description="what flows allow each run beside the budgets; of all the lowest holds")
 
 
 @router.get("/budgets", response={200: BudgetsShape, 403: ProblemDocument})
@@ -60,21 +85,21 @@ def get_budgets(request: HttpRequest) -> Any:
     """All budgets as they stand in their present period."""
     actor = actor_of(request)
     require_somewhere(actor, Right.SEE_COSTS)
-    return {"items": [_shape(gauge) for gauge in gauges()]}
+    return {"items": [_shape(gauge) for gauge in gauges()], "flows": [_limits(each) for each in limits_of_flows(actor)]}
 
 
 @router.put("/budgets", response={200: BudgetShape, 403: ProblemDocument, 422: ProblemDocument})
 def put_one(request: HttpRequest, body: BudgetIn) -> Any:
     """Makes the budget of this scope and period, or changes it. Needs the right `budgets.manage`."""
-    limits = (body.cost, body.tokens, body.calls)
-    wanted = Wanted(body.scope, body.subject, body.period, *limits, body.at_limit, body.warn, body.zone)
+    limits = {name: getattr(body, name) for name in MEASURES}
+    wanted = Wanted(body.scope, body.subject, body.period, **limits, at_limit=body.at_limit, warn=body.warn, zone=body.zone)
     budget, _ = change_budget(actor_of(request), wanted, body.reason)
     return next(_shape(gauge) for gauge in gauges() if gauge.budget.id == budget.id)
 
 
 def _shape(gauge: Gauge) -> dict[str, Any]:
     budget = gauge.budget
-    names = ("scope", "subject", "period", "cost", "tokens", "calls", "at_limit", "warn", "zone")
+    names = ("scope", "subject", "period", *MEASURES, "at_limit", "warn", "zone")
     return {name: getattr(budget, name) for name in names} | {
         "id": budget.id.hex,
         "spent": gauge.spent,
@@ -82,5 +107,18 @@ def _shape(gauge: Gauge) -> dict[str, Any]:
         "spent_tokens": gauge.spent_tokens,
         "spent_calls": gauge.spent_calls,
         "unpriced": gauge.unpriced,
+        "over": gauge.over,
+        "noted": gauge.noted,
+        "projected": gauge.projected,
         "ends": gauge.ends,
+    }
+
+
+def _limits(found: FlowLimits) -> dict[str, Any]:
+    return {
+        "flow": found.flow.slug,
+        "limits": found.own,
+        "ceiling": found.ceiling,
+        "at_limit": found.at_limit,
+        "steps": found.steps,
     }

@@ -15,7 +15,7 @@ from flows.api.auth import actor_of
 from flows.api.problems import ProblemDocument
 from flows.api.shapes import CostReport, Money, Time, spend_row
 from flows.builder.reads import flow_named, version_of
-from flows.costs.reports import GROUPS, Scope, calls_within, spend_by, spend_total
+from flows.costs.reports import GROUPS, OVERLAPPING, Scope, calls_within, spend_by, spend_total
 from flows.costs.whatif import METHOD, would_have_cost
 from flows.engine.document import parse_document
 from flows.routing.expecting import expected_cost
@@ -57,16 +57,16 @@ def get_costs(
     until: datetime | None = Query(None, alias="to"),  # noqa: B008
     by: str = "flow",
 ) -> Any:
-    """What was spent in calls that began in [from, to), grouped by flow, version, model, tool, day, month, person, key, run, step,
-    source or purpose."""
+    """What was spent in calls that began in [from, to), grouped by flow, version, model, tool, provider, route, team, hour, day, month,
+    person, key, run, step, source, purpose, or tag, where a call counts in each tag of its run."""
     actor = actor_of(request)
     require_somewhere(actor, Right.SEE_COSTS)
-    if by not in GROUPS:
-        mend = f"Choose of: {', '.join(GROUPS)}."
+    if by not in GROUPS and by not in OVERLAPPING:
+        mend = f"Choose of: {', '.join([*GROUPS, *OVERLAPPING])}."
         raise Invalid("Costs cannot be grouped so.", problems=[Fault("by", f"{by[:40]!r} is unknown", mend)])
     total = spend_total(actor, since, until)
     rows = spend_by(actor, by, since, until)
-    return {"by": by, "since": since, "until": until, "total": spend_row(total), "items": [spend_row(row) for row in rows]}
+    return {"by": by, "since": since, "until": until, "total": spend_row(total), "items": [spend_row(row, by) for row in rows]}
 
 
 @router.get("/flows/{slug}/expected-cost", response={200: ExpectedCost, 403: ProblemDocument, 404: ProblemDocument})

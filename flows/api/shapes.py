@@ -565,8 +565,10 @@ def request_shape(request: Request, root: str) -> dict[str, Any]:
     }
 
 
-def spend_row(spend: Spend) -> dict[str, Any]:
-    name = spend.name.date().isoformat() if isinstance(spend.name, datetime) else spend.name
+def spend_row(spend: Spend, by: str = "") -> dict[str, Any]:
+    name = spend.name
+    if isinstance(name, datetime):
+        name = name.isoformat() if by == "hour" else name.date().isoformat()
     return {
         "name": None if name is None else str(name),
         "cost": spend.cost,

@@ -30,10 +30,10 @@ LOCK: Final = 0x0F10DA
 
 _SUMS: Final = """
 INSERT INTO flows_daysum (zone_id, day, fine, flow_id, run_purpose, kind, target, simulated, version_id, person_id, key_id, source,
-    settled, wasted, saved, calls, unpriced, estimated, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens)
+    route, settled, wasted, saved, calls, unpriced, estimated, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens)
 SELECT %(zone)s, (c.started_at AT TIME ZONE %(zone)s)::date, g.fine, r.flow_id, r.purpose, c.kind, c.target, c.simulated,
     CASE WHEN g.fine THEN r.version_id END, CASE WHEN g.fine THEN r.started_by_id END, CASE WHEN g.fine THEN r.started_key_id END,
-    CASE WHEN g.fine THEN r.source ELSE '' END,
+    CASE WHEN g.fine THEN r.source ELSE '' END, CASE WHEN g.fine THEN c.route ELSE '' END,
     coalesce(sum(c.settled), 0),
     coalesce(sum(c.settled) FILTER (WHERE c.status IN ('failed_retryable', 'failed_final', 'unknown')), 0),
     coalesce(sum(c.cached_input_tokens * (p.input - p.cached_input)) / 1000000, 0), count(*),
@@ -44,7 +44,7 @@ SELECT %(zone)s, (c.started_at AT TIME ZONE %(zone)s)::date, g.fine, r.flow_id, 
     coalesce(sum(c.reasoning_tokens), 0)
 FROM flows_call c JOIN flows_run r ON r.id = c.run_id LEFT JOIN flows_price p ON p.id = c.price_id AND c.cached_input_tokens > 0
 CROSS JOIN (VALUES (false), (true)) g(fine)
-WHERE c.status <> 'started' AND {which} GROUP BY 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+WHERE c.status <> 'started' AND {which} GROUP BY 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
 """
 _DAYS: Final = """
 c.started_at >= %(since)s::timestamp AT TIME ZONE %(zone)s AND c.started_at < %(until)s::timestamp AT TIME ZONE %(zone)s

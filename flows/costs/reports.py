@@ -12,13 +12,13 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, CharField, Count, DecimalField, F, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
-from django.db.models.functions import Coalesce, TruncDay, TruncMonth
+from django.db.models import Case, CharField, Count, DecimalField, F, Func, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
+from django.db.models.functions import Coalesce, StrIndex, Substr, TruncDay, TruncHour, TruncMonth
 
 from flows.access.actor import Actor
 from flows.access.querysets import belonging
 from flows.access.rights import Right
-from flows.models import Adjustment, Call, Run
+from flows.models import Adjustment, Call, ModelEntry, Run
 
 PURPOSE = Case(
     When(run__purpose="drill", then=Value("drill")),
@@ -29,10 +29,31 @@ PURPOSE = Case(
 )
 """What a call was for. One of a drill counts as that whatever it called; a test's are only apart where they cost real money."""
 
+_MODEL = ModelEntry.everything.filter(slug=OuterRef("target"))
+PROVIDER = Case(
+    When(kind="model", then=Subquery(_MODEL.values(provider=Substr("model", 1, StrIndex("model", Value("/")) - 1)))),
+    default=None,
+    output_field=CharField(),
+)
+"""Who serves the model that was called, as the catalogue has it; None for tools."""
+
+
+class EachTag(Func):
+    """The tags of a run, one row each; a run without any has one row, too."""
+
+    template = "jsonb_array_elements_text(CASE %(expressions)s WHEN '[]' THEN '[null]' ELSE %(expressions)s END)"
+    output_field = CharField()
+    set_returning = True
+
+
 GROUPS: dict[str, Any] = {
     "flow": F("run__flow__slug"),
     "model": F("target"),
     "tool": F("target"),
+    "provider": PROVIDER,
+    "route": F("route"),
+    "team": F("run__flow__team__slug"),
+    "hour": TruncHour("started_at"),
     "day": TruncDay("started_at"),
     "month": TruncMonth("started_at"),
     "person": F("run__started_by__username"),
@@ -45,7 +66,10 @@ GROUPS: dict[str, Any] = {
 }
 """What spend can be grouped by. Days and months are those of the current time zone."""
 
-IN_ORDER = frozenset({"day", "month", "version"})
+OVERLAPPING: dict[str, Any] = {"tag": EachTag("run__tags")}
+"""Groups that share calls: what has two tags stands in both, so these come to more than the whole."""
+
+IN_ORDER = frozenset({"hour", "day", "month", "version"})
 """Groups that stand in their own order; of the others the dearest comes first."""
 
 PURPOSES = {
@@ -81,6 +105,9 @@ class Scope:
     versions: Sequence[int] = ()
     models: Sequence[str] = ()
     tools: Sequence[str] = ()
+    providers: Sequence[str] = ()
+    routes: Sequence[str] = ()
+    teams: Sequence[str] = ()
     people: Sequence[str] = ()
     keys: Sequence[str] = ()
     sources: Sequence[str] = ()
@@ -115,6 +142,11 @@ class Spend:
         return self.input_tokens + self.output_tokens
 
 
+def group_of(name: str) -> Any:
+    """The expression of one of `GROUPS` or `OVERLAPPING` on calls."""
+    return GROUPS[name] if name in GROUPS else OVERLAPPING[name]
+
+
 def calls_for(actor: Actor) -> QuerySet[Call]:
     """The calls whose costs the actor may see."""
     return Call.objects.filter(belonging(actor.holdings, Right.SEE_COSTS, "run__flow__"))
@@ -126,12 +158,16 @@ def calls_within(actor: Actor, scope: Scope) -> QuerySet[Call]:
     chosen = {
         "run__flow__slug__in": scope.flows,
         "run__version__number__in": scope.versions,
+        "route__in": scope.routes,
+        "run__flow__team__slug__in": scope.teams,
         "run__started_by__username__in": scope.people,
         "run__started_key__label__in": scope.keys,
         "run__source__in": scope.sources,
         "path__in": scope.steps,
     }
     calls = calls.filter(**{name: list(values) for name, values in chosen.items() if values})
+    if scope.providers:
+        calls = calls.annotate(of_provider=PROVIDER).filter(of_provider__in=scope.providers)
     if scope.models or scope.tools:
         calls = calls.filter(Q(kind="model", target__in=scope.models) | Q(kind="tool", target__in=scope.tools))
     if scope.run is not None:
@@ -144,12 +180,12 @@ def calls_within(actor: Actor, scope: Scope) -> QuerySet[Call]:
 
 
 def grouped(calls: QuerySet[Call], by: str, most: int = MOST_ROWS) -> list[Spend]:
-    """The sums of these calls by one of `GROUPS`."""
+    """The sums of these calls by one of `GROUPS` or `OVERLAPPING`."""
     if by in ("model", "tool"):
         calls = calls.filter(kind=by)
     order = ("name",) if by in IN_ORDER else ("-cost", "-all", "name")
     rows = (
-        calls.annotate(name=GROUPS[by])
+        calls.annotate(name=group_of(by))
         .values("name")
         .annotate(**sums_of_calls(), all=Coalesce(Sum("settled"), ZERO))
         .order_by(*order)
@@ -163,7 +199,7 @@ def summed(calls: QuerySet[Call]) -> Spend:
 
 
 def spend_by(actor: Actor, by: str, since: datetime | None, until: datetime | None) -> list[Spend]:
-    """What was spent in calls that began in [since, until), grouped by one of `GROUPS`."""
+    """What was spent in calls that began in [since, until), grouped by one of `GROUPS` or `OVERLAPPING`."""
     return grouped(calls_within(actor, Scope(since, until)), by)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
-from datetime import date, datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from operator import add, attrgetter
 from typing import Any
@@ -14,9 +14,12 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import (
     Case,
     CharField,
+    DateField,
     DecimalField,
+    Exists,
     ExpressionWrapper,
     F,
+    Func,
     OuterRef,
     Q,
     QuerySet,
@@ -25,7 +28,7 @@ from django.db.models import (
     Value,
     When,
 )
-from django.db.models.functions import Coalesce, TruncDay
+from django.db.models.functions import Coalesce, TruncDate, TruncDay, TruncMonth
 from django.utils import timezone
 
 from flows.access.actor import Actor
@@ -33,15 +36,19 @@ from flows.access.querysets import belonging
 from flows.access.rights import Right
 from flows.costs.folding import midnight_of, wish_for_sums
 from flows.costs.prices import MILLION
-from flows.costs.reports import GROUPS, ZERO, Scope, Spend, calls_within, sums_of_calls
-from flows.models import Call, DaySum, Price, SummedZone, UnsummedCall
+from flows.costs.reports import GROUPS, OVERLAPPING, PROVIDER, ZERO, Scope, Spend, calls_within, sums_of_calls
+from flows.models import Adjustment, Call, DaySum, Price, SummedZone, UnsummedCall
 
 SUMMED: Mapping[str, Any] = {
     "day": F("day"),
+    "month": TruncMonth("day"),
     "flow": F("flow__slug"),
     "kind": F("kind"),
     "model": F("target"),
     "tool": F("target"),
+    "provider": PROVIDER,
+    "team": F("flow__team__slug"),
+    "route": F("route"),
     "version": F("version__number"),
     "person": F("person__username"),
     "key": F("key__label"),
@@ -56,7 +63,10 @@ SUMMED: Mapping[str, Any] = {
 }
 """What sums can be grouped by, in the words of `GROUPS`."""
 
-FINE = frozenset({"version", "person", "key", "source"})
+OF_CALLS: Mapping[str, Any] = {**GROUPS, **OVERLAPPING, "day": TruncDay("started_at"), "kind": F("kind")}
+"""The same groups, and more, of calls."""
+
+FINE = frozenset({"version", "person", "key", "source", "route"})
 
 PURPOSES = {
     "real": Q(simulated=False),
@@ -77,24 +87,65 @@ Cells = dict[tuple[Any, ...], Figures]
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Stretches of so many days, the first of which begins on `first`: a group by the name `span`, of the dates they begin on."""
+
+    first: date
+    days: int
+
+    def of(self, day: date) -> date:
+        return self.first + timedelta(days=(day - self.first).days // self.days * self.days)
+
+
+class SpanOf(Func):
+    """The first day of the stretch that a day lies in."""
+
+    template = "date_bin(%(stride)s, (%(expressions)s)::timestamp, %(first)s)::date"
+    output_field = DateField()
+
+    def __init__(self, day: Any, span: Span) -> None:
+        super().__init__(day, stride=f"interval '{span.days} days'", first=f"timestamp '{span.first.isoformat()}'")
+
+
+@dataclass(frozen=True, slots=True)
 class Sources:
     """Where the calls of a scope are: `sums` of its days that are summed (None: of none), `calls` for all others."""
 
     sums: QuerySet[DaySum] | None
     calls: QuerySet[Call]
+    span: Span | None = None
 
-    def by(self, *names: str) -> Cells:
-        """The spend by these groups: two queries. Days are dates of the current zone."""
+    def by(self, *names: str, only: Collection[Any] | None = None) -> Cells:
+        """The spend by these groups, of the first only these values: two queries. Days are dates of the current zone."""
+        names = tuple(dict.fromkeys(names))
+        cells = self.summed(*names, only=only)
+        _add(cells, names, self._ledger(names, only))
+        return cells
+
+    def summed(self, *names: str, only: Collection[Any] | None = None) -> Cells:
+        """What the sums have of it: one query."""
         cells: Cells = {}
         if self.sums is not None:
-            groups = {f"by_{name}": SUMMED[name] for name in names}
-            rows = self.sums.annotate(**groups).order_by().values(*groups).annotate(**SUMS)
-            _add(cells, len(groups), rows.values_list(*groups, *SUMS))
-        groups = {f"by_{name}": _of_call(name) for name in names}
-        calls = self.calls.annotate(sparing=SPARED, **groups).order_by().values(*groups)
-        of_calls = sums_of_calls() | {"spared": Coalesce(Sum("sparing"), ZERO)}
-        _add(cells, len(groups), calls.annotate(**of_calls).values_list(*groups, *of_calls))
+            groups = {f"by_{name}": self._group(name, SUMMED, F("day")) for name in names}
+            rows = _only(self.sums.annotate(**groups), names, only).order_by().values(*groups).annotate(**SUMS)
+            _add(cells, names, rows.values_list(*groups, *SUMS))
         return cells
+
+    def unsummed(self, *names: str) -> Cells:
+        """What only the ledger has of it: one query."""
+        cells: Cells = {}
+        _add(cells, names, self._ledger(names, None))
+        return cells
+
+    def _ledger(self, names: Sequence[str], only: Collection[Any] | None) -> Iterable[tuple[Any, ...]]:
+        groups = {f"by_{name}": self._group(name, OF_CALLS, TruncDate("started_at")) for name in names}
+        calls = _only(self.calls.annotate(sparing=SPARED, **groups), names, only).order_by().values(*groups)
+        of_calls = sums_of_calls() | {"spared": Coalesce(Sum("sparing"), ZERO)}
+        rows: Iterable[tuple[Any, ...]] = calls.annotate(**of_calls).values_list(*groups, *of_calls)
+        return rows
+
+    def _group(self, name: str, known: Mapping[str, Any], day: Any) -> Any:
+        return SpanOf(day, self.span) if name == "span" and self.span is not None else known[name]
 
 
 FIGURE: Any = DecimalField(max_digits=40, decimal_places=18)
@@ -127,6 +178,7 @@ class Standing:
     until: date | None = None
     late: tuple[UUID, ...] = ()
     newest: int = 0
+    adjusted: bool = True  # whether any call was re-rated ever
 
 
 def standing() -> Standing:
@@ -134,15 +186,21 @@ def standing() -> Standing:
     zone = timezone.get_current_timezone_name()
     late = UnsummedCall.objects.filter(zone=OuterRef("zone")).order_by().values("call_id")
     newest = DaySum.objects.order_by("-id").values("id")[:1]
-    row = SummedZone.objects.filter(zone=zone).values_list("until", ArraySubquery(late), Subquery(newest)).first()
+    told = ("until", ArraySubquery(late), Subquery(newest), Exists(Adjustment.objects.all()))
+    row = SummedZone.objects.filter(zone=zone).values_list(*told).first()
     if row is None:
         wish_for_sums(zone)
         return Standing(zone)
-    return Standing(zone, row[0] if row[2] is not None else None, tuple(row[1]), row[2] or 0)
+    return Standing(zone, row[0] if row[2] is not None else None, tuple(row[1]), row[2] or 0, row[3])
 
 
-def sources_of(actor: Actor, scope: Scope, *names: str, at: Standing) -> Sources:
-    """Where the calls of a scope, grouped by these, are to be read."""
+def sources_of(actor: Actor, scope: Scope, *names: str, at: Standing, span: Span | None = None) -> Sources:
+    """Where the calls of a scope, grouped by these, are to be read. `span` says what the group `span` is."""
+    found = _sources_of(actor, scope, names, at)
+    return replace(found, span=span)
+
+
+def _sources_of(actor: Actor, scope: Scope, names: Sequence[str], at: Standing) -> Sources:
     calls = calls_within(actor, scope)
     zone = timezone.get_current_timezone()
     if at.until is None or not _can_be_summed(scope, names, zone):
@@ -184,6 +242,15 @@ def added(figures: Iterable[Figures], name: Any = None) -> Spend:
     return Spend(name, *sums)
 
 
+def merged(cells: Cells, keys: Iterable[tuple[Any, ...]], figures: Iterable[Figures]) -> Cells:
+    """The cells with these added, some of which may have one key."""
+    sums = dict(cells)
+    for key, each in zip(keys, figures, strict=True):
+        known = sums.get(key)
+        sums[key] = each if known is None else tuple(map(add, known, each))
+    return sums
+
+
 def figures_of(spend: Spend) -> Figures:
     figures: Figures = FIGURES(spend)
     return figures
@@ -191,11 +258,11 @@ def figures_of(spend: Spend) -> Figures:
 
 def _can_be_summed(scope: Scope, names: Iterable[str], zone: Any) -> bool:
     whole = all(each is None or each.astimezone(zone).time() == datetime.min.time() for each in (scope.since, scope.until))
-    return whole and not (scope.run or scope.steps or scope.tags or scope.unpriced) and set(names) <= set(SUMMED)
+    return whole and not (scope.run or scope.steps or scope.tags or scope.unpriced) and set(names) <= {*SUMMED, "span"}
 
 
 def _is_fine(scope: Scope, names: Iterable[str]) -> bool:
-    return bool(FINE & set(names) or scope.versions or scope.people or scope.keys or scope.sources)
+    return bool(FINE & set(names) or scope.versions or scope.people or scope.keys or scope.sources or scope.routes)
 
 
 def _summed(actor: Actor, scope: Scope, zone: str, *, fine: bool) -> QuerySet[DaySum]:
@@ -205,26 +272,39 @@ def _summed(actor: Actor, scope: Scope, zone: str, *, fine: bool) -> QuerySet[Da
     chosen = {
         "flow__slug__in": scope.flows,
         "version__number__in": scope.versions,
+        "route__in": scope.routes,
+        "flow__team__slug__in": scope.teams,
         "person__username__in": scope.people,
         "key__label__in": scope.keys,
         "source__in": scope.sources,
     }
     sums = sums.filter(**{name: list(values) for name, values in chosen.items() if values})
+    if scope.providers:
+        sums = sums.annotate(of_provider=PROVIDER).filter(of_provider__in=scope.providers)
     if scope.models or scope.tools:
         sums = sums.filter(Q(kind="model", target__in=scope.models) | Q(kind="tool", target__in=scope.tools))
     return sums
 
 
-def _add(cells: Cells, depth: int, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Takes in rows of which the first columns are the groups."""
+def _add(cells: Cells, names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+    """Takes in rows of which the first columns are the groups of these names."""
+    depth, days = len(names), frozenset(n for n, name in enumerate(names) if name in ("day", "month"))
     for row in rows:
-        at = tuple(timezone.localtime(each).date() if isinstance(each, datetime) else each for each in row[:depth])
+        at = tuple(
+            timezone.localtime(each).date() if n in days and isinstance(each, datetime) else each
+            for n, each in enumerate(row[:depth])
+        )
         known = cells.get(at)
         cells[at] = row[depth:] if known is None else tuple(map(add, known, row[depth:]))
 
 
-def _of_call(name: str) -> Any:
-    return TruncDay("started_at") if name == "day" else F("kind") if name == "kind" else GROUPS[name]
+def _only(rows: Any, names: Sequence[str], only: Collection[Any] | None) -> Any:
+    """Those whose first group has one of these values."""
+    if only is None:
+        return rows
+    by = f"by_{names[0]}"
+    found = Q(**{f"{by}__in": [each for each in only if each is not None]})
+    return rows.filter(found | Q(**{f"{by}__isnull": True}) if None in only else found)
 
 
 def _day(moment: datetime) -> date:

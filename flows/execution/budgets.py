@@ -1,4 +1,4 @@
-"""Budgets of periods: what a real model call may cost at most is held in every budget that applies, before its intent is written.
+"""Budgets: what a real model call may cost at most is held in every budget that applies, before its intent is written.
 
 A hold is one transaction of its own: it locks the periods by rising id, so nobody deadlocks, adds what the call may use to `reserved`
 where `spent + reserved` keeps within the limit in *all* of them, and writes one row a period. Only then does the journal judge the
@@ -29,9 +29,11 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from flows.engine.paths import enclosing
 from flows.execution.context import Intent
 from flows.execution.faultpoints import faultpoint
 from flows.execution.saying import said
+from flows.models.budgets import name_of
 
 log = logging.getLogger(__name__)
 
@@ -43,25 +45,32 @@ RENEWS = 1.0
 
 ANY: Final = "SELECT EXISTS (SELECT 1 FROM flows_budget)"
 
-# The periods of all budgets that apply to a call of this run to this model, as they are now; those that are missing are made.
+# The periods of all budgets that apply to a call of this run's step to this model, as they are now; those that are missing are made.
+# A period that is a run, or a step of one, begins with the run and does not end.
 _APPLY: Final = """
-SELECT b.* FROM flows_budget b, flows_run r JOIN flows_flow f ON f.id = r.flow_id
+SELECT b.*, x.begins, CASE b.period WHEN 'run' THEN x.begins + interval '1000 years'
+        ELSE (x.begins AT TIME ZONE b.zone + ('1 ' || b.period)::interval) AT TIME ZONE b.zone END AS ends,
+    CASE b.period WHEN 'run' THEN r.id END AS of_run, CASE b.scope WHEN 'step' THEN %(step)s ELSE '' END AS of_step
+FROM flows_budget b CROSS JOIN flows_run r JOIN flows_flow f ON f.id = r.flow_id
 LEFT JOIN flows_team t ON t.id = f.team_id LEFT JOIN flows_person p ON p.id = r.started_by_id
-WHERE r.id = %(run)s AND (b.scope = 'all' OR b.scope = 'flow' AND b.subject = f.slug OR b.scope = 'team' AND b.subject = t.slug
+CROSS JOIN LATERAL (SELECT CASE b.period WHEN 'run' THEN r.created_at
+    ELSE date_trunc(b.period, now() AT TIME ZONE b.zone) AT TIME ZONE b.zone END AS begins) x
+WHERE r.id = %(run)s AND (b.cost IS NOT NULL OR b.tokens IS NOT NULL OR b.calls IS NOT NULL)
+    AND (b.scope = 'all' OR b.scope = 'flow' AND b.subject = f.slug OR b.scope = 'team' AND b.subject = t.slug
     OR b.scope = 'person' AND b.subject = p.username OR b.scope = 'key' AND b.subject = r.started_key_id::text
-    OR b.scope = 'tag' AND r.tags ? b.subject OR b.scope = 'model' AND b.subject = %(model)s)
+    OR b.scope = 'tag' AND r.tags ? b.subject OR b.scope = 'model' AND b.subject = %(model)s
+    OR b.scope = 'run' AND b.subject IN ('', f.slug) OR b.scope = 'step' AND b.subject IN ('', f.slug, f.slug || '/' || %(step)s))
 """
 OPEN: Final = """
-INSERT INTO flows_budgetperiod (id, budget_id, begins, ends)
-SELECT gen_random_uuid(), b.id, date_trunc(b.period, now() AT TIME ZONE b.zone) AT TIME ZONE b.zone,
-    (date_trunc(b.period, now() AT TIME ZONE b.zone) + ('1 ' || b.period)::interval) AT TIME ZONE b.zone
-FROM ({applying}) b ON CONFLICT (budget_id, begins) DO NOTHING
+INSERT INTO flows_budgetperiod (id, budget_id, begins, ends, run_id, path)
+SELECT gen_random_uuid(), b.id, b.begins, b.ends, b.of_run, b.of_step
+FROM ({applying}) b ON CONFLICT (budget_id, begins, run_id, path) DO NOTHING
 """.replace("{applying}", _APPLY)
 LOCK: Final = """
 SELECT s.id, b.id AS budget, s.ends, b.scope, b.subject, b.period, b.at_limit, b.cost AS cost_limit, b.tokens AS tokens_limit,
     b.calls AS calls_limit, s.spent, s.reserved, s.spent_tokens, s.reserved_tokens, s.spent_calls, s.reserved_calls
-FROM ({applying}) b JOIN flows_budgetperiod s ON s.budget_id = b.id
-    AND s.begins = date_trunc(b.period, now() AT TIME ZONE b.zone) AT TIME ZONE b.zone
+FROM ({applying}) b JOIN flows_budgetperiod s ON s.budget_id = b.id AND s.begins = b.begins
+    AND s.run_id IS NOT DISTINCT FROM b.of_run AND s.path = b.of_step
 ORDER BY s.id FOR NO KEY UPDATE OF s
 """.replace("{applying}", _APPLY)
 HELD: Final = "SELECT 1 FROM flows_budgethold WHERE call_id = %s LIMIT 1"
@@ -106,6 +115,10 @@ UPDATE flows_budgetperiod s SET reserved = s.reserved - sums.reserved, reserved_
     reserved_calls = s.reserved_calls - sums.n FROM sums WHERE s.id = sums.period_id
 """
 _OURS: Final = "h.call_id = ANY(%s)"
+END_HOLDS: Final = tuple(each.format(which=_OURS) for each in (_LOCK_OF, _SETTLE, _RELEASE))
+"""End the holds of some calls for good, in this order, in one transaction: counted where the call was settled, given back where it was
+never written. The run is locked before, and fenced where it could still write one."""
+
 # Run rows first, as everywhere: with the run locked nobody writes a call of it meanwhile, and none with the hold's epoch later.
 LEFT_BEHIND: Final = """
 SELECT r.id FROM flows_run r WHERE r.id IN (SELECT run_id FROM flows_budgethold) AND (r.status <> 'running'
@@ -119,8 +132,9 @@ NOTE: Final = """
 WITH noted AS (
 UPDATE flows_budgetperiod s SET noted = reached.share FROM (
     SELECT s.id, (SELECT max(w::int) FROM jsonb_array_elements_text(b.warn || '[100]'::jsonb) w
-        WHERE s.spent * 100 >= b.cost * w::int) AS share
-    FROM flows_budgetperiod s JOIN flows_budget b ON b.id = s.budget_id WHERE s.ends > now() AND b.cost > 0
+        WHERE b.cost > 0 AND s.spent * 100 >= b.cost * w::int OR b.tokens > 0 AND s.spent_tokens * 100 >= b.tokens * w::int
+            OR b.calls > 0 AND s.spent_calls * 100 >= b.calls * w::int) AS share
+    FROM flows_budgetperiod s JOIN flows_budget b ON b.id = s.budget_id WHERE s.ends > now() AND s.run_id IS NULL
 ) reached WHERE s.id = reached.id AND reached.share > s.noted RETURNING s.budget_id, s.noted, s.spent
 )
 INSERT INTO flows_auditrow (at, actor_name, door, action, subject_kind, subject, data)
@@ -153,7 +167,7 @@ class PeriodRow:
 
     @property
     def name(self) -> str:
-        return f"{self.scope} {self.subject}".strip() + f", {self.period}"
+        return name_of(self.scope, self.subject, self.period)
 
     def used_and_limit(self, which: str) -> tuple[Any, Any]:
         """What was spent of a measure for good, and its limit."""
@@ -195,14 +209,14 @@ class Budgets:
         self._errands: set[asyncio.Task[None]] = set()
         self.any = False
 
-    async def hold(self, run: UUID, epoch: int, call: UUID, intent: Intent) -> Reached | None:
+    async def hold(self, run: UUID, epoch: int, call: UUID, intent: Intent, path: str = "") -> Reached | None:
         """Holds what the call may use in every budget that applies; gives the budget that has no room for it, and holds nothing then.
         Waits as long as calls in flight may make room."""
         self._held.add(call)  # before it is asked for: where that is broken off, it may have been granted
         while True:
             try:
                 async with self._pool().connection() as connection:
-                    reached = await held(connection, run, epoch, call, intent)
+                    reached = await held(connection, run, epoch, call, intent, path)
             except (psycopg.Error, PoolTimeout, OSError) as error:
                 log.warning("budgets: %s; tried again", said(error))
                 await asyncio.sleep(LOOKS * 5)
@@ -249,9 +263,12 @@ class Budgets:
             await asyncio.sleep(LOOKS)
 
 
-async def held(connection: AsyncConnection[Any], run: UUID, epoch: int, call: UUID, intent: Intent) -> Reached | None:
-    """Holds what the call may use in every budget that applies, all or none. Doing it again holds nothing more."""
-    who = {"run": run, "model": intent.target}
+async def held(
+    connection: AsyncConnection[Any], run: UUID, epoch: int, call: UUID, intent: Intent, path: str = ""
+) -> Reached | None:
+    """Holds what the call may use in every budget that applies, all or none. Doing it again holds nothing more. `path` is that of the
+    step that makes the call; what is inside a step counts as the step's."""
+    who = {"run": run, "model": intent.target, "step": next(enclosing(path), path)}
     async with connection.transaction():
         await connection.execute(OPEN, who)
         async with connection.cursor(row_factory=class_row(PeriodRow)) as cursor:

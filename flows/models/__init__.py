@@ -14,6 +14,7 @@ from flows.models.sums import DaySum, SummedZone, UnsummedCall
 from flows.models.switch import KillSwitch
 from flows.models.triggers import Firing, Trigger
 from flows.models.vault import Secret
+from flows.models.views import PinnedView
 
 __all__ = [
     "Adjustment",
@@ -46,6 +47,7 @@ __all__ = [
     "Passage",
     "Person",
     "Pin",
+    "PinnedView",
     "Price",
     "Request",
     "RetentionRule",

@@ -18,7 +18,7 @@ class SummedZone(models.Model):
 class DaySum(models.Model):
     """What some calls of one day of a zone come to. Several rows may stand for one day and flow: they add up.
 
-    The fine rows tell also version, person, key and source; the others, fewer by far, repeat the same calls without.
+    The fine rows tell also version, person, key, source and route; the others, fewer by far, repeat the same calls without.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -34,6 +34,7 @@ class DaySum(models.Model):
     person = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     source = models.CharField(max_length=16, blank=True)
+    route = models.CharField(max_length=80, blank=True, db_default="", default="")
     settled = Dollars()
     wasted = Dollars()
     saved = models.DecimalField(max_digits=30, decimal_places=18)

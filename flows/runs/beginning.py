@@ -15,6 +15,7 @@ from flows.access.actor import Actor
 from flows.access.audit import record_change
 from flows.access.redaction import redacted
 from flows.access.refusals import Fault, Invalid
+from flows.costs.ceilings import ceiling_for
 from flows.engine.canonical import canonical, storable
 from flows.engine.courses import Course
 from flows.engine.document import Limits
@@ -60,14 +61,17 @@ def begin_run(
     purpose: str = "live",
 ) -> Run:
     """Writes a run of a version that exists, on the input `text` (JSON), with its first event and the audit row, in one transaction;
-    the engine is rung once it has committed. The run bears the flow's tags beside `tags`."""
+    the engine is rung once it has committed. The run bears the flow's tags beside `tags`. Of `caps` and what budgets allow a single
+    run the lower holds."""
+    borne = list(dict.fromkeys([*flow.tags, *map(redacted, tags)]))
+    steps, seconds = _within_budgets(caps, ceiling_for(flow, actor.person, actor.key, borne))
     with transaction.atomic():
         run = Run.objects.create(
             flow=flow,
             version_id=version_id,
             input=redacted(text),
             key=key,
-            tags=list(dict.fromkeys([*flow.tags, *map(redacted, tags)])),
+            tags=borne,
             purpose=purpose,
             handling=handling.as_json() or None,
             priority=flow.priority if priority is None else priority,
@@ -77,9 +81,9 @@ def begin_run(
             seq=1,
             cap_cost=caps.cost,
             cap_tokens=caps.tokens,
-            cap_steps=caps.steps,
+            cap_steps=steps,
             at_limit=caps.at_limit,
-            deadline=Now() + timedelta(seconds=caps.duration.seconds) if caps.duration is not None else None,
+            deadline=Now() + timedelta(seconds=seconds) if seconds is not None else None,
             origin=repeats.run if repeats is not None else None,
             origin_path=repeats.from_path if repeats is not None else "",
             signals=int(repeats is not None),  # so that its engine reads what was carried into it
@@ -98,6 +102,13 @@ def begin_run(
             _bring_along(actor, run, repeats)
         announce(run)
     return run
+
+
+def _within_budgets(caps: Limits, ceiling: Mapping[str, int]) -> tuple[int | None, float | None]:
+    """The steps and the seconds that the run may have."""
+    own = {"steps": caps.steps, "duration": caps.duration.seconds if caps.duration is not None else None}
+    steps, seconds = (min((value for value in (own[name], ceiling.get(name)) if value is not None), default=None) for name in own)
+    return None if steps is None else int(steps), seconds
 
 
 def _bring_along(actor: Actor, run: Run, repeats: Repeats) -> None:

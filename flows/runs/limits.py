@@ -2,12 +2,14 @@
 
 The *ceiling* of a run is what the flow allows: the limits of its published version (of the run's own, where none is published), and
 the ceiling that was set on the flow, whichever is lower. Up to it whoever controls runs may raise a limit; above it only somebody who
-may raise limits, and never the person who started the run.
+may raise limits, and never the person who started the run. Above what a budget allows each single run nobody raises a run; whoever
+manages budgets changes the budget.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,12 +18,15 @@ from django.utils import timezone
 from pydantic import ValidationError
 
 from flows.access.actor import Actor
+from flows.access.querysets import belonging
 from flows.access.refusals import Fault, Forbidden, Invalid
 from flows.access.rights import Right
+from flows.costs.actions.put_budget import OF_RUNS
+from flows.costs.ceilings import ceiling_of_budgets
 from flows.engine.document import Limits
 from flows.engine.explaining import model_problems
-from flows.models import Run
-from flows.runs.documents import document_of
+from flows.models import Flow, Run
+from flows.runs.documents import document_of, documents_of
 
 COLUMNS = {"cost": "cap_cost", "tokens": "cap_tokens", "steps": "cap_steps"}
 
@@ -38,6 +43,16 @@ class AboveCeiling(Forbidden):
             else f"and raising above it needs the right {Right.RAISE_LIMITS.value!r}"
         )
         super().__init__(Right.RAISE_LIMITS, f"The flow's own limit is {in_words(which, ceiling)}, {why}.")
+
+
+class AboveBudget(Forbidden):
+    """A budget allows each single run less."""
+
+    slug = "above-budget"
+
+    def __init__(self, which: str, ceiling: int) -> None:
+        limit = f"{ceiling:,} seconds" if which == "duration" else in_words(which, ceiling)
+        super().__init__(Right.MANAGE_BUDGETS, f"A budget allows each run {limit}: only an owner may change it.")
 
 
 def limits_given(limits: Mapping[str, Any] | None) -> Limits:
@@ -59,6 +74,34 @@ def ceiling_of(run: Run) -> dict[str, Any]:
     return {which: min(each[which] for each in both if which in each) for which in {*both[0], *both[1]}}
 
 
+@dataclass(frozen=True, slots=True)
+class FlowLimits:
+    """What one flow allows each run: by its published document, and by the ceiling that was set on it."""
+
+    flow: Flow
+    own: dict[str, Any]
+    ceiling: dict[str, Any]
+    at_limit: str
+    steps: dict[str, dict[str, Any]]
+    """Limits of single steps, by their keys."""
+
+
+def limits_of_flows(actor: Actor, most: int = 200) -> list[FlowLimits]:
+    """The published flows that the actor may see the costs of and that limit their runs, by name: two queries."""
+    flows = Flow.objects.filter(belonging(actor.holdings, Right.SEE_COSTS), published__isnull=False, archived_at__isnull=True)
+    chosen = list(flows.only("slug", "name", "ceiling", "published_id").order_by("name")[:most])
+    documents = documents_of([flow.published_id for flow in chosen if flow.published_id is not None])
+    found = []
+    for flow in chosen:
+        document = documents[flow.published_id]  # type: ignore[index]
+        limits = document.limits or Limits()
+        steps = {key: wanted_of(step.limits) for key, step in document.steps.items() if step.limits is not None}
+        row = FlowLimits(flow, wanted_of(limits), wanted_of(Limits.model_validate(flow.ceiling)), limits.at_limit, steps)
+        if row.own or row.ceiling or any(steps.values()):
+            found.append(row)
+    return found
+
+
 def wanted_of(limits: Limits) -> dict[str, Any]:
     """Those of the limits that are named: dollars, tokens, steps, and seconds for the duration."""
     wanted = {name: getattr(limits, name) for name in COLUMNS if getattr(limits, name) is not None}
@@ -73,11 +116,14 @@ def require_raise(actor: Actor, run: Run, wanted: Mapping[str, Any], ceiling: Ma
     if not (actor.holdings.allow(Right.CONTROL_RUNS, team) or actor.holdings.allow(Right.RAISE_LIMITS, team)):
         raise Forbidden(Right.RAISE_LIMITS)
     allowed = ceiling_of(run) if ceiling is None else ceiling
+    budgeted = ceiling_of_budgets(run) if ceiling is None and OF_RUNS & wanted.keys() else {}
     own = actor.person is not None and run.started_by_id == actor.person.id
     for which, amount in wanted.items():
         above = which in allowed and amount > allowed[which]
         if above and (own or not actor.holdings.allow(Right.RAISE_LIMITS, team)):
             raise AboveCeiling(which, allowed[which], own)
+        if which in budgeted and amount > budgeted[which]:
+            raise AboveBudget(which, budgeted[which])
 
 
 def refuse_too_low(run: Run, wanted: Mapping[str, Any]) -> None:

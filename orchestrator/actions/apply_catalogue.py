@@ -12,6 +12,7 @@ from flows.access.actor import Actor
 from flows.access.audit import record_change
 from flows.access.rights import Right, require
 from flows.costs.actions.put_budget import Wanted as BudgetWanted
+from flows.costs.budgets import limits_in_words
 from flows.engine.problems import DocumentError, Problem
 from flows.models import AllowedHost, MCPServer, Membership, ModelEntry, Person, Role, Route, Team, ToolEntry
 from flows.routing.entries import reference_faults
@@ -106,10 +107,12 @@ def _refuse_what_is_missing(document: CatalogueDocument) -> None:
 
 def _apply_budget(actor: Actor, part: BudgetPart, applied: Applied) -> None:
     scope, _, subject = part.scope.partition(":")
-    wanted = BudgetWanted(scope, subject.strip(), part.period, part.cost, at_limit=part.at_limit, warn=part.warn)
+    limits: dict[str, Any] = {name: getattr(part, name) for name in ("cost", "tokens", "calls", "steps")}
+    limits["duration"] = None if part.duration is None else int(part.duration)
+    wanted = BudgetWanted(scope, subject.strip(), part.period, **limits, at_limit=part.at_limit, warn=part.warn)
     budget, changed = change_budget(actor, wanted, "as the catalogue says")
     if changed:
-        applied.changes.append(f"budget {budget.name}: ${part.cost.normalize():f}, then {part.at_limit}")
+        applied.changes.append(f"budget {budget.name}: {limits_in_words(budget)}, then {part.at_limit}")
 
 
 def _apply_team(actor: Actor, slug: str, part: TeamPart, applied: Applied) -> None:

@@ -27,6 +27,9 @@ from flows.api import chat
 from flows.execution.doorbells import INBOX
 from flows.models import (
     Attempt,
+    Budget,
+    BudgetHold,
+    BudgetPeriod,
     Call,
     Drill,
     Event,
@@ -316,6 +319,8 @@ PAGES = [
     Door("GET", "costs", may=COSTS, right="costs.see", query="?by=call"),
     Door("GET", "costs/what-if", may=COSTS, right="costs.see"),
     Door("GET", "costs/export.csv", may=COSTS, right="costs.see"),
+    Door("POST", "costs/views", may=COSTS, right="costs.see", body={"name": "By flow", "query": "by=flow"}),
+    Door("POST", "costs/views/<str:view_id>/removal", may="", hidden=True),
     Door("GET", "costs/export.jsonl", may=COSTS, right="costs.see"),
     Door("GET", "models", right="flows.see"),
     Door("GET", "models/new", may="owner", right="catalogue.manage", outsider="refused"),
@@ -344,6 +349,14 @@ PAGES = [
     Door("GET", "budgets/edit", may="owner", right="budgets.manage", outsider="refused"),
     Door(
         "POST", "budgets/edit", may="owner", right="budgets.manage", outsider="refused", body={"scope": "all", "act": "preview"}
+    ),
+    Door(
+        "POST",
+        "budgets/holds/<int:hold_id>/release",
+        may="owner",
+        right="budgets.manage",
+        outsider="refused",
+        body={"reason": "it is stuck"},
     ),
     Door("GET", "prices", may=COSTS, right="costs.see"),
     Door("GET", "prices", may=COSTS, right="costs.see", query="?tab=unpriced"),
@@ -709,10 +722,15 @@ def make_world() -> World:
     policy.current = PolicyVersion.objects.create(policy=policy, number=1, rules=rules, by=author)
     policy.save()
     sealed, key_id = seal("SPARE_KEY", "a value of its own")
+    month = {"begins": timezone.now(), "ends": timezone.now() + timedelta(days=30)}
+    period = BudgetPeriod.objects.create(budget=Budget.objects.create(scope="all", period="month", cost=9), **month)
+    held = BudgetHold.objects.create(call_id=call.id, run_id=run.id, epoch=1, period=period, reserved=0, tokens=0)
     names = {
         "channel_id": channel.public_id,
         "policy": policy.slug,
         "delegation_id": "del_" + "0" * 32,
+        "view_id": "0" * 32,
+        "hold_id": str(held.id),
         "slug": flow.slug,
         "document": document.public_id,
         "passage": passage.public_id,

@@ -21,13 +21,14 @@ from flows.execution.context import Intent
 from flows.models import AuditRow, Budget, BudgetPeriod, Price, Request, Run
 from flows.models.identifiers import new_id
 from flows.runs.actions.change_budget import go_on_in_a_new_period
+from flows.runs.actions.start_run import start_run
 from orchestrator.engine import dsn
 from tests.execution.conftest import Drive
 from tests.execution.purses import counted, make_budget
-from tests.execution.runs import calls_of, finish, make_model, model, start, until
+from tests.execution.runs import calls_of, finish, make_model, model, source_of, start, until
 from tests.execution.services import Pair
 from tests.execution.test_limits import chosen, question_of
-from tests.makers import make_run
+from tests.makers import make_actor, make_flow, make_run
 from tests.runs.journals import make_call
 
 
@@ -73,6 +74,64 @@ def test_BUD_1_a_threshold_is_noted_once(drive: Drive, pair: Pair) -> None:
 
     until(lambda: BudgetPeriod.objects.filter(budget=budget, noted=100, spent_calls=2).exists())
     assert AuditRow.objects.filter(action="budget.reached").count() == 1
+
+
+# ------------------------------------------------------------------ single runs and steps
+
+
+def bounded(scope: str, subject: str = "", **limits: Any) -> Budget:
+    return make_budget(scope, subject, limits.pop("cost", None), "run", **limits)
+
+
+@pytest.mark.parametrize(
+    ("scope", "subject", "calls", "asked"),
+    [
+        ("run", "", 1, 1),
+        ("run", "looking", 1, 1),
+        ("run", "other", 0, 2),
+        ("step", "", 1, 2),
+        ("step", "looking/b", 0, 1),
+        ("model", "primary", 1, 1),
+    ],
+)
+def test_any_single_run_or_step_keeps_within_its_budget(
+    drive: Drive, pair: Pair, scope: str, subject: str, calls: int, asked: int
+) -> None:
+    steps = {"a": model("Hello", "primary"), "b": model("Again", "primary")}
+    flow = make_flow("looking", document=source_of(steps, ["start -> a", "a -> b"], input={"type": "object"}))
+    make_flow("other")
+    bounded(scope, subject, calls=calls)
+    drive()
+
+    runs = [finish(start_run(make_actor("operator"), flow.slug, None)) for _ in range(2)]
+
+    assert [run.status for run in runs] == ["budget_stopped" if asked < 2 else "succeeded"] * 2  # each has its own
+    assert len(pair[0].asked) == 2 * asked
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_inside_a_step_counts_as_the_steps_and_each_run_has_its_own() -> None:
+    first, second, budget = make_run(status="running"), make_run(status="running"), bounded("step", cost="1")
+
+    def holds(run: Run, path: str) -> Callable[[AsyncConnection[Any]], Awaitable[Any]]:
+        return lambda connection: hold(connection, run.id, 1, new_id(), INTENT, path)
+
+    *taken, reached = asked(
+        holds(first, "each[1].a"),
+        holds(first, "each[2].b"),
+        holds(first, "other"),
+        holds(second, "each[1].a"),
+        holds(first, "each[3].a"),
+    )
+
+    assert taken == [None] * 4
+    assert (reached.period.name, reached.which) == ("any step", "cost")
+    held = BudgetPeriod.objects.filter(budget=budget).order_by("run_id", "path").values_list("run_id", "path", "reserved")
+    assert list(held) == [
+        (first.id, "each", Decimal("0.8")),
+        (first.id, "other", Decimal("0.4")),
+        (second.id, "each", Decimal("0.4")),
+    ]
 
 
 # ------------------------------------------------------------------ what a worker that died leaves behind

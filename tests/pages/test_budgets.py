@@ -9,7 +9,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from flows.models import AuditRow, Budget, BudgetPeriod
+from flows.costs.budgets import _band
+from flows.models import AuditRow, Budget, BudgetHold, BudgetPeriod, Call, Flow, Run
+from flows.models.identifiers import new_id
 from tests.makers import make_flow, make_person, make_run
 from tests.runs.journals import make_call
 
@@ -79,6 +81,141 @@ def test_the_preview_says_how_many_runs_it_would_have_stopped_and_changes_nothin
     assert owner.post("/budgets/edit", removal).status_code == 422
     assert owner.post("/budgets/edit", removal | {"reason": "over"}).status_code == 302
     assert not Budget.objects.exists()
+
+
+def test_BUD_4_and_5_the_last_change_and_the_band_of_the_forecast_stand_at_the_meter(owner: Client) -> None:
+    make_used()
+    owner.post(
+        "/budgets/edit",
+        {"scope": "all", "subject": "", "period": "day", "cost": "1.2", "warn": "50", "at_limit": "stop", "reason": "a launch"},
+    )
+
+    page = owner.get("/budgets").content.decode()
+
+    changed = page.split('data-testid="changed">')[1].split("</span>")[0]
+    assert "cost 1 → 1.2" in changed
+    assert changed.endswith(": a launch")
+    assert 'data-testid="band"' in page
+
+
+def test_the_band_around_the_end_is_narrower_with_more_calls() -> None:
+    now = timezone.now()
+    few, many = (_band(now + timedelta(days=4), now, calls) for calls in (8, 800))
+
+    assert few[0] < many[0] < now + timedelta(days=4)
+    assert many[1] is not None
+    assert few[1] is not None
+    assert now + timedelta(days=4) < many[1] < few[1]
+    assert _band(now + timedelta(days=4), now, 1)[1] is None
+
+
+def test_BUD_3_what_providers_billed_beyond_the_bound_is_stated(owner: Client) -> None:
+    make_used(spent="1.25", reserved="0")
+    assert "none did, so no limit was passed" in owner.get("/budgets").content.decode()
+    make_call(make_run(make_flow()), "a", cost="0.5", reserved="0.25")
+
+    page = owner.get("/budgets").content.decode()
+
+    assert "1 call did, by $0.2500 at most" in page
+    assert "$0.2500 over the limit" in page
+
+
+def test_a_budget_of_single_runs_is_made_shown_and_refused_where_it_cannot_be(owner: Client) -> None:
+    flow = make_flow("refunds")
+    given = {"scope": "run", "subject": "refunds", "period": "run", "cost": "2", "steps": "40", "duration": "2h"}
+    given |= {"warn": "80", "at_limit": "stop"}
+
+    assert owner.post("/budgets/edit", given).status_code == 302
+    budget = Budget.objects.get()
+    assert (budget.name, budget.limits) == ("each run of refunds", {"cost": 2, "steps": 40, "duration": 7200})
+    page = owner.get("/budgets").content.decode()
+    assert "Each run of refunds" in page
+    assert "$2.00, 40 steps, 2h 00m" in page
+    for wrong in (
+        {"period": "day"},
+        {"scope": "flow", "period": "day"},
+        {"scope": "all", "subject": ""},
+        {"scope": "step", "subject": "refunds/greet"},
+        {"subject": "none"},
+        {"steps": "0"},
+        {"duration": "soon"},
+    ):
+        assert owner.post("/budgets/edit", given | wrong).status_code == 422, wrong
+    for n in range(3):
+        make_call(make_run(flow), "a", cost=f"{n + 1}.5")
+    preview = owner.post("/budgets/edit", given | {"act": "preview"}).content.decode()
+    assert 'stopped <b class="figure">2</b> runs' in preview
+
+
+def test_what_flows_allow_each_run_stands_beside_the_budgets(owner: Client) -> None:
+    flow = make_flow("refunds")
+    Flow.objects.filter(id=flow.id).update(ceiling={"cost": "1.50", "duration": "1h"})
+
+    page = owner.get("/budgets").content.decode()
+    assert "$1.50, 1h 00m" in page.split('data-testid="flow-limits"')[1]
+    [found] = owner.get("/api/v1/budgets").json()["flows"]
+    assert (found["flow"], found["ceiling"]["cost"], found["ceiling"]["duration"]) == ("refunds", "1.5", 3600)
+
+
+def test_the_first_budget_is_proposed_from_the_last_30_days(owner: Client) -> None:
+    make_call(make_run(make_flow()), "a", cost="100")
+
+    page = owner.get("/budgets").content.decode()
+
+    assert "suggest $120.00 a month" in page
+
+
+def make_held(budget: Budget, age: timedelta, **run: str) -> BudgetHold:
+    period = budget.periods.get()
+    held = make_run(make_flow(), **({"status": "running"} | run))
+    hold = BudgetHold.objects.create(
+        call_id=new_id(), run_id=held.id, epoch=held.epoch, period=period, reserved=Decimal("0.1"), tokens=5
+    )
+    BudgetPeriod.objects.filter(id=period.id).update(reserved_tokens=5, reserved_calls=1)
+    BudgetHold.objects.filter(id=hold.id).update(at=timezone.now() - age)
+    return hold
+
+
+def test_a_stuck_hold_is_released_audited_and_its_run_can_no_longer_begin_the_call(owner: Client) -> None:
+    hold = make_held(make_used(), timedelta(minutes=9))
+    run = Run.objects.get(id=hold.run_id)
+
+    assert 'data-testid="stuck-row"' in owner.get("/budgets").content.decode()
+    address = f"/budgets/holds/{hold.id}/release"
+    assert owner.post(address).status_code == 422
+    assert owner.post(address, {"reason": "the worker lost it"}).status_code == 302
+
+    period = BudgetPeriod.objects.get()
+    assert (period.reserved, period.reserved_calls, period.spent) == (0, 0, Decimal("0.82"))
+    assert Run.objects.get(id=run.id).epoch == run.epoch + 1
+    assert AuditRow.objects.get(action="budget.release").data["reason"] == "the worker lost it"
+    assert owner.post(address, {"reason": "again"}).status_code == 404
+
+
+def test_a_hold_whose_call_has_ended_is_counted_and_one_in_flight_is_not_touched(owner: Client) -> None:
+    budget = make_used()
+    ended, flying = make_held(budget, timedelta(minutes=9)), make_held(budget, timedelta(minutes=9))
+    BudgetPeriod.objects.update(reserved="0.2", reserved_tokens=10, reserved_calls=2)
+    for hold, state in ((ended, "succeeded"), (flying, "started")):
+        call = make_call(
+            Run.objects.get(id=hold.run_id), "a", cost="0.05" if state == "succeeded" else None, status=state, id=hold.call_id
+        )
+        end = timezone.now() - timedelta(minutes=5) if state == "succeeded" else None
+        Call.objects.filter(id=call.id).update(ended_at=end)
+
+    assert owner.post(f"/budgets/holds/{flying.id}/release", {"reason": "x"}).status_code == 409
+    assert owner.post(f"/budgets/holds/{ended.id}/release", {"reason": "x"}).status_code == 302
+    period = BudgetPeriod.objects.get()
+    assert (period.spent, period.reserved) == (Decimal("0.87"), Decimal("0.1"))
+
+
+def test_only_an_owner_releases(owner: Client) -> None:
+    hold = make_held(make_used(), timedelta(minutes=9))
+    builder = Client()
+    builder.force_login(make_person("builder"))
+
+    assert builder.post(f"/budgets/holds/{hold.id}/release", {"reason": "x"}).status_code == 403
+    assert BudgetHold.objects.exists()
 
 
 def test_the_api_makes_and_reads_them(owner: Client) -> None:

@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from flows.costs.folding import fold_everything, forget_sums
-from flows.models import Call, Run
+from flows.models import AuditRow, Call, Run
 from tests.makers import make_flow, make_person, make_run, make_team
 from tests.runs.journals import make_call
 
@@ -161,6 +161,90 @@ def test_CST_5_every_choice_is_in_the_address_and_can_be_taken_back(client: Clie
     assert set(rows(page)) == {"model-0", "model-1"}
     assert 'data-filter="flow"' in page
     assert f'href="/costs?{escape(period())}&amp;by=model" aria-label="Remove filter Flow"' in page
+
+
+@pytest.mark.parametrize("by", ["hour", "provider", "route", "team"])
+def test_each_grouping_comes_to_the_total(client: Client, spent: list[Run], by: str) -> None:
+    make_call(make_run(make_flow(team=make_team("ops")), status="succeeded"), "a", cost="0.5", target="model-1", route="balanced")
+    page = seen(client, f"/costs?{period(20)}&by={by}")
+
+    assert sum(cost for _, cost in rows(page).values()) == amount(page, "total")
+    assert len(rows(page)) > 1 or by == "provider"
+
+
+def test_a_run_with_two_tags_stands_in_both_and_untagged_ones_in_none(client: Client) -> None:
+    flow = make_flow()
+    for cost, tags in (("1", ["a", "b"]), ("2", ["a"]), ("4", [])):
+        make_call(make_run(flow, status="succeeded", tags=tags), "s", cost=cost)
+    page = seen(client, f"/costs?{period()}&by=tag")
+
+    assert {label: cost for label, (_, cost) in rows(page).items()} == {"a": 3, "b": 1, "none": 4}
+    assert amount(page, "total") == 7
+    assert amount(seen(client, rows(page)["a"][0]), "total") == 3
+
+
+@pytest.mark.parametrize(("by", "then"), [("flow", "model"), ("day", "flow"), ("model", "person"), ("run", "route")])
+def test_the_parts_of_each_row_come_to_the_row_and_lead_on(client: Client, spent: list[Run], by: str, then: str) -> None:
+    page = seen(client, f"/costs?{period()}&by={by}&then={then}")
+    groups = page.split('data-testid="cost-row"')[1:]
+
+    assert len(groups) == {"flow": 2, "day": 3, "model": 2, "run": 6}[by]
+    for group in groups:
+        row, *parts = group.split("</tbody>")[0].split('data-testid="cost-part"')
+        assert parts
+        assert sum(Decimal(MONEY.findall(part)[-1]) for part in parts) == Decimal(MONEY.findall(row)[-1])
+    link = re.search(
+        r'data-testid="cost-part".*?href="([^"]+)".*?data-money="([^"]+)"[^>]*>[^<]*</span></td></tr>', page, re.DOTALL
+    )
+    if link is not None:
+        assert amount(seen(client, unescape(link[1])), "total") == Decimal(link[2])
+    seen(client, f"/costs?{period()}&by={by}&then={by}", 422)
+
+
+def test_long_tables_have_pages_and_one_total(client: Client) -> None:
+    flow = make_flow()
+    for _ in range(53):
+        make_call(make_run(flow, status="succeeded"), "s", cost="0.1")
+    first = seen(client, f"/costs?{period()}&by=run")
+    onward = re.search(r'href="([^"]+)" rel="next"', first)
+    assert onward is not None
+    second = seen(client, unescape(onward[1]))
+
+    assert (len(rows(first)), len(rows(second))) == (50, 3)
+    assert amount(first, "table-total") == amount(second, "table-total") == Decimal("5.3")
+
+
+def test_a_pinned_view_is_an_address_that_only_its_person_sees(client: Client, spent: list[Run]) -> None:
+    given = {"name": "Refunds by model", "query": f"{period()}&by=model&flow=refunds"}
+
+    assert client.post("/costs/views", given)["Location"] == f"/costs?{period()}&by=model&flow=refunds"
+    page = seen(client, "/costs")
+    assert 'data-testid="view">Refunds by model</a>' in page
+    kept = re.search(r'href="([^"]+)" data-testid="view"', page)
+    assert kept is not None
+    assert set(rows(seen(client, unescape(kept[1])))) == {"model-0", "model-1"}
+    other = Client()
+    other.force_login(make_person("operator"))
+    assert "Refunds by model" not in seen(other, "/costs")
+    removal = re.search(r'action="(/costs/views/[0-9a-f]+/removal)"', page)
+    assert removal is not None
+    assert other.post(removal[1]).status_code == 404
+    assert client.post(removal[1]).status_code == 302
+    assert "Refunds by model" not in seen(client, "/costs")
+    for wrong in ({"name": ""}, {"query": "by=wind"}):
+        assert client.post("/costs/views", given | wrong).status_code == 422
+
+
+def test_BUD_1_a_day_on_which_a_budget_passed_a_share_is_marked_in_the_chart(client: Client, spent: list[Run]) -> None:
+    data = {"share": 80, "spent": "8.2", "limit": "10"}
+    facts = {"actor_name": "budgets", "door": "worker", "action": "budget.reached", "subject_kind": "budget"}
+    AuditRow.objects.create(**facts, subject="all, month", data=data)
+    AuditRow.objects.create(**facts, subject="flow contracts, month", data=data)
+
+    page = seen(client, f"/costs?{period()}&by=flow")
+    assert page.count('data-testid="budget-mark"') == 1
+    assert "the budget all, month passed 80 % of its limit" in page
+    assert seen(client, f"/costs?{period()}&flow=contracts").count('data-testid="budget-mark"') == 2
 
 
 def test_CST_6_simulated_money_is_apart(client: Client, spent: list[Run]) -> None:

@@ -17,15 +17,18 @@ from flows.access.audit import record_change
 from flows.access.refusals import Fault, Invalid, NotFound
 from flows.access.rights import Right, require
 from flows.models import ApiKey, Budget, BudgetPeriod, Flow, ModelEntry, Person, Team
-from flows.models.budgets import PERIODS, SCOPES
+from flows.models.budgets import MEASURES, PERIODS, SCOPES
 
+OF_RUNS = frozenset({"steps", "duration"})
+MOST_OF_RUNS = 2**31
 AT_LIMIT = ("stop", "pause", "cheaper", "finish", "notify")
 MOST = Decimal(10) ** 9
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A budget as somebody wants it. Of the three limits at least one is given; `zone` is whose days and months count."""
+    """A budget as somebody wants it. Of the limits at least one is given; `zone` is whose days and months count. `steps` and
+    `duration`, in seconds, are of single runs: they need the period `run`."""
 
     scope: str
     subject: str
@@ -36,12 +39,20 @@ class Wanted:
     at_limit: str = "stop"
     warn: Sequence[int] = field(default=(50, 80))
     zone: str = ""
+    steps: int | None = None
+    duration: int | None = None
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """Each measure's limit; None where there is none."""
+        return {name: getattr(self, name) for name in MEASURES}
 
 
 def wanted_of(budget: Budget) -> Wanted:
     """The budget as it is, to be changed in parts."""
-    limits = (budget.cost, budget.tokens, budget.calls)
-    return Wanted(budget.scope, budget.subject, budget.period, *limits, budget.at_limit, tuple(budget.warn), budget.zone)
+    limits: dict[str, Any] = {name: getattr(budget, name) for name in MEASURES}
+    chosen: dict[str, Any] = {"at_limit": budget.at_limit, "warn": tuple(budget.warn), "zone": budget.zone}
+    return Wanted(budget.scope, budget.subject, budget.period, **limits, **chosen)
 
 
 def put_budget(actor: Actor, wanted: Wanted, reason: str = "") -> tuple[Budget, bool]:
@@ -100,12 +111,22 @@ def faults_of(wanted: Wanted) -> list[Fault]:
         faults.append(Fault("period", f"{wanted.period[:40]!r} is unknown", f"Choose of: {', '.join(PERIODS)}."))
     if wanted.at_limit not in AT_LIMIT:
         faults.append(Fault("at_limit", f"{wanted.at_limit[:40]!r} is unknown", f"Choose of: {', '.join(AT_LIMIT)}."))
-    limits = {"cost": wanted.cost, "tokens": wanted.tokens, "calls": wanted.calls}
-    if all(limit is None for limit in limits.values()):
-        faults.append(Fault("cost", "no limit is given", "Give dollars, tokens or calls."))
+    if wanted.scope in ("run", "step") and wanted.period != "run":
+        faults.append(Fault("period", f"a budget of any single {wanted.scope} holds in each run", "Choose the period run."))
+    if wanted.scope == "all" and wanted.period == "run":
+        faults.append(Fault("scope", "what any single run may use has a scope of its own", "Choose the scope run."))
+    limits = {name: limit for name, limit in wanted.limits.items() if limit is not None}
+    if not limits:
+        faults.append(Fault("cost", "no limit is given", "Give dollars, tokens, calls, or for single runs steps or time."))
     for name, limit in limits.items():
-        if limit is not None and (not Decimal(limit).is_finite() or not 0 <= limit < MOST * 10**6):
-            faults.append(Fault(name, f"{limit} is no limit", "Give 0 or more."))
+        least = 1 if name in OF_RUNS else 0
+        if not Decimal(limit).is_finite() or not least <= limit < (MOST_OF_RUNS if name in OF_RUNS else MOST * 10**6):
+            faults.append(Fault(name, f"{limit} is no limit", f"Give {least} or more."))
+    if (wanted.period != "run" or wanted.scope in ("model", "step")) and limits.keys() & OF_RUNS:
+        name = "steps" if "steps" in limits else "duration"
+        faults.append(
+            Fault(name, "is a limit of single runs", "Choose the period run, and another scope than a model or a step.")
+        )
     if any(not isinstance(each, int) or not 0 < each < 100 for each in wanted.warn):
         faults.append(Fault("warn", "shares are whole percents from 1 to 99", "Write 50, 80."))
     try:
@@ -120,6 +141,11 @@ def _exists(scope: str, subject: str) -> bool:
         return subject == ""
     if scope == "tag":
         return bool(subject)
+    if scope in ("run", "step"):
+        flow, _, step = subject.partition("/")
+        if step and scope == "run":
+            return False
+        return not subject or Flow.objects.filter(slug=flow).exists()
     if scope == "key":
         return ApiKey.objects.filter(id=subject).exists() if len(subject) in (32, 36) else False
     table, column = {
@@ -133,10 +159,8 @@ def _exists(scope: str, subject: str) -> bool:
 
 def _values(wanted: Wanted) -> dict[str, Any]:
     return {
+        **wanted.limits,
         "zone": wanted.zone or settings.TIME_ZONE,
-        "cost": wanted.cost,
-        "tokens": wanted.tokens,
-        "calls": wanted.calls,
         "at_limit": wanted.at_limit,
         "warn": sorted(set(wanted.warn)),
     }
@@ -145,7 +169,7 @@ def _values(wanted: Wanted) -> dict[str, Any]:
 def _too_low(budget: Budget, changed: Mapping[str, Any]) -> list[Fault]:
     now = timezone.now()
     current = BudgetPeriod.objects.select_for_update().filter(budget=budget, begins__lte=now, ends__gt=now).first()
-    if current is None:
+    if current is None or budget.period == "run":
         return []
     used = {
         "cost": current.spent + current.reserved,
@@ -162,7 +186,7 @@ def _too_low(budget: Budget, changed: Mapping[str, Any]) -> list[Fault]:
 def _unexplained(budget: Budget, changed: Mapping[str, Any], reason: str) -> list[Fault]:
     raised = [
         name
-        for name in ("cost", "tokens", "calls")
+        for name in MEASURES
         if name in changed
         and getattr(budget, name) is not None
         and (changed[name] is None or changed[name] > getattr(budget, name))

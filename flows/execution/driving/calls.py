@@ -130,7 +130,7 @@ class Calls:
     async def _hold(self, path: str, call: OpenCall) -> None:
         """Holds what the call may use in the budgets that apply; where one has no room, does what it says."""
         run = self._desk.run
-        reached = await self._desk.engine.budgets.hold(run.id, run.epoch, call.id, call.intent)
+        reached = await self._desk.engine.budgets.hold(run.id, run.epoch, call.id, call.intent, path)
         if reached is not None:
             self._purse.heed_budget(path, reached, call.intent)
 

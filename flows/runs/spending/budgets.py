@@ -9,16 +9,19 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from flows.access.actor import Actor
 from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require, require_somewhere
 from flows.costs.actions.put_budget import AT_LIMIT, Wanted, faults_of
-from flows.costs.budgets import gauges, history_of, would_have_stopped
+from flows.costs.budgets import gauges, history_of, overshoot, proposed, stuck_holds, would_have_stopped
+from flows.engine.durations import Duration
 from flows.models import Budget
 from flows.models.budgets import PERIODS, SCOPES
 from flows.runs.actions.change_budget import change_budget, drop_budget
+from flows.runs.actions.release_hold import release_hold
+from flows.runs.limits import limits_of_flows
 
 DOES = {
     "stop": "stops the run before the call",
@@ -37,7 +40,27 @@ def budgets(request: Any) -> HttpResponse:
     require_somewhere(actor, Right.SEE_COSTS)
     risky = request.GET.get("status") == "at-risk"
     found = [(gauge, DOES[gauge.budget.at_limit]) for gauge in gauges() if gauge.at_risk or not risky]
-    return render(request, "budgets/list.html", {"gauges": found, "risky": risky, "may_manage": actor.may(Right.MANAGE_BUDGETS)})
+    may_manage = actor.may(Right.MANAGE_BUDGETS)
+    context = {
+        "gauges": [each for each in found if each[0].budget.period != "run"],
+        "of_runs": [each for each in found if each[0].budget.period == "run"],
+        "risky": risky,
+        "may_manage": may_manage,
+        "stuck": stuck_holds() if may_manage else [],
+        "overshoot": overshoot(),
+        "own": [] if risky else limits_of_flows(actor),
+        "proposed": proposed() if may_manage and not found and not risky else None,
+    }
+    return render(request, "budgets/list.html", context)
+
+
+@require_POST
+@login_required
+def release(request: Any, hold_id: int) -> HttpResponse:
+    """Ends a hold that is stuck. Raises `Forbidden`, `NotFound`, `StillHeld`, `Invalid`."""
+    hold = release_hold(request.actor, hold_id, request.POST.get("reason", ""))
+    request.toast(f"Released what was held in the budget {hold.period.budget.name}.")
+    return redirect("budgets")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -91,7 +114,7 @@ def _preview(wanted: Wanted) -> int | None:
 def _wanted(given: Any) -> Wanted:
     faults: list[Fault] = []
     amounts: dict[str, Decimal | None] = {}
-    for name in ("cost", "tokens", "calls"):
+    for name in ("cost", "tokens", "calls", "steps"):
         text = given.get(name, "").replace(",", "").strip().removeprefix("$")
         try:
             amounts[name] = Decimal(text) if text else None
@@ -99,12 +122,17 @@ def _wanted(given: Any) -> Wanted:
             amounts[name] = None
             faults.append(Fault(name, f"{text[:40]!r} is no number", "Write 120.00."))
     counts = {}
-    for name in ("tokens", "calls"):
+    for name in ("tokens", "calls", "steps"):
         amount = amounts[name]
         if amount is not None and (not amount.is_finite() or amount != int(amount)):
             faults.append(Fault(name, f"{amount} is no whole number"))
         else:
             counts[name] = None if amount is None else int(amount)
+    try:
+        duration = int(Duration(given["duration"].strip()).seconds) if given.get("duration", "").strip() else None
+    except ValueError as error:
+        duration = None
+        faults.append(Fault("duration", str(error), "Write 30m, 4h or 2d."))
     warn = [each.strip().removesuffix("%").strip() for each in given.get("warn", "").split(",") if each.strip()]
     if any(not (each.isascii() and each.isdigit() and len(each) < 4) for each in warn):
         faults.append(Fault("warn", "shares are whole percents", "Write 50, 80."))
@@ -113,7 +141,7 @@ def _wanted(given: Any) -> Wanted:
     scope, subject, period, zone = (given.get(name, "").strip() for name in ("scope", "subject", "period", "zone"))
     shares = tuple(map(int, warn))
     at_limit = given.get("at_limit", "stop")
-    return Wanted(scope, subject, period, amounts["cost"], counts["tokens"], counts["calls"], at_limit, shares, zone)
+    return Wanted(scope, subject, period, amounts["cost"], **counts, at_limit=at_limit, warn=shares, zone=zone, duration=duration)
 
 
 def _values(old: Budget) -> dict[str, Any]:
@@ -125,6 +153,8 @@ def _values(old: Budget) -> dict[str, Any]:
         "cost": "" if old.cost is None else f"{old.cost.normalize():f}",
         "tokens": old.tokens or "",
         "calls": old.calls or "",
+        "steps": old.steps or "",
+        "duration": "" if old.duration is None else f"{old.duration}s",
         "at_limit": old.at_limit,
         "warn": ", ".join(map(str, old.warn)),
     }

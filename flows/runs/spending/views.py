@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,12 +18,13 @@ from flows.access.actor import Actor
 from flows.access.rights import Right, require_somewhere
 from flows.costs.forecast import METHOD
 from flows.costs.reports import adjusted, calls_within
-from flows.costs.sums import standing
+from flows.costs.sums import SUMMED, standing
 from flows.models import Call
 from flows.models.identifiers import shown
 from flows.runs.exports import download
 from flows.runs.spending import explorer
-from flows.runs.spending.wanted import DIMENSIONS, FILTERS, Wanted, leading, wanted_by
+from flows.runs.spending.pins import pins_of
+from flows.runs.spending.wanted import DIMENSIONS, FILTERS, THEN, Wanted, leading, wanted_by
 
 PURPOSES = (("real", "Real money"), ("simulated", "Simulated"), ("all", "Both"))
 
@@ -38,7 +39,8 @@ def costs(request: Any) -> HttpResponse:
     at = standing()
     picture = explorer.picture_of(actor, wanted, at)
     total, models = picture.total, picture.models
-    amount, earlier = explorer.cost_in(total, wanted.purpose), explorer.before(actor, wanted, at)
+    amount, earlier = explorer.cost_in(total, wanted.purpose), picture.before
+    chart = picture.chart()
     told = models.calls - models.unpriced - models.estimated - models.in_flight
     context = {
         "wanted": wanted,
@@ -52,13 +54,20 @@ def costs(request: Any) -> HttpResponse:
         "earlier": earlier,
         "change": (amount - earlier) / earlier if earlier else None,
         "before": wanted.before,
-        "adjusted": adjusted(calls_within(actor, wanted.scope())),
+        "adjusted": adjusted(calls_within(actor, wanted.scope())) if at.adjusted else None,
         "saved": total.saved,
         "forecast": explorer.forecast(actor, wanted, at),
         "method": METHOD,
-        "chart": picture.chart(),
-        "dimensions": [(label, leading(request.GET, by=name), name == wanted.by) for name, label in DIMENSIONS.items()],
+        "chart": chart,
+        "marks": explorer.marks_of(actor, wanted, chart),
+        "dimensions": [
+            (label, leading(request.GET, by=name, **({"then": None} if name == wanted.then else {})), name == wanted.by)
+            for name, label in DIMENSIONS.items()
+        ],
         "dimension": DIMENSIONS[wanted.by],
+        "thens": [(DIMENSIONS[name], leading(request.GET, then=name), name == wanted.then) for name in THEN if name != wanted.by],
+        "then": DIMENSIONS.get(wanted.then, ""),
+        "without_then": leading(request.GET, then=None),
         "purposes": [(label, leading(request.GET, purpose=name), name == wanted.purpose) for name, label in PURPOSES],
         "periods": [
             (label, leading(request.GET, **{"from": f"{first}", "to": f"{last}"}), (first, last) == (wanted.first, wanted.last))
@@ -69,15 +78,49 @@ def costs(request: Any) -> HttpResponse:
         "query": request.GET.urlencode(safe=",:!"),
         "review": leading(request.GET, unpriced="yes", by="call"),
         "zone": timezone.get_current_timezone_name(),
+        "views": pins_of(actor),
     }
     if wanted.by == "call":
         context["page"] = explorer.page_of_calls(actor, wanted, request.GET.get("after", ""))
     else:
         below = picture.below
         context |= {"below": below, "below_cost": explorer.cost_in(below, wanted.purpose)}
-        rows = explorer.rows_of(actor, wanted, picture)
-        context["rows"] = [(row, leading(request.GET, **row.onward) if row.onward else "") for row in rows]
+        after = _row_number(request.GET.get("after", ""))
+        rows = explorer.rows_of(actor, wanted, picture, after)
+        parts = explorer.parts_of(actor, wanted, rows, at) if wanted.then else [[] for _ in rows]
+        context["rows"] = [
+            (row, _onward(request, row), [(part, _onward(request, part)) for part in of_row])
+            for row, of_row in zip(rows, parts, strict=True)
+        ]
+        context |= _paged(request, wanted, picture, rows, after)
     return render(request, "costs/explorer.html", context)
+
+
+def _onward(request: Any, row: explorer.Row) -> str:
+    """Where a row leads; empty where there is nothing behind it."""
+    return leading(request.GET, **row.onward) if row.onward else ""
+
+
+def _row_number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else 0
+
+
+def _paged(request: Any, wanted: Wanted, picture: explorer.Picture, rows: Sequence[explorer.Row], after: int) -> dict[str, Any]:
+    """Where the rows before and behind these stand. How many rows there are is known only of what is summed by day."""
+    count = len(picture.spends) if wanted.by in SUMMED else None
+    more = after + len(rows) < count if count is not None else len(rows) == explorer.ROWS_AT_ONCE
+    earlier = max(after - explorer.ROWS_AT_ONCE, 0)
+    return {
+        "first_row": after + 1,
+        "last_row": after + len(rows),
+        "row_count": count,
+        "next_rows": leading(request.GET) + _joined(request, after + len(rows)) if more else "",
+        "previous_rows": (leading(request.GET) + (_joined(request, earlier) if earlier else "")) if after else "",
+    }
+
+
+def _joined(request: Any, after: int) -> str:
+    return f"{'&' if '?' in leading(request.GET) else '?'}after={after}"
 
 
 @require_safe
@@ -99,7 +142,8 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
     return {
         "call": shown("call", row.pop("id")),
         "run": shown("run", row.pop("run_id")),
-        **{name: value for name, value in row.items() if name not in ("started_at", "price_id")},
+        **{name: value for name, value in row.items() if name not in ("started_at", "price_id", "tags")},
+        "tags": ", ".join(row["tags"]),
         "started_at": row["started_at"].isoformat(),
         "cost": None if settled is None else f"{settled:f}",
         "currency": "USD",

@@ -15,12 +15,17 @@ from flows.costs.reports import PURPOSES, Scope
 from flows.models.identifiers import UnknownIdentifier, parsed, shown
 
 DIMENSIONS: Mapping[str, str] = {
+    "hour": "Hour",
     "day": "Day",
     "month": "Month",
     "flow": "Flow",
     "version": "Version",
     "model": "Model",
     "tool": "Tool",
+    "provider": "Provider",
+    "route": "Route",
+    "team": "Team",
+    "tag": "Tag",
     "person": "Person",
     "key": "API key",
     "source": "Started by",
@@ -38,6 +43,10 @@ NEXT: Mapping[str, str] = {
     "version": "run",
     "model": "flow",
     "tool": "flow",
+    "provider": "model",
+    "route": "flow",
+    "team": "flow",
+    "tag": "flow",
     "person": "flow",
     "key": "flow",
     "source": "flow",
@@ -52,6 +61,9 @@ FILTERS: Mapping[str, str] = {
     "version": "Version",
     "model": "Model",
     "tool": "Tool",
+    "provider": "Provider",
+    "route": "Route",
+    "team": "Team",
     "person": "Person",
     "key": "API key",
     "source": "Started by",
@@ -60,7 +72,11 @@ FILTERS: Mapping[str, str] = {
 }
 """Filters that hold several values, by their parameter."""
 
+THEN = tuple(name for name in DIMENSIONS if name not in ("call", "run", "step", "hour", "tag"))
+"""What the parts of a row can be grouped by."""
+
 LONGEST = 366 * 5  # days
+LONGEST_BY_HOUR = 31  # days
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2200, 1, 1)
 
 
@@ -75,6 +91,7 @@ class Wanted:
     chosen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     run: UUID | None = None
     unpriced: bool = False
+    then: str = ""
 
     @property
     def days(self) -> int:
@@ -102,6 +119,9 @@ class Wanted:
             versions=[int(text) for text in chosen.get("version", ())],
             models=chosen.get("model", ()),
             tools=chosen.get("tool", ()),
+            providers=chosen.get("provider", ()),
+            routes=chosen.get("route", ()),
+            teams=chosen.get("team", ()),
             people=chosen.get("person", ()),
             keys=chosen.get("key", ()),
             sources=chosen.get("source", ()),
@@ -111,18 +131,25 @@ class Wanted:
             unpriced=self.unpriced,
         )
 
-    def into(self, name: object) -> dict[str, str] | None:
+    def into(self, name: object) -> dict[str, str | None] | None:
         """The parameters that change when one goes into the row of this name; None where there is nothing behind it."""
-        if name is None or self.by not in NEXT:
+        kept = self._keeping(self.by, name)
+        return None if kept is None or self.by not in NEXT else {"by": NEXT[self.by], "then": None, **kept}
+
+    def into_part(self, name: object, part: object) -> dict[str, str | None] | None:
+        """The same for a part of that row, by `then`."""
+        row, kept = self._keeping(self.by, name), self._keeping(self.then, part)
+        return None if row is None or kept is None else {"by": NEXT[self.then], "then": None, **row, **kept}
+
+    def _keeping(self, by: str, name: object) -> dict[str, str | None] | None:
+        """The parameters that keep only what is called so in this grouping."""
+        if name is None or name == "" or by == "hour":
             return None
-        onward = {"by": NEXT[self.by]}
         if isinstance(name, datetime):
             day = timezone.localtime(name).date()
-            end = _month_end(day) if self.by == "month" else day
-            return onward | {"from": max(day, self.first).isoformat(), "to": min(end, self.last).isoformat()}
-        if isinstance(name, UUID):
-            return onward | {"run": shown("run", name)}
-        return onward | {self.by: str(name)}
+            end = _month_end(day) if by == "month" else day
+            return {"from": max(day, self.first).isoformat(), "to": min(end, self.last).isoformat()}
+        return {"run": shown("run", name)} if isinstance(name, UUID) else {by: str(name)}
 
 
 def leading(query: QueryDict, **changes: str | None) -> str:
@@ -151,6 +178,11 @@ def wanted_by(query: QueryDict) -> Wanted:
     by = query.get("by", "day")
     if by not in DIMENSIONS:
         faults.append(Fault("by", f"{by[:40]!r} is unknown", f"Choose of: {', '.join(DIMENSIONS)}."))
+    then = query.get("then", "")
+    if then and (then not in THEN or by in (then, "call")):
+        faults.append(Fault("then", f"{then[:40]!r} cannot part the rows of {by[:40]!r}", f"Choose of: {', '.join(THEN)}."))
+    if by == "hour" and not faults and (last - first).days >= LONGEST_BY_HOUR:
+        faults.append(Fault("by", "hours are shown of a month at most", "Choose a shorter period, or days."))
     purpose = query.get("purpose", "real")
     if purpose not in PURPOSES:
         faults.append(Fault("purpose", f"{purpose[:40]!r} is unknown", f"Choose of: {', '.join(PURPOSES)}."))
@@ -168,7 +200,7 @@ def wanted_by(query: QueryDict) -> Wanted:
             faults.append(Fault("run", "is no identifier of a run"))
     if faults:
         raise Invalid("These costs cannot be shown.", problems=faults)
-    return Wanted(first, last, by, purpose, chosen, run, query.get("unpriced") == "yes")
+    return Wanted(first, last, by, purpose, chosen, run, query.get("unpriced") == "yes", then)
 
 
 def _values(query: QueryDict, name: str) -> tuple[str, ...]:
