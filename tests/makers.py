@@ -22,6 +22,8 @@ from flows.models import (
     Passage,
     Person,
     Request,
+    Route,
+    RouteVersion,
     Run,
     Team,
     Trigger,
@@ -187,6 +189,14 @@ def _question(run: Run, kind: str, payload: Any, terms: dict[str, Any], **fields
     return Request.objects.create(
         run=run, kind=kind, terms=terms, payload=canonical(payload), payload_hash=sha256_of(payload), **fields
     )
+
+
+def make_versioned_route(slug: str, *models: str) -> Route:
+    """A route of these candidates, with its first version."""
+    route = Route.objects.create(slug=slug, candidates=list(models))
+    definition = {"candidates": list(models), "fall_back_on": [], "timeout": None, "strategy": "ordered", "needs": []}
+    RouteVersion.objects.create(route=route, number=1, definition=definition)
+    return route
 
 
 def make_trigger(flow: Flow | None = None, kind: str = "schedule", *, owner: Person | None = None, **settings: Any) -> Trigger:

@@ -14,14 +14,15 @@ from flows.access.rights import Right, require, require_scope
 from flows.api.auth import actor_of
 from flows.api.flows import revision_in
 from flows.api.runs import REFUSALS, runs_root
-from flows.api.shapes import Money, RunStarted
-from flows.models import ModelEntry, Route
+from flows.api.shapes import Money, RunStarted, Time
+from flows.models import ModelEntry, Route, RouteVersion
 from flows.routing.entries import ModelPart, RoutePart
 from flows.runs.actions.check_key import check_key
 from flows.runs.actions.put_model import put_model, remove_model
-from flows.runs.actions.put_route import put_route, remove_route
-from flows.runs.actions.try_route import try_route
-from flows.runs.catalogue.dryrun import DryRun, dry_run, stored_part
+from flows.runs.actions.put_route import put_route, remove_route, roll_back_route
+from flows.runs.actions.try_route import cost_of_trial, try_route
+from flows.runs.catalogue.dryrun import DryRun, dry_run
+from flows.runs.catalogue.versions import compared, versions_of
 
 router = Router(tags=["models and routes"])
 
@@ -66,6 +67,34 @@ class RoutesShape(Schema):
     items: list[RouteShape]
 
 
+class RouteVersionShape(Schema):
+    number: int
+    by: str
+    created_at: Time
+    definition: dict[str, Any]
+
+
+class VersionsShape(Schema):
+    items: list[RouteVersionShape]
+
+
+class RouteChange(Schema):
+    change: Literal["added", "removed", "changed"]
+    name: str = Field(description="the field's place, such as candidates[0]")
+    before: str | None
+    after: str | None
+
+
+class RouteComparison(Schema):
+    before: int
+    after: int
+    changes: list[RouteChange]
+
+
+class RollbackIn(Schema, extra="forbid"):
+    version: int = Field(description="the number of the version to go back to")
+
+
 class KeyChecked(Schema):
     verdict: Literal["taken", "refused", "unknown"]
     said: str = Field(description="the provider's own reason")
@@ -97,6 +126,16 @@ class TrialIn(Schema, extra="forbid"):
     prompt: str
     max_output: int = Field(500, description="tokens")
     simulate: bool = False
+    ceiling: Money | None = Field(None, description="dollars that it may cost at most, fallbacks included")
+
+
+class TrialCostShape(Schema):
+    model: str = Field(description="who would be asked first")
+    tokens: int = Field(description="of the prompt, an upper estimate")
+    first: Money | None = Field(description="dollars that this model can cost at most; null: its price is not known")
+    dearest: Money | None = Field(
+        description="the same of the dearest of those that may be asked after it; null: a price is not known"
+    )
 
 
 @router.get("/models", response={200: ModelsShape, 403: REFUSALS[403]})
@@ -160,6 +199,29 @@ def put_one_route(request: HttpRequest, route: str, body: RoutePart) -> Any:
     return _route(put_route(actor_of(request), route, body, version=revision_in(request)).entry)
 
 
+@router.get("/routes/{route}/versions", response={200: VersionsShape, 403: REFUSALS[403], 404: REFUSALS[404]})
+def get_route_versions(request: HttpRequest, route: str) -> Any:
+    """What the route was, the newest first."""
+    _require_sight(actor_of(request))
+    return {"items": [_version(each) for each in versions_of(_stored(route).slug)]}
+
+
+@router.get("/routes/{route}/comparison", response={200: RouteComparison, 403: REFUSALS[403], 404: REFUSALS[404]})
+def get_route_comparison(request: HttpRequest, route: str, before: int | None = None, after: int | None = None) -> Any:
+    """The fields in which two versions differ; without numbers the newest and the one before it."""
+    _require_sight(actor_of(request))
+    found = compared(_stored(route).slug, before, after)
+    names = ("change", "name", "before", "after")
+    changes = [{name: getattr(each, name) for name in names} for each in found.changes]
+    return {"before": found.before.number, "after": found.after.number, "changes": changes}
+
+
+@router.post("/routes/{route}/rollback", response={200: RouteShape} | REFUSALS)
+def post_route_rollback(request: HttpRequest, route: str, body: RollbackIn) -> Any:
+    """Goes back to a version by a new one that equals it; `If-Match` names the newest that was read. Needs the right `routes.edit`."""
+    return _route(roll_back_route(actor_of(request), route, body.version, version=revision_in(request)).entry)
+
+
 @router.delete("/routes/{route}", response={204: None} | REFUSALS)
 def delete_route(request: HttpRequest, route: str) -> Any:
     """Takes it out of the catalogue; refused where a published flow asks it, naming it."""
@@ -181,10 +243,19 @@ def post_dry_run(request: HttpRequest, route: str, body: RoutePart | None = None
 def post_trial(request: HttpRequest, response: HttpResponse, route: str, body: TrialIn) -> Any:
     """Asks the route one prompt: a run of purpose `test`, in the ledger like any other."""
     actor = actor_of(request)
-    run = try_route(actor, route, body.prompt, max_output=body.max_output, simulate=body.simulate, source="api")
+    run = try_route(
+        actor, route, body.prompt, max_output=body.max_output, ceiling=body.ceiling, simulate=body.simulate, source="api"
+    )
     url = f"{runs_root(request)}/{run.public_id}"
     response["Location"] = url
     return Status(202, {"id": run.public_id, "url": url, "state": run.status})
+
+
+@router.post("/routes/{route}/trials/cost", response={200: TrialCostShape} | REFUSALS)
+def post_trial_cost(request: HttpRequest, route: str, body: TrialIn) -> Any:
+    """What such a trial can cost at most. Nothing is asked."""
+    found = cost_of_trial(actor_of(request), route, body.prompt, max_output=body.max_output, simulate=body.simulate)
+    return {name: getattr(found, name) for name in ("model", "tokens", "first", "dearest")}
 
 
 def _require_sight(actor: Actor) -> None:
@@ -211,7 +282,7 @@ def _part(route: Route) -> RoutePart:
     if not route.candidates:
         raise Invalid("The route cannot be tried.", problems=[Fault("candidates", "there is none", "Add a model to it.")])
     names = ("candidates", "fall_back_on", "timeout", "strategy", "needs")
-    return stored_part({name: getattr(route, name) for name in names})
+    return RoutePart.of({name: getattr(route, name) for name in names})
 
 
 def _model(entry: ModelEntry) -> dict[str, Any]:
@@ -224,6 +295,10 @@ def _model(entry: ModelEntry) -> dict[str, Any]:
 def _route(route: Route) -> dict[str, Any]:
     names = ("version", "candidates", "strategy", "needs", "fall_back_on", "timeout")
     return {"name": route.slug, **{name: getattr(route, name) for name in names}}
+
+
+def _version(row: RouteVersion) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in ("number", "by", "created_at", "definition")}
 
 
 def _dry_run(tried: DryRun) -> dict[str, Any]:

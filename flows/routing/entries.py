@@ -136,6 +136,12 @@ class RoutePart(Part):
     fall_back_on: Annotated[tuple[ErrorClass, ...], Field(strict=False)] = ("rate_limit", "timeout", "unavailable")
     timeout: Duration | None = None
 
+    @classmethod
+    def of(cls, definition: Mapping[str, Any]) -> RoutePart:
+        """A route as it is stored, as it would be written."""
+        lists = {name: tuple(definition[name]) for name in ("candidates", "needs", "fall_back_on")}
+        return cls.model_validate({**definition, **lists})
+
     def stored(self) -> dict[str, Any]:
         """As it stands in the route's row, and in its versions."""
         return {

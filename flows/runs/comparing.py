@@ -121,8 +121,8 @@ class Comparison:
         return self.a.version_id != self.b.version_id
 
     @property
-    def input_changes(self) -> tuple[FieldChange, ...]:
-        return tuple(_changes(value_of(self.a.input), value_of(self.b.input)))
+    def inputchanges_between(self) -> tuple[FieldChange, ...]:
+        return tuple(changes_between(value_of(self.a.input), value_of(self.b.input)))
 
     @property
     def duration(self) -> Delta | None:
@@ -157,7 +157,7 @@ def _row(key: str, a: Side | None, b: Side | None) -> Row:
         return Row(key, a, b, "not in A" if a is None else "not in B", ())
     if a.output == b.output:
         return Row(key, a, b, "same", ())
-    changes = tuple(_changes(value_of(a.output), value_of(b.output)))
+    changes = tuple(changes_between(value_of(a.output), value_of(b.output)))
     return Row(key, a, b, "differs" if changes else "same", changes)
 
 
@@ -205,7 +205,7 @@ def _top(path: str) -> str:
     return head.partition("[")[0].partition("/")[0]
 
 
-def _changes(a: Any, b: Any, name: str = "") -> Iterator[FieldChange]:
+def changes_between(a: Any, b: Any, name: str = "") -> Iterator[FieldChange]:
     """The fields in which two JSON values differ, by their places, at most `MOST_CHANGES`."""
     for n, change in enumerate(_differing(a, b, name)):
         if n == MOST_CHANGES:

@@ -43,7 +43,6 @@ from flows.models import (
     Person,
     Pin,
     Request,
-    Route,
     Run,
     Secret,
     SignIn,
@@ -64,6 +63,7 @@ from tests.makers import (
     make_run,
     make_team,
     make_trigger,
+    make_versioned_route,
 )
 from tests.runs.journals import make_call
 from tests.sockets import Socket
@@ -344,6 +344,8 @@ PAGES = [
     Door("POST", "routes/new", may=BUILDS, right="routes.edit", outsider="refused", body={"act": "add"}),
     Door("GET", "routes/<str:route>/edit", may=BUILDS, right="routes.edit", outsider="refused"),
     Door("POST", "routes/<str:route>/edit", may=BUILDS, right="routes.edit", outsider="refused", body={"act": "add"}),
+    Door("GET", "routes/<str:route>/versions", right="flows.see"),
+    Door("POST", "routes/<str:route>/rollback", may=BUILDS, right="routes.edit", outsider="refused", body={"number": "1"}),
     Door("POST", "routes/<str:route>/trials", may=BUILDS, right="routes.edit", outsider="refused", body={"prompt": "x"}),
     Door("GET", "budgets", may=COSTS, right="costs.see"),
     Door("GET", "budgets/edit", may="owner", right="budgets.manage", outsider="refused"),
@@ -571,9 +573,13 @@ API = [
     Door("GET", "api/v1/routes", right="flows.see"),
     Door("GET", "api/v1/routes/<route>", right="flows.see"),
     Door("PUT", "api/v1/routes/<route>", may=BUILDS, right="routes.edit", outsider="refused", body={"candidates": ["spare"]}),
+    Door("GET", "api/v1/routes/<route>/versions", right="flows.see"),
+    Door("GET", "api/v1/routes/<route>/comparison", right="flows.see", query="?before=1&after=1"),
+    Door("POST", "api/v1/routes/<route>/rollback", may=BUILDS, right="routes.edit", outsider="refused", body={"version": 1}),
     Door("DELETE", "api/v1/routes/<route>", may=BUILDS, right="routes.edit", outsider="refused"),
     Door("POST", "api/v1/routes/<route>/dry-run", may=BUILDS, right="routes.edit", outsider="refused"),
     Door("POST", "api/v1/routes/<route>/trials", may=BUILDS, right="routes.edit", outsider="refused", body={"prompt": "x"}),
+    Door("POST", "api/v1/routes/<route>/trials/cost", may=BUILDS, right="routes.edit", outsider="refused", body={"prompt": "x"}),
     Door("GET", "api/v1/budgets", may=COSTS, right="costs.see"),
     Door(
         "PUT",
@@ -745,7 +751,7 @@ def make_world() -> World:
         "number": "1",
         "path": "greet",
         "step": "greet",
-        "route": Route.objects.create(slug="balanced", candidates=["spare"]).slug,
+        "route": make_versioned_route("balanced", "spare").slug,
         "model": ModelEntry.objects.create(slug="spare", model="sim/spare", api_key_secret="SPARE_KEY").slug,
         "secret_name": Secret.objects.create(name="SPARE_KEY", sealed=sealed, key_id=key_id, fingerprint="").name,
         "tool": ToolEntry.objects.create(slug="look.up", kind="python", effect="read", repeat="freely").slug,

@@ -12,9 +12,20 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from flows.models import AuditRow, Drill, Event, Firing, Invitation, ModelEntry, Route, Run
+from flows.models import AuditRow, Drill, Event, Firing, Invitation, ModelEntry, Run
 from orchestrator.api import api
-from tests.makers import make_base, make_flow, make_key, make_memory, make_person, make_request, make_run, make_team, make_trigger
+from tests.makers import (
+    make_base,
+    make_flow,
+    make_key,
+    make_memory,
+    make_person,
+    make_request,
+    make_run,
+    make_team,
+    make_trigger,
+    make_versioned_route,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -51,6 +62,8 @@ BODIES = {
     "/secrets/{secret_name}": {"value": "a-value-of-its-own"},
     "/routes/{route}": {"candidates": ["spare"]},
     "/routes/{route}/trials": {"prompt": "x"},
+    "/routes/{route}/trials/cost": {"prompt": "x"},
+    "/routes/{route}/rollback": {"version": 1},
     "/knowledge": {"slug": "others"},
     "/knowledge/{slug}/documents": {"source": "a.txt", "text": "Twice."},
     "/memory/{entry}": {"value": 1},
@@ -123,7 +136,7 @@ def names() -> dict[str, str]:
         "trigger_id": trigger.public_id,
         "firing_id": firing.public_id,
         "model": ModelEntry.objects.create(slug="spare", model="sim/spare").slug,
-        "route": Route.objects.create(slug="balanced", candidates=["spare"]).slug,
+        "route": make_versioned_route("balanced", "spare").slug,
         "entry": make_memory(flow).public_id,
         "drill_id": Drill.objects.create(flow=flow, version=flow.published, ended_at=timezone.now()).public_id,
     }

@@ -181,6 +181,51 @@ def test_a_route_shows_its_candidates_in_order_with_conditions_and_shares(viewer
     seen(viewer, "/routes/none", 404)
 
 
+def test_shares_say_why_each_candidate_was_asked_and_what_failed(viewer: Client) -> None:
+    model()
+    model("large-1")
+    Route.objects.create(slug="pair", candidates=["small-1", "large-1"], version=1)
+    run = make_run(status="succeeded")
+    for n in range(2):
+        make_call(run, f"s{n}", route="pair", reason="first candidate of pair; skipped: x (it lacks json)")
+    make_call(run, "s2", route="pair", reason="first candidate of pair", status="failed_retryable", error_class="rate_limit")
+    make_call(run, "s3", target="large-1", route="pair", reason="candidate 2 of pair, after the one before it failed")
+
+    page = seen(viewer, "/routes/pair")
+
+    assert "first candidate of pair: 3" in page
+    assert "failed by rate_limit: 1" in page
+    assert "candidate 2 of pair, after the one before it failed: 1" in page
+
+
+def test_the_last_24_hours_are_drawn_and_said_in_words(viewer: Client) -> None:
+    model()
+    model("large-1")
+    run = make_run(status="succeeded")
+    for n, (ago, status_) in enumerate(((0, "succeeded"), (3, "failed_final"), (3, "succeeded"), (30, "failed_final"))):
+        call = make_call(run, f"s{n}", status=status_)
+        type(call).objects.filter(id=call.id).update(started_at=timezone.now() - timedelta(hours=ago, minutes=1))
+
+    page = seen(viewer, "/models")
+
+    assert "24 hours: 3 calls, 1 failed, in 1 of the hours" in row(page, "small-1")
+    assert re.findall(r'<rect class="(\w+)" x="(\d+)"', row(page, "small-1"))[-4:] == [
+        ("failed", "140"),
+        ("skipped", "147"),
+        ("skipped", "154"),
+        ("succeeded", "161"),
+    ]
+    assert "no calls" in row(page, "large-1")
+
+
+def test_the_navigation_marks_models_on_the_page_of_a_route(viewer: Client) -> None:
+    model()
+    Route.objects.create(slug="small", candidates=["small-1"])
+
+    assert re.search(r'href="/models"[^>]*aria-current="page"', seen(viewer, "/routes/small"))
+    assert not re.search(r'href="/models"[^>]*aria-current="page"', seen(viewer, "/tools"))
+
+
 def test_the_number_of_queries_does_not_grow_with_models_routes_and_flows(viewer: Client) -> None:
     def queries() -> int:
         with CaptureQueriesContext(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.test import Client
 
-from flows.models import ModelEntry, Route, Run
+from flows.models import ModelEntry, Price, Route, Run
 from tests.makers import make_person
 
 pytestmark = pytest.mark.django_db
@@ -143,4 +144,43 @@ def test_a_prompt_is_tried_as_a_run_of_its_own(owner: Client) -> None:
     assert answer["Location"] == f"/runs/{run.public_id}"
     assert (run.purpose, run.input, run.handling) == ("test", '{"prompt":"Say it"}', {"simulate": True})
     assert owner.get(answer["Location"]).status_code == 200
-    assert owner.post("/routes/main/trials", {"prompt": " "}).status_code == 422
+    refused = owner.post("/routes/main/trials", {"prompt": " ", "max_output": "77"})
+    assert refused.status_code == 422
+    assert 'value="77"' in refused.content.decode()
+
+
+def test_what_a_prompt_may_cost_is_said_before_and_held(owner: Client) -> None:
+    make_small(owner)
+    saved(owner, "/models/new", {**MODEL, "name": "large"})
+    for slug, price in (("small", 1), ("large", 10)):
+        Price.objects.filter(model_id=slug).delete()
+        Price.objects.create(model_id=slug, input=price, output=price)
+    saved(owner, "/routes/new", {"name": "main", "candidate-model": ["small", "large"], "revision": "0"})
+    typed = {"prompt": "Say it again.", "max_output": "1000", "ceiling": "0.000001", "models": "real"}
+
+    told = owner.post("/routes/main/trials", {**typed, "act": "cost"}).content.decode()
+    assert "which would be asked first, and" in told
+    assert "Nothing was asked." in told
+    refused = owner.post("/routes/main/trials", typed)
+    assert refused.status_code == 422
+    page = refused.content.decode()
+    assert "small can cost $0.00" in page
+    assert "more than $0.000001" in page
+    assert ">Say it again.</textarea>" in page
+    assert "is no amount of money" in owner.post("/routes/main/trials", {**typed, "ceiling": "much"}).content.decode()
+    assert not Run.objects.exists()
+    assert owner.post("/routes/main/trials", {**typed, "ceiling": "0.25"}).status_code == 302
+    run = Run.objects.get()
+    assert (run.purpose, run.cap_cost) == ("test", Decimal("0.25"))
+
+
+def test_a_ceiling_cannot_be_held_where_the_price_is_not_known(owner: Client) -> None:
+    make_small(owner)
+    Price.objects.all().delete()
+    saved(owner, "/routes/new", {"name": "main", "candidate-model": ["small"], "revision": "0"})
+
+    page = owner.post("/routes/main/trials", {"prompt": "x", "ceiling": "1"}).content.decode()
+
+    assert "the price of small is not known" in page
+    assert "has no price" in owner.post("/routes/main/trials", {"prompt": "x", "act": "cost"}).content.decode()
+    assert not Run.objects.exists()

@@ -7,13 +7,20 @@ from django.utils import timezone
 
 from flows.access.actor import Actor
 from flows.access.audit import record_change
-from flows.access.refusals import Fault, Invalid, NotFound
+from flows.access.refusals import Conflict, Fault, Invalid, NotFound
 from flows.access.rights import Right, require
 from flows.engine.problems import listed
 from flows.models import ModelEntry, Route, RouteVersion
 from flows.routing.entries import SLUG, RoutePart, reference_faults, route_faults
 from flows.runs.actions.put_model import Put, as_faults, refuse_stale
 from flows.runs.catalogue.uses import asking_by_name
+from flows.runs.catalogue.versions import version_of
+
+
+class AlreadyInForce(Conflict):
+    """That version is what is in force. There is nothing to go back to."""
+
+    slug = "already-in-force"
 
 
 def put_route(actor: Actor, slug: str, part: RoutePart, *, version: int | None = None) -> Put:
@@ -33,6 +40,26 @@ def put_route(actor: Actor, slug: str, part: RoutePart, *, version: int | None =
         return write_route(actor, slug, part)
 
 
+def roll_back_route(actor: Actor, slug: str, number: int, *, version: int | None = None) -> Put:
+    """A new version of the route that equals version `number`: what was is added to, never rewritten. `version` is the newest that the
+    actor has seen. Raises `Forbidden`, `NotFound`, `CatalogueMoved`, `AlreadyInForce`, and `Invalid` where the old version no longer
+    fits the models that there are or the flows that ask it."""
+    require(actor, Right.EDIT_ROUTES)
+    with transaction.atomic():
+        stored = Route.objects.select_for_update().filter(slug=slug[:80]).first()
+        if stored is None:
+            raise NotFound(f"route {slug[:80]!r}")
+        refuse_stale(version, stored.version)
+        part = RoutePart.of(version_of(slug, number).definition)
+        faults = faults_of_route(slug, part)
+        if faults:
+            raise Invalid(f"Version {number} cannot be used any more.", problems=faults)
+        put = write_route(actor, slug, part, back_to=number)
+        if not put.changes:
+            raise AlreadyInForce(f"Version {number} is what is in force; nothing was changed.")
+        return put
+
+
 def remove_route(actor: Actor, slug: str, *, version: int | None = None) -> None:
     """Takes a route out of the catalogue; its versions and the calls that it led stay. Raises `Forbidden`, `NotFound`,
     `CatalogueMoved`, and `Invalid` naming the flows that ask it."""
@@ -50,8 +77,9 @@ def remove_route(actor: Actor, slug: str, *, version: int | None = None) -> None
         record_change(actor, "route.remove", "route", slug, {"version": route.version})
 
 
-def write_route(actor: Actor, slug: str, part: RoutePart) -> Put:
-    """Writes the route and its version with the audit row, for who has checked rights and references. Must run in a transaction."""
+def write_route(actor: Actor, slug: str, part: RoutePart, *, back_to: int | None = None) -> Put:
+    """Writes the route and its version with the audit row, for who has checked rights and references; `back_to` is the version that it
+    goes back to, where it does. Must run in a transaction."""
     values = part.stored()
     route = Route.everything.filter(slug=slug).first()
     put = Put(route)
@@ -72,7 +100,11 @@ def write_route(actor: Actor, slug: str, part: RoutePart) -> Put:
     route.save()
     RouteVersion.objects.create(route=route, number=route.version, definition=values, by=actor.name)
     if before:
-        record_change(actor, "route.change", "route", slug, {"from": before, "to": changed, "version": route.version})
+        data = {"from": before, "to": changed, "version": route.version}
+        if back_to is None:
+            record_change(actor, "route.change", "route", slug, data)
+        else:
+            record_change(actor, "route.roll_back", "route", slug, {**data, "rolled_back_to": back_to})
     else:
         record_change(actor, "route.create", "route", slug, values)
     return put

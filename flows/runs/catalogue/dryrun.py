@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from django.utils import timezone
 
@@ -149,15 +149,3 @@ def _replayed(call: Call, route: RouteInfo, table: RoutingTable, figures: Mappin
 
 def _mean(figures: list[float]) -> float | None:
     return sum(figures) / len(figures) if figures else None
-
-
-def stored_part(definition: Mapping[str, Any]) -> RoutePart:
-    """A route as it is stored, as it would be written."""
-    return RoutePart.model_validate(
-        {
-            **definition,
-            "candidates": tuple(definition["candidates"]),
-            "needs": tuple(definition["needs"]),
-            "fall_back_on": tuple(definition["fall_back_on"]),
-        }
-    )

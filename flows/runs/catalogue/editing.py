@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from flows.access.refusals import NotFound, Refusal
 from flows.access.rights import Right, require
@@ -16,7 +16,6 @@ from flows.models import ModelEntry, Route, Secret
 from flows.runs.actions.check_key import check_key
 from flows.runs.actions.put_model import Put, put_model, remove_model
 from flows.runs.actions.put_route import put_route, remove_route
-from flows.runs.actions.try_route import try_route
 from flows.runs.catalogue.dryrun import dry_run
 from flows.runs.catalogue.forms import (
     CHOICES,
@@ -129,22 +128,6 @@ def _route_act(request: Any, stored: Route | None, context: dict[str, Any]) -> H
     put = put_route(request.actor, slug, part, version=version)
     _tell(request, put, f"{slug} v{put.entry.version}")
     return redirect("route", slug)
-
-
-@require_POST
-@login_required
-def trials(request: Any, route: str) -> HttpResponse:
-    """Asks the route one prompt and leads to the run, where its text streams."""
-    given = request.POST
-    length = given.get("max_output", "500").strip()
-    run = try_route(
-        request.actor,
-        route,
-        given.get("prompt", ""),
-        max_output=int(length) if length.isascii() and length.isdigit() and len(length) < 8 else 0,
-        simulate=given.get("models") == "simulated",
-    )
-    return redirect("run", run.public_id)
 
 
 def _revision(given: Any) -> int:

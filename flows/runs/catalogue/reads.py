@@ -14,7 +14,7 @@ from flows.access.refusals import NotFound
 from flows.models import RouteVersion, Secret
 from flows.routing.breaker import WELL, Standing
 from flows.routing.definitions import Candidate, ModelInfo, RouteInfo
-from flows.routing.figures import Figures, Share, figures_by_model, shares_of, standings
+from flows.routing.figures import Figures, Hour, Share, figures_by_model, last_day, shares_of, standings
 from flows.routing.table import RoutingTable, current_table
 from flows.runs.documents import documents_of
 
@@ -40,6 +40,21 @@ class ModelView:
     uses: tuple[Use, ...]
     routes: tuple[str, ...]
     has_key: bool  # or needs none
+    day: tuple[Hour, ...] = ()  # the last 24 hours, the newest last
+
+    @property
+    def ticks(self) -> list[dict[str, Any]]:
+        """The hours with their places in the drawing."""
+        return [{"state": each.state, "x": at * 7, "y": 0, "height": 12} for at, each in enumerate(self.day)]
+
+    @property
+    def day_in_words(self) -> str:
+        """What the strip shows."""
+        calls, failed = sum(each.calls for each in self.day), sum(each.failed for each in self.day)
+        if not failed:
+            return f"24 hours: {calls} calls, none failed"
+        hours = sum(bool(each.failed) for each in self.day)
+        return f"24 hours: {calls} calls, {failed} failed, in {hours} of the hours"
 
     @property
     def provider(self) -> str:
@@ -100,6 +115,7 @@ def overview(actor: Actor) -> Overview:
     table = current_table()
     figures, stand = figures_by_model(), standings(table.models)
     uses = uses_by_name(actor)
+    days = last_day()
     granted = dict(Secret.objects.values_list("name", "models"))
     models = [
         ModelView(
@@ -109,6 +125,7 @@ def overview(actor: Actor) -> Overview:
             _uses_of_model(slug, table, uses),
             tuple(name for name, route in table.routes.items() if slug in route.models),
             _has_key(model, granted),
+            days.get(slug, ()),
         )
         for slug, model in table.models.items()
     ]

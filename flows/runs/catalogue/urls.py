@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from flows.runs.catalogue import editing
+from flows.runs.catalogue import editing, history, trying
 from flows.runs.catalogue.views import models, route_view
 
 urlpatterns = [
@@ -12,5 +12,7 @@ urlpatterns = [
     path("routes/new", editing.route, name="route-new"),
     path("routes/<str:route>", route_view, name="route"),
     path("routes/<str:route>/edit", editing.route, name="route-edit"),
-    path("routes/<str:route>/trials", editing.trials, name="route-trials"),
+    path("routes/<str:route>/versions", history.versions, name="route-versions"),
+    path("routes/<str:route>/rollback", history.rollback, name="route-rollback"),
+    path("routes/<str:route>/trials", trying.trials, name="route-trials"),
 ]
