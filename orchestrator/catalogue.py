@@ -27,6 +27,7 @@ STEP_KINDS = [
     "flows.steps.agent.AgentKind",
     "flows.steps.tool.ToolKind",
     "flows.steps.retrieve.RetrieveKind",
+    "flows.steps.index.IndexKind",
     "flows.steps.recall.RecallKind",
     "flows.steps.remember.RememberKind",
     "flows.steps.check.CheckKind",

@@ -15,6 +15,7 @@ from flows.memory.expiring import forget_expired
 from flows.retrieval.tasks import ring_for_lost
 from flows.runs.actions.change_budget import go_on_in_a_new_period
 from flows.runs.drills.tending import tend_drills
+from flows.runs.embedding import embed_waiting
 from flows.steps.services import StepServices
 from flows.tools.jobs import reclaim_jobs
 from flows.triggers.actions.fire_due import fire_due
@@ -53,6 +54,7 @@ def make_engine() -> Engine:
             fire_due,
             tend_drills,
             ring_for_lost,
+            embed_waiting,
             forget_expired,
             seal_audit,
             go_on_in_a_new_period,

@@ -18,6 +18,7 @@ from flows.api.problems import ProblemDocument
 from flows.api.shapes import Time
 from flows.builder.knowledge.uses import flows_searching
 from flows.models import KnowledgeBase, KnowledgeDocument, Team
+from flows.retrieval.actions.change_base import change_base
 from flows.retrieval.actions.create_base import create_base
 from flows.retrieval.actions.delete_base import delete_base
 from flows.retrieval.actions.delete_document import delete_document
@@ -46,6 +47,10 @@ class BaseIn(Schema, extra="forbid"):
     language: str = Field("english", description="a text search configuration of PostgreSQL: german, simple, …")
 
 
+class BaseChange(Schema, extra="forbid"):
+    embedding: str = Field(description="a model with the capability `embeddings`; empty: the vectors that come with the product")
+
+
 class BaseShape(Schema):
     slug: str
     name: str
@@ -55,6 +60,8 @@ class BaseShape(Schema):
     passages: int
     waiting: int = Field(description="documents that are not indexed yet")
     failed: int
+    embedding: str = Field(description="the model that makes its vectors; empty: they come with the product")
+    without_vector: int = Field(description="passages that have no vector of it yet, and are found by their words alone")
     created_at: Time
 
 
@@ -123,6 +130,13 @@ def post_base(request: HttpRequest, body: BaseIn) -> Any:
 def get_base(request: HttpRequest, slug: str) -> Any:
     """One base with the counts of what it holds."""
     return _shape(base_named(_reader(request), slug))
+
+
+@router.patch("/knowledge/{slug}", response={200: BaseShape} | REFUSALS)
+def patch_base(request: HttpRequest, slug: str, body: BaseChange) -> Any:
+    """Chooses what makes its vectors; every passage is embedded anew, in a run whose cost is in the ledger."""
+    actor = _reader(request)
+    return _shape(change_base(actor, base_named(actor, slug), body.embedding))
 
 
 @router.delete("/knowledge/{slug}", response={204: None} | REFUSALS)
@@ -230,6 +244,8 @@ def _base(figures: BaseFigures) -> dict[str, Any]:
         "passages": figures.passages,
         "waiting": figures.waiting,
         "failed": figures.failed,
+        "embedding": base.embedding,
+        "without_vector": figures.behind if base.embedding else 0,
         "created_at": base.created_at,
     }
 

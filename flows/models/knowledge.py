@@ -20,6 +20,7 @@ class KnowledgeBase(models.Model):
     name = models.CharField(max_length=120)
     team = models.ForeignKey(Team, on_delete=models.PROTECT, null=True, related_name="+")
     language = models.CharField(max_length=32, default="english")  # a text search configuration of PostgreSQL
+    embedding = models.CharField(max_length=80, blank=True, default="", db_default="")  # the model of its vectors, if one
     created_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
 
@@ -65,6 +66,9 @@ class Passage(models.Model):
     ends = models.PositiveIntegerField()
     text = models.TextField()
     words = SearchVectorField(null=True)
+    embedded_by = models.CharField(
+        max_length=80, blank=True, default="", db_default=""
+    )  # what made its vector; empty: the product
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["document", "n"], name="passage_once")]

@@ -57,7 +57,9 @@ def index_document(document_id: UUID) -> bool:
 
 def _store(document: KnowledgeDocument, digest: str) -> bool:
     cuts = cut(document.text, document.media_type)
-    vectors: list[Vector | None] | None = embed([each.text for each in cuts]) if has_vectors() else None
+    vectors: list[Vector | None] | None = None
+    if has_vectors() and not document.base.embedding:
+        vectors = embed([each.text for each in cuts])
     with transaction.atomic():
         still = KnowledgeDocument.objects.select_for_update().filter(id=document.id, state="waiting", digest=digest).first()
         if still is None:

@@ -8,14 +8,14 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Length
 
 from flows.access.actor import Actor
 from flows.access.querysets import belonging
 from flows.access.refusals import NotFound
 from flows.access.rights import Right
-from flows.models import KnowledgeBase, KnowledgeDocument, Passage
+from flows.models import KnowledgeBase, KnowledgeDocument, ModelEntry, Passage
 from flows.models.identifiers import UnknownIdentifier, parsed, shown
 from flows.retrieval.embedding import Vector, embed
 from flows.retrieval.searching import HAS_VECTORS, Hit, Search, Way, hits_of, statement
@@ -30,10 +30,15 @@ class BaseFigures:
     passages: int
     waiting: int
     failed: int
+    behind: int = 0  # passages that have no vector yet of the model which the base names
 
     @property
     def indexed(self) -> int:
         return self.documents - self.waiting - self.failed
+
+    @property
+    def with_vectors(self) -> int:
+        return self.passages - self.behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +73,19 @@ def figures_for(bases: QuerySet[KnowledgeBase]) -> list[BaseFigures]:
         n_passages=Sum("documents__passage_count", default=0),
         n_waiting=Count("documents", filter=Q(documents__state="waiting")),
         n_failed=Count("documents", filter=Q(documents__state="failed")),
+        n_behind=Subquery(
+            Passage.objects.filter(base=OuterRef("pk"))
+            .exclude(embedded_by=OuterRef("embedding"))
+            .order_by()
+            .values("base")
+            .annotate(n=Count("id"))
+            .values("n")
+        ),
     ).order_by("name", "slug")
-    return [BaseFigures(each, each.n_documents, each.n_passages, each.n_waiting, each.n_failed) for each in counted]
+    return [
+        BaseFigures(each, each.n_documents, each.n_passages, each.n_waiting, each.n_failed, each.n_behind or 0)
+        for each in counted
+    ]
 
 
 def base_named(actor: Actor, slug: str) -> KnowledgeBase:
@@ -114,6 +130,11 @@ def passage_named(actor: Actor, text: str) -> Passage:
     return found
 
 
+def models_that_embed() -> list[str]:
+    """The models of the catalogue that can make a base's vectors."""
+    return list(ModelEntry.objects.filter(capabilities__contains=["embeddings"]).order_by("slug").values_list("slug", flat=True))
+
+
 def has_vectors() -> bool:
     """Whether passages have vectors here: the server has pgvector."""
     with connection.cursor() as cursor:
@@ -123,8 +144,8 @@ def has_vectors() -> bool:
 
 
 def search(base: KnowledgeBase, wanted: Search, way: Way = "both") -> list[Hit]:
-    """What a step of a flow would find now."""
-    vector: Vector | None = embed([wanted.query])[0] if way != "words" and has_vectors() else None
+    """What a step of a flow would find now; of a base whose vectors a model makes, by words alone, for pages ask no model."""
+    vector: Vector | None = embed([wanted.query])[0] if way != "words" and not base.embedding and has_vectors() else None
     sql, parameters = statement(wanted, base.id, base.language, vector, way)
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)

@@ -27,11 +27,12 @@ SELECT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = 'flows_passage'::regc
 """
 
 BASE: Final = """
-SELECT b.id, b.language, ({HAS_VECTORS}) FROM flows_knowledgebase b
+SELECT b.id, b.language, ({HAS_VECTORS}), b.embedding FROM flows_knowledgebase b
 WHERE b.slug = %(base)s AND (b.team_id IS NULL OR b.team_id = (
     SELECT f.team_id FROM flows_run r JOIN flows_flow f ON f.id = r.flow_id WHERE r.id = %(run)s))
 """.replace("{HAS_VECTORS}", HAS_VECTORS)
-"""A base by its name, for a run of a flow that may search it: its identifier, its language, and whether passages have vectors."""
+"""A base by its name, for a run of a flow that may search it: its identifier, its language, whether passages have vectors, and the
+model that makes them."""
 
 _WORDS: Final = """
 terms AS MATERIALIZED (
@@ -59,7 +60,7 @@ by_meaning AS (
     SELECT id, row_number() OVER (ORDER BY distance, id) AS rank FROM (
         SELECT p.id, p.vector <=> %(vector)s::vector AS distance FROM flows_passage p
         JOIN flows_knowledgedocument d ON d.id = p.document_id
-        WHERE p.base_id = %(base)s AND p.vector IS NOT NULL
+        WHERE p.base_id = %(base)s AND p.vector IS NOT NULL AND p.embedded_by = %(by)s
             AND (d.facts || jsonb_build_object('source', d.source)) @> %(filter)s::jsonb
         ORDER BY distance, id LIMIT 100
     ) nearest
@@ -109,14 +110,22 @@ class Search:
     least: float = 0.0
 
 
-def statement(search: Search, base: UUID, language: str, vector: Vector | None, way: Way = "both") -> tuple[str, dict[str, Any]]:
-    """The SQL of a search and its parameters; without a vector words alone decide. Its rows are the fields of `Hit`."""
+def statement(
+    search: Search, base: UUID, language: str, vector: Vector | None, way: Way = "both", by: str = ""
+) -> tuple[str, dict[str, Any]]:
+    """The SQL of a search and its parameters; `by` is the model that made the vector, without which words alone decide. Its rows are the
+    fields of `Hit`."""
     way = "words" if vector is None else way
     parts = {"words": _WORDS, "meaning": _MEANING, "both": f"{_WORDS}, {_MEANING}"}
-    cosine = "coalesce(1 - (p.vector <=> %(vector)s::vector), 0)" if vector is not None else "0"
+    cosine = (
+        "CASE WHEN p.embedded_by = %(by)s THEN coalesce(1 - (p.vector <=> %(vector)s::vector), 0) ELSE 0 END"
+        if vector is not None
+        else "0"
+    )
     sql = f"WITH {parts[way]} {_FOUND.format(cosine=cosine, fused=_FUSED[way])}"
     return sql, {
         "base": base,
+        "by": by,
         "language": language,
         "query": search.query[:LONGEST_QUERY],
         "filter": orjson.dumps(dict(search.filter or {})).decode(),

@@ -143,14 +143,14 @@ class _Asking:
             except Failure as failure:
                 wrong = reply_of(failure) if isinstance(failure, InvalidOutput) else None
                 again = wrong is not None and wrong.finish_reason != "length" and repair < repairs
-                self.context.settle(call, _failed(call, model, failure), last=not (again or self._goes_on(model, failure)))
+                self.context.settle(call, failed(call, model, failure), last=not (again or self._goes_on(model, failure)))
                 await self.services.health.heard(model, failure)
                 if wrong is None or not again:
                     raise _Failed(failure) from None
                 problem = {"role": "user", "content": REPAIR.format(problem=failure.message)}
                 messages = [*question.messages, {"role": "assistant", "content": wrong.text or UNREADABLE}, problem]
             else:
-                self.context.settle(call, _settled("succeeded", model, reply))
+                self.context.settle(call, settled("succeeded", model, reply))
                 await self.services.health.heard(model, None)
                 return reply
         raise AssertionError("the last repair returns or raises")
@@ -182,11 +182,7 @@ class _Asking:
     def _intent(self, model: ModelInfo, messages: Sequence[Mapping[str, Any]], repair: int) -> Intent:
         wanted = replace(self.walk.wanted, input_tokens=self.question.tokens(messages)) if repair else self.walk.wanted
         reserve = wanted.bound(model)
-        if reserve is None and self.context.has_cost_cap and model.unpriced != "allow":
-            raise BadRequest(
-                f"The price of {model.slug} is not known and a limit in dollars applies; add a price for it to the price book, remove "
-                "the limit, or let the model be called all the same (`unpriced: allow` in the catalogue)."
-            )
+        require_known_price(self.context, model, reserve)
         intent = self._plain_intent(model, messages)
         intent.reserve, intent.priced = reserve or Decimal(0), reserve is not None
         intent.allow_unpriced = model.unpriced == "allow"
@@ -245,7 +241,17 @@ class _Asking:
         return ModelReply(answer["text"], Usage(), answer["finish_reason"], "", asked, answer["output"])
 
 
-def _settled(status: str, model: ModelInfo, reply: ModelReply, failure: Failure | None = None) -> Settlement:
+def require_known_price(context: StepContext, model: ModelInfo, reserve: Decimal | None) -> None:
+    """Raises `BadRequest` where a limit in dollars applies and nobody knows what the call may cost (`reserve` is None)."""
+    if reserve is None and context.has_cost_cap and model.unpriced != "allow":
+        raise BadRequest(
+            f"The price of {model.slug} is not known and a limit in dollars applies; add a price for it to the price book, remove "
+            "the limit, or let the model be called all the same (`unpriced: allow` in the catalogue)."
+        )
+
+
+def settled(status: str, model: ModelInfo, reply: ModelReply, failure: Failure | None = None) -> Settlement:
+    """What a call owes that was answered with `reply`, well or, by `failure`, not."""
     usage = reply.usage
     return Settlement(
         status,
@@ -273,13 +279,13 @@ def _response(reply: ModelReply) -> dict[str, Any]:
     return said
 
 
-def _failed(call: OpenCall, model: ModelInfo, failure: Failure) -> Settlement:
+def failed(call: OpenCall, model: ModelInfo, failure: Failure) -> Settlement:
     """What a failed call owes: what was used where that is known, nothing where nothing was sent or the provider itself refused,
     and the reservation where it broke off in between."""
     status = "failed_retryable" if failure.retryable else "failed_final"
     reply = reply_of(failure)
     if reply is not None:
-        return _settled(status, model, reply, failure)
+        return settled(status, model, reply, failure)
     owed = failure.sent and not failure.answered
     return Settlement(
         status,

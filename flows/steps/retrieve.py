@@ -15,6 +15,7 @@ from flows.execution.context import Intent, Settlement, StepContext, WorkKind
 from flows.execution.jsontext import dump
 from flows.models.identifiers import parsed
 from flows.retrieval.searching import LONGEST_QUERY, MOST, Search
+from flows.steps.embedding import embed_texts
 from flows.steps.services import StepServices
 
 FOUND: Mapping[str, Any] = {
@@ -78,9 +79,14 @@ class RetrieveKind(WorkKind):
             "filter": dict(search.filter or {}),
             "min_score": search.least,
         }
+        run = parsed("run", context.names["run"]["id"])
+        base = await services.base(settings.base, run)
+        vector = None
+        if base.embedding:
+            (vector,) = await embed_texts(context, base.embedding, [search.query], f"embeds the question to {settings.base}")
         call = await context.begin(Intent(kind="retrieve", target=settings.base, request=dump(request)))
         try:
-            hits = await services.search(settings.base, parsed("run", context.names["run"]["id"]), search)
+            hits = await services.search(base, search, vector)
         except BadRequest as failure:
             context.settle(call, Settlement("failed_final", error_class=failure.slug, error_message=failure.message))
             raise

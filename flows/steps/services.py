@@ -15,12 +15,12 @@ from psycopg_pool import AsyncConnectionPool
 
 from flows.access.egress import Egress
 from flows.engine.calllimits import CallLimits
-from flows.engine.failures import BadRequest
 from flows.engine.memories import Memory, Scope
 from flows.execution.handling import Handling
 from flows.memory.recalling import Recalled, memory_of, recall, require_room
 from flows.retrieval.embedding import embed
-from flows.retrieval.searching import BASE, Hit, Search, hits_of, statement
+from flows.retrieval.searching import Hit, Search, hits_of, statement
+from flows.retrieval.vectors import Base, base_of, store_vectors, unembedded
 from flows.routing.definitions import ModelInfo
 from flows.routing.drilling import AlwaysWell, drilled
 from flows.routing.health import Health
@@ -152,16 +152,26 @@ class StepServices:
             rows = await (await connection.execute(USED, (run,))).fetchall()
         return next((slug for slug, recalled in rows if slug and (recalled or self.tools.taints(slug))), None)
 
-    async def search(self, base: str, run: UUID, search: Search) -> list[Hit]:
-        """The passages that a step of this run finds in the base. Raises `BadRequest` where its flow may search none of that name."""
-        vector = (await asyncio.to_thread(embed, [search.query]))[0]
+    async def base(self, base: str, run: UUID) -> Base:
+        """The knowledge base of this name. Raises `BadRequest` where the run's flow may search none."""
         async with self._pool.connection() as connection:
-            row = await (await connection.execute(BASE, {"base": base, "run": run})).fetchone()
-            if row is None:
-                raise BadRequest(
-                    f"There is no knowledge base {base!r} that this flow may search. It was removed, or is another team's."
-                )
-            sql, parameters = statement(search, row[0], row[1], vector if row[2] else None)
+            return await base_of(connection, base, run)
+
+    async def unembedded(self, base: Base, most: int) -> list[tuple[UUID, str]]:
+        """Passages without a vector of the base's model, with their texts."""
+        async with self._pool.connection() as connection:
+            return await unembedded(connection, base, most)
+
+    async def store_vectors(self, base: Base, ids: Sequence[UUID], vectors: Sequence[list[float]]) -> None:
+        async with self._pool.connection() as connection:
+            await store_vectors(connection, base, ids, vectors)
+
+    async def search(self, base: Base, search: Search, vector: list[float] | None = None) -> list[Hit]:
+        """The passages that it finds in the base. `vector` is the question's, where a model makes the base's vectors."""
+        if not base.embedding:
+            vector = (await asyncio.to_thread(embed, [search.query]))[0] if base.has_vectors else None
+        sql, parameters = statement(search, base.id, base.language, vector if base.has_vectors else None, by=base.embedding)
+        async with self._pool.connection() as connection:
             return hits_of(await (await connection.execute(sql, parameters)).fetchall())
 
     async def memory_of(self, run: UUID, scope: Scope, key: str) -> Memory:

@@ -270,6 +270,7 @@ PAGES = [
     Door(
         "POST", "knowledge/<slug:slug>/documents", may=BUILDS, right="flows.edit", thing=True, body={"source": "a", "text": "b"}
     ),
+    Door("POST", "knowledge/<slug:slug>/vectors", may=BUILDS, right="flows.edit", thing=True, body={"embedding": ""}),
     Door("POST", "knowledge/<slug:slug>/reindexing", may=BUILDS, right="flows.edit", thing=True),
     Door("GET", "knowledge/<slug:slug>/removal", may=BUILDS, right="flows.edit", thing=True),
     Door("POST", "knowledge/<slug:slug>/removal", may=BUILDS, right="flows.edit", thing=True),
@@ -612,6 +613,7 @@ API = [
     Door("GET", "api/v1/knowledge"),
     Door("POST", "api/v1/knowledge", may=BUILDS, right="flows.edit", body={"slug": "No name"}),
     Door("GET", "api/v1/knowledge/<slug>", thing=True),
+    Door("PATCH", "api/v1/knowledge/<slug>", may=BUILDS, right="flows.edit", thing=True, body={"embedding": ""}),
     Door("DELETE", "api/v1/knowledge/<slug>", may=BUILDS, right="flows.edit", thing=True),
     Door("GET", "api/v1/knowledge/<slug>/documents", thing=True),
     Door(

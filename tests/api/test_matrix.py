@@ -65,6 +65,7 @@ BODIES = {
     "/routes/{route}/trials/cost": {"prompt": "x"},
     "/routes/{route}/rollback": {"version": 1},
     "/knowledge": {"slug": "others"},
+    "/knowledge/{slug}": {"embedding": ""},
     "/knowledge/{slug}/documents": {"source": "a.txt", "text": "Twice."},
     "/memory/{entry}": {"value": 1},
     "/retention": {"payload_days": 90},

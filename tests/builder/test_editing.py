@@ -184,6 +184,7 @@ def test_the_ports_that_the_canvas_draws_are_those_of_the_kind(slug: str) -> Non
             "subflow": {"flow": "other"},
             "retrieve": {"base": "b", "query": "q"},
             "remember": {"values": {"x": 1}},
+            "index": {"base": "b"},
         }.get(slug, {}),
     )
     rule = kind.ports_from

@@ -14,6 +14,7 @@ from flows.steps.agent import AgentKind
 from flows.steps.approval import ApprovalKind
 from flows.steps.branch import BranchKind
 from flows.steps.check import CheckKind
+from flows.steps.index import IndexKind
 from flows.steps.loop import LoopKind
 from flows.steps.map import MapKind
 from flows.steps.model import ModelKind
@@ -36,6 +37,7 @@ KINDS: dict[str, Kind] = {
         AgentKind(),
         ToolKind(),
         RetrieveKind(),
+        IndexKind(),
         RecallKind(),
         RememberKind(),
         ApprovalKind(),

@@ -6,8 +6,9 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from flows.models import KnowledgeBase
+from flows.models import KnowledgeBase, Passage
 from flows.retrieval.indexing import index_document
+from tests.execution.runs import make_model
 from tests.makers import make_flow, make_person
 from tests.retrieval.house import bring, make_base, make_shop
 
@@ -120,3 +121,22 @@ def test_the_text_of_a_document_is_shown_as_text(builder: Client) -> None:
 
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in page
     assert "<script>alert" not in page
+
+
+def test_a_base_says_which_model_makes_its_vectors_and_how_far_it_is(builder: Client) -> None:
+    base = make_shop()
+    assert 'data-testid="vectors-form"' not in seen(builder, "/knowledge/shop"), "no model can"
+    make_model("vectors", capabilities=["embeddings"])
+
+    assert "the product: no network, no cost" in seen(builder, "/knowledge/shop")
+    assert builder.post("/knowledge/shop/vectors", {"embedding": "vectors"}).status_code == 302
+
+    page = seen(builder, "/knowledge/shop")
+    count = Passage.objects.filter(base=base).count()
+    assert f"0 of {count} passages have a vector by" in page
+    assert 'hx-trigger="every 2s"' in page
+    Passage.objects.filter(base=base).update(embedded_by="vectors")
+    assert "hx-trigger" not in seen(builder, "/knowledge/shop/progress")
+    refused = builder.post("/knowledge/shop/vectors", {"embedding": "nobody"})
+    assert refused.status_code == 422
+    assert "no model" in refused.content.decode()

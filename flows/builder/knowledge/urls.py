@@ -11,6 +11,7 @@ urlpatterns = [
     path("knowledge/<slug:slug>", views.base_page, name="knowledge-base"),
     path("knowledge/<slug:slug>/documents", views.add_documents, name="knowledge-add"),
     path("knowledge/<slug:slug>/progress", views.progress, name="knowledge-progress"),
+    path("knowledge/<slug:slug>/vectors", views.vectors, name="knowledge-vectors"),
     path("knowledge/<slug:slug>/reindexing", views.reindexing, name="knowledge-reindexing"),
     path("knowledge/<slug:slug>/removal", views.removal, name="knowledge-removal"),
     path("knowledge/<slug:slug>/documents/<str:document>", views.document_page, name="knowledge-document"),

@@ -15,12 +15,22 @@ from flows.access.rights import Right, require
 from flows.builder.knowledge.uses import flows_searching
 from flows.builder.pages.making import require_some_edit, team_of, teams_for
 from flows.models import KnowledgeBase
+from flows.retrieval.actions.change_base import change_base
 from flows.retrieval.actions.create_base import create_base, languages
 from flows.retrieval.actions.delete_base import delete_base
 from flows.retrieval.actions.delete_document import delete_document
 from flows.retrieval.actions.put_document import put_document
 from flows.retrieval.actions.reindex_base import reindex_base
-from flows.retrieval.reads import base_named, bases_for, document_named, documents_of, figures_for, passage_named, search
+from flows.retrieval.reads import (
+    base_named,
+    bases_for,
+    document_named,
+    documents_of,
+    figures_for,
+    models_that_embed,
+    passage_named,
+    search,
+)
 from flows.retrieval.searching import Search
 
 SHOWN = 100  # documents of a page
@@ -114,6 +124,15 @@ def add_documents(request: Any, slug: str) -> HttpResponse:
 
 @require_POST
 @login_required
+def vectors(request: Any, slug: str) -> HttpResponse:
+    """Which model makes the vectors. Raises `Forbidden`, `Invalid`."""
+    base = change_base(request.actor, base_named(request.actor, slug), request.POST.get("embedding", ""))
+    request.toast(f"Vectors are made by {base.embedding or 'the product'} from now on.")
+    return redirect("knowledge-base", slug)
+
+
+@require_POST
+@login_required
 def reindexing(request: Any, slug: str) -> HttpResponse:
     """Everything again. Raises `Forbidden`."""
     count = reindex_base(request.actor, base_named(request.actor, slug))
@@ -189,5 +208,6 @@ def _page(request: Any, base: KnowledgeBase) -> dict[str, Any]:
         "query": query,
         "hits": search(base, Search(query, FOUND)) if query else [],
         "uses": flows_searching(base.slug),
+        "embedders": models_that_embed(),
         "may_edit": actor.may(Right.EDIT_FLOWS, base.team_id),
     }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
 
 from flows.access.egress import Egress
-from flows.routing.providers.base import ModelReply, ModelRequest, OnText
+from flows.routing.providers.base import EmbeddingReply, ModelReply, ModelRequest, OnText
 
-__all__ = ["complete", "preload"]
+__all__ = ["complete", "embed", "preload"]
 
 
 def preload() -> None:
@@ -18,6 +19,14 @@ def preload() -> None:
 async def complete(request: ModelRequest, on_text: OnText | None = None, *, egress: Egress) -> ModelReply:
     """Asks one model once. See `litellm_adapter.complete`."""
     reply: ModelReply = await _adapter().complete(request, on_text, egress=egress)
+    return reply
+
+
+async def embed(request: ModelRequest, texts: Sequence[str], *, egress: Egress) -> EmbeddingReply:
+    """Has one model embed texts. See `embedding_adapter.embed`."""
+    from flows.routing.providers import embedding_adapter
+
+    reply: EmbeddingReply = await embedding_adapter.embed(request, texts, egress=egress)
     return reply
 
 

@@ -84,6 +84,14 @@ class ModelReply:
     model_name: str = ""  # what the provider says answered; prices never depend on it
 
 
+@dataclass(frozen=True, slots=True)
+class EmbeddingReply:
+    """A vector of length 1 for each text, in their order."""
+
+    vectors: list[list[float]]
+    usage: Usage
+
+
 def with_reply(failure: Failure, reply: ModelReply) -> Failure:
     """The failure of an answer that did come: what it used is still to be paid."""
     failure.reply = reply  # type: ignore[attr-defined]

@@ -164,7 +164,7 @@ def _arguments(request: ModelRequest, key: str, egress: Egress) -> dict[str, Any
     }
     if provider == "openai":
         arguments["api_base"] = model.api_base or OPENAI_BASE
-        arguments["client"] = _openai_client(egress, arguments["api_base"], key)
+        arguments["client"] = openai_client(egress, arguments["api_base"], key)
     elif provider != "sim":
         arguments["client"] = AsyncHTTPHandler(transport=egress.transport, follow_redirects=False)
         if model.api_base:
@@ -204,7 +204,7 @@ def _arguments(request: ModelRequest, key: str, egress: Egress) -> dict[str, Any
 _clients: WeakKeyDictionary[Egress, dict[tuple[str, str], AsyncOpenAI]] = WeakKeyDictionary()
 
 
-def _openai_client(egress: Egress, base: str, key: str) -> AsyncOpenAI:
+def openai_client(egress: Egress, base: str, key: str) -> AsyncOpenAI:
     """One client for each address and key: making one costs milliseconds."""
     clients = _clients.setdefault(egress, {})
     client = clients.get((base, key))
