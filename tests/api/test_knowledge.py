@@ -55,6 +55,8 @@ def test_documents_in_passages_out_and_gone() -> None:
         "passages": 2,
         "waiting": 0,
         "failed": 0,
+        "embedding": "",
+        "without_vector": 0,
         "created_at": "",
     }
     assert ask("POST", "/shop/reindexing").json() == {"waiting": 2}
