@@ -14,7 +14,7 @@ END $$;
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("flows", "0030_what_runs_leave_for_later_ones"),
+        ("flows", "0033_sums_tell_routes"),
     ]
 
     operations = [
