@@ -12,7 +12,7 @@ class PinnedView(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="pinned_views")
-    page = models.CharField(max_length=16)  # costs
+    page = models.CharField(max_length=16)  # costs | runs
     name = models.CharField(max_length=60)
     query = models.CharField(max_length=1000, blank=True)
     at = models.DateTimeField(db_default=Now())

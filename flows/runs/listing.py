@@ -18,6 +18,7 @@ from flows.access.actor import Actor
 from flows.access.querysets import flows_for
 from flows.access.refusals import Fault, Invalid
 from flows.models import Run
+from flows.runs.periods import period_of
 from flows.runs.progress import StepLine, progress_of
 from flows.runs.reads import runs_listed, value_of
 
@@ -25,7 +26,6 @@ PAGE = 50
 COUNTED = 10_000  # a list says no larger number than this
 NEWS_COUNTED = 99
 
-PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 SORTS: Mapping[str, tuple[str, ...]] = {
     "-started": ("-id",),
     "started": ("id",),
@@ -81,11 +81,11 @@ def wanted_by(query: QueryDict) -> Wanted:
     """What an address asks for; a choice that there is not counts as none, save a state, which `matching` refuses."""
     tags = tuple(tag.strip() for tag in ",".join(query.getlist("tag")).split(",") if tag.strip())
     sort = query.get("sort", FIRST)
-    period = query.get("started", "")
+    period = query.get("started", "")[:60]
     return Wanted(
         states=",".join(query.getlist("state")),
         flows=",".join(query.getlist("flow")),
-        period=period if period in PERIODS else "",
+        period=period if period_of(period) is not None else "",
         source=query.get("source", ""),
         mine=query.get("by") == "me",
         tags=tags[:10],
@@ -98,10 +98,19 @@ def wanted_by(query: QueryDict) -> Wanted:
 
 def matching(actor: Actor, wanted: Wanted) -> QuerySet[Run]:
     """The runs that the actor may see and that match. Raises `Invalid` naming a state that there is not."""
-    since = timezone.now() - PERIODS[wanted.period] if wanted.period else None
+    period = period_of(wanted.period)
+    since, until = (period.since, period.until) if period is not None else (None, None)
     runs = runs_listed(
-        actor, state=wanted.states or None, flow=wanted.flows or None, tags=wanted.tags, since=since, source=wanted.source or None
+        actor,
+        state=wanted.states or None,
+        flow=wanted.flows or None,
+        tags=wanted.tags,
+        since=since,
+        until=until,
+        source=wanted.source or None,
     )
+    if until is not None:
+        runs = runs.filter(id__lt=_first_id(until + CLOCKS_DIFFER))
     if since is not None:  # identifiers begin with the time: the index on them finds the place
         runs = runs.filter(id__gte=_first_id(since - CLOCKS_DIFFER))
     if wanted.mine:

@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from flows.runs.pages import comparing, control, events, limits, listing, many, receipt, retrying, run, steering
+from flows.runs.pages import comparing, control, events, limits, listing, many, receipt, retrying, run, steering, views
 
 urlpatterns = [
     path("runs", listing.listing, name="runs"),
     path("runs/compare", comparing.comparison, name="run-comparison"),
     path("runs/bulk", many.bulk, name="runs-bulk"),
+    path("runs/views", views.views, name="runs-views"),
     path("runs/export.csv", many.export, {"form": "csv"}, name="runs-csv"),
     path("runs/export.json", many.export, {"form": "json"}, name="runs-json"),
     path("runs/<str:run_id>", run.page, name="run"),

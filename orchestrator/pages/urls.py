@@ -4,7 +4,7 @@ from django.urls import path
 
 from orchestrator.auditing import views as auditing
 from orchestrator.home.views import home
-from orchestrator.pages import canvas, components, elsewhere, killswitch, signin, welcome
+from orchestrator.pages import canvas, components, elsewhere, killswitch, palette, signin, welcome
 
 urlpatterns = [
     path("", home, name="home"),
@@ -13,6 +13,7 @@ urlpatterns = [
     path("welcome", welcome.welcome, name="welcome"),
     path("look", elsewhere.look, name="look"),
     path("go/<str:what>", elsewhere.go, name="go"),
+    path("shell/search", palette.search, name="search"),
     path("shell/waiting", elsewhere.waiting, name="waiting"),
     path("shell/killswitch", killswitch.banner, name="killswitch-banner"),
     path("killswitch", killswitch.killswitch, name="killswitch"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -139,3 +140,20 @@ def test_no_page_of_acts_is_wider_than_a_phone(visit: Any, person: Any, rest: st
     phone.fits()
     phone.is_accessible("dark")
     phone.is_quiet()
+
+
+def test_dragging_over_the_histogram_narrows_the_list_to_that_span(operator: Any) -> None:
+    make_run(make_flow("greet"), status="succeeded")
+    operator.go("/runs?started=1h")
+    boxes = [operator.page.locator("[data-piece]").nth(n).bounding_box() for n in (4, 23)]
+
+    operator.page.mouse.move(boxes[0]["x"] + 5, boxes[0]["y"] + 20)
+    operator.page.mouse.down()
+    operator.page.mouse.move(boxes[1]["x"] + 5, boxes[1]["y"] + 20, steps=5)
+    operator.page.mouse.up()
+
+    operator.page.wait_for_url(re.compile(r"started=\d{4}-.*\.\.\d{4}-"))
+    expect(operator.page.get_by_test_id("run-row")).to_have_count(1)
+    expect(operator.page.locator("[data-filter=started]")).to_be_visible()
+    operator.is_accessible("light")
+    operator.is_quiet()

@@ -6,6 +6,8 @@ from typing import Any
 
 from playwright.sync_api import expect
 
+from tests.makers import make_flow, make_run
+
 PASSWORD = "correct horse battery"
 
 
@@ -113,13 +115,41 @@ def test_the_palette_goes_to_a_page_by_its_name(visit: Any, person: Any) -> None
     owner.go("/internal/components")
 
     owner.page.keyboard.press("Control+k")
-    box = owner.page.get_by_role("combobox", name="Page, identifier or run number")
+    box = owner.page.get_by_role("combobox", name="Search or jump")
     expect(box).to_be_focused()
     box.fill("bud")
     expect(owner.page.get_by_role("listbox").get_by_role("option")).to_have_text(["Budgetsg b"])
     owner.is_accessible("light")
     owner.page.keyboard.press("Escape")
     expect(box).to_be_hidden()
+
+
+def test_SH_4_the_palette_opens_a_pasted_identifier_and_finds_runs_flows_and_acts(visit: Any, person: Any) -> None:
+    flow = make_flow("refund-decision")
+    run = make_run(flow, status="failed")
+    owner = visit(as_=person("owner"))
+    owner.go("/runs")
+    box = owner.page.get_by_role("combobox", name="Search or jump")
+    options = owner.page.get_by_role("listbox").get_by_role("option")
+
+    owner.page.keyboard.press("Control+k")
+    box.fill(run.public_id)
+    box.press("Enter")
+    owner.page.wait_for_url(f"**/runs/{run.public_id}")
+    owner.page.keyboard.press("Control+k")
+    box.fill("state:failed flow:refund-decision")
+    expect(options).to_have_count(2)
+    owner.is_accessible("dark")
+    box.fill("refund")
+    expect(options.filter(has_text="refund-decision").first).to_be_visible()
+    box.fill("> nothing like it")
+    expect(options).to_have_count(0)
+    box.fill("> re-run")
+    expect(options.first).to_contain_text("Re-run with changes")
+    box.press("Enter")
+
+    owner.page.wait_for_url("**/run?from=*")
+    owner.is_quiet()
 
 
 def test_the_look_is_kept_and_comes_from_the_server(visit: Any, person: Any) -> None:

@@ -185,6 +185,7 @@ def test_the_first_owner_is_made_once_by_whoever_has_the_token(client: Client, t
     assert client.post("/welcome", {**fields, "password": "short"}).status_code == 422
     assert not Person.objects.exists()
     assert client.post("/welcome", fields).headers["Location"] == "/"
+    assert client.get("/").status_code == 200, "signed in"
 
     assert Membership.objects.get(person__username="ann", role="owner").team is None
     assert client.session["_auth_user_id"]

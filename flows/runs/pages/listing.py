@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from flows.access.actor import Actor
 from flows.access.rights import Right
+from flows.runs.histogram import histogram_of
 from flows.runs.listing import (
     FIRST,
     NEWS_COUNTED,
@@ -25,6 +26,7 @@ from flows.runs.listing import (
     page_of,
     wanted_by,
 )
+from flows.runs.periods import period_of
 
 STATES = ("queued", "running", "waiting_approval", "waiting", "retrying", "succeeded", "failed", "cancelled", "budget_stopped")
 PERIODS = (("1h", "in the last hour"), ("24h", "in the last 24 h"), ("7d", "in the last 7 days"), ("30d", "in the last 30 days"))
@@ -50,7 +52,9 @@ def listing(request: Any) -> HttpResponse:
         "lines": page.lines,
         "total": counted(runs) if page.lines else "",
         "wanted": wanted,
-        "fields": _fields(actor),
+        "histogram": histogram_of(runs, period_of(wanted.period)),
+        "views": list(actor.person.pinned_views.filter(page="runs").order_by("name")) if actor.person is not None else [],
+        "fields": _fields(actor, wanted),
         "rows_url": _rows_url(request, identifiers(page.lines)),
         "may_control": bool(actor.holdings.allow(Right.CONTROL_RUNS)),
         "may_start": bool(actor.holdings.allow(Right.START_RUNS)),
@@ -81,15 +85,21 @@ def _rows_url(request: HttpRequest, rows: str) -> str:
     return f"{request.path}?{query.urlencode(safe=',:!')}"
 
 
-def _fields(actor: Actor) -> list[dict[str, Any]]:
+def _fields(actor: Actor, wanted: Wanted) -> list[dict[str, Any]]:
     states = [(name, STATE_WORDS.get(name, name.capitalize())) for name in STATES]
     return [
         {"name": "state", "label": "State", "options": states, "states": True},
         {"name": "flow", "label": "Flow", "options": flow_choices(actor)},
-        {"name": "started", "label": "Started", "options": PERIODS, "many": False},
+        {"name": "started", "label": "Started", "options": _periods(wanted), "many": False},
         {"name": "source", "label": "Source", "options": SOURCES, "many": False},
         {"name": "by", "label": "Started by", "options": [("me", "Me")], "many": True},
         {"name": "tag", "label": "Tag"},
         {"name": "error", "label": "Error says"},
         {"name": "fingerprint", "label": "Error and step"},
     ]
+
+
+def _periods(wanted: Wanted) -> list[tuple[str, str]]:
+    """The usual periods, and the span that the address names, if it names one."""
+    own = [(wanted.period, wanted.period.replace("T", " ").replace("..", " – "))] if ".." in wanted.period else []
+    return [*PERIODS, *own]

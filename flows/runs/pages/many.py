@@ -56,9 +56,14 @@ def bulk(request: Any) -> HttpResponse:
     back = f"{reverse('runs')}{'?' if request.POST.get('back') else ''}{request.POST.get('back', '')}"
     act = request.POST.get("act", "")
     runs = runs_named(actor, request.POST.getlist("run")[:MOST])
-    if not runs or act not in {*VERBS, "tag", "csv", "json"}:
+    if not runs or act not in {*VERBS, "tag", "compare", "csv", "json"}:
         request.toast("Choose runs first.")
         return redirect(back)
+    if act == "compare":
+        if len(runs) != 2:
+            request.toast("Choose exactly two runs to compare.")
+            return redirect(back)
+        return redirect(f"{reverse('run-comparison')}?a={runs[0].public_id}&b={runs[1].public_id}")
     if act in {"csv", "json"}:
         query = QueryDict(mutable=True)
         query["rows"] = ",".join(run.id.hex for run in runs)
