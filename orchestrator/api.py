@@ -22,6 +22,7 @@ from flows.api.problems import answer_with_problems, refused
 from flows.api.runs import router as runs
 from flows.api.secrets import router as secrets
 from flows.api.testing import router as testing
+from flows.api.tools import router as tools
 from flows.api.triggers import router as triggers
 from orchestrator.auditing.api import router as audit
 from orchestrator.openapi import DocumentedAPI
@@ -58,6 +59,7 @@ for router in (
     knowledge,
     memory,
     retention,
+    tools,
 ):  # `control` has an address that `runs` would take for a run's
     api.add_router("", router)
 

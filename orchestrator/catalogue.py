@@ -42,6 +42,10 @@ TOOL_KINDS = [
     "flows.tools.http.HTTPTool",
     "flows.tools.python.PythonTool",
     "flows.tools.mcp.MCPTool",
+    "flows.tools.flow.FlowTool",
+    "flows.tools.sql.SQLTool",
+    "flows.tools.mail.MailTool",
+    "flows.tools.chat.ChatTool",
 ]
 TOOL_FUNCTIONS = [
     "flows.tools.functions",

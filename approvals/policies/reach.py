@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from fnmatch import fnmatchcase
 
+from django.urls import reverse
+
+from approvals.models import Policy
 from approvals.policies.settings import PolicySettings
 from flows.access.refusals import Fault
 from flows.access.rights import INCLUDES, Right
@@ -71,3 +75,15 @@ def matched(teams: Iterable[str], able: Mapping[str, set[str]]) -> bool:
         return False
 
     return all(give(team, set()) for team in teams)
+
+
+def policies_on(tools: Collection[str]) -> dict[str, list[tuple[str, str]]]:
+    """By tool the policies in force whose patterns match it, whatever the flow: their names and addresses. One query."""
+    known = Policy.objects.filter(current__isnull=False, retired_at__isnull=True).select_related("current").order_by("slug")
+    found: dict[str, list[tuple[str, str]]] = {}
+    for policy in known:
+        patterns = policy.rules.get("tools") or []
+        for tool in tools:
+            if any(fnmatchcase(tool, each) for each in patterns):
+                found.setdefault(tool, []).append((policy.name, reverse("policy", args=[policy.slug])))
+    return found

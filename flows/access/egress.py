@@ -177,6 +177,11 @@ class Egress:
                 await response.aclose()
         return Answer(response.status_code, response.headers, body, str(response.url))
 
+    async def addresses(self, host: str, port: int) -> list[str]:
+        """The checked addresses of a service that speaks another protocol: its client connects to one of them and to nothing else.
+        Raises `EgressRefused`, and httpx's `ConnectError` for a name that nobody knows."""
+        return await self.transport.addresses_of((False, normal_host(host), port))
+
     async def aclose(self) -> None:
         """Closes the connections that wait for a next request."""
         await self.transport.close_idle()
@@ -257,6 +262,11 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         if self._loop is asyncio.get_running_loop():
             self._idle.give(origin, connection)
 
+    async def addresses_of(self, origin: Origin) -> list[str]:
+        """The addresses of this origin, each of them checked."""
+        self._enter_loop()
+        return await self._addresses(origin)
+
     def _enter_loop(self) -> None:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:  # connections belong to the loop that made them
@@ -282,7 +292,6 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         return httpcore.AsyncHTTP11Connection(httpcore.Origin(scheme, host.encode(), port), stream, KEEP_SECONDS)
 
     async def _addresses(self, origin: Origin) -> list[str]:
-        """The addresses of this origin, each of them checked."""
         _, host, port = origin
         allowed = allowed_name(host, port) in self._allowed()
         literal = literal_address(host)

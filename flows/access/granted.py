@@ -33,9 +33,7 @@ class Sealed:
     def opened_for(self, kind: Kind, slug: str) -> str:
         """Its value, for a tool or model that it is granted to. Raises `BadKey`."""
         if slug not in (self.tools if kind == "tool" else self.models):
-            raise BadKey(
-                f"{slug}: the secret {self.name} is not granted to this {kind}; an owner grants it on the page of secrets."
-            )
+            raise BadKey(f"{slug}: the secret {self.name} is not granted to it; an owner grants it on the page of secrets.")
         return self.opened()
 
     def opened(self) -> str:
@@ -60,6 +58,11 @@ async def secrets_granted(kind: Kind, slug: str, names: Iterable[str], pool: Poo
         if name not in known:
             raise missing(slug, name)
     return {name: known[name].opened_for(kind, slug) for name in wanted}
+
+
+def connection_holder(slug: str) -> str:
+    """How a connection, an MCP server included, stands among the tools that are granted a secret."""
+    return f"connection:{slug}"
 
 
 def missing(slug: str, name: str) -> BadKey:

@@ -10,6 +10,7 @@ from flows.access.refusals import Conflict
 from flows.builder.checking import read_document, require_runnable
 from flows.engine.document import version_hash
 from flows.models import Flow, FlowVersion
+from flows.tools.actions.follow_flow import follow_flow
 
 LONGEST_NOTE = 2000  # characters
 
@@ -52,6 +53,7 @@ def make_version(actor: Actor, flow: Flow, text: str, note: str, action: str = "
     )
     flow.published = version
     flow.save(update_fields=["published"])
+    follow_flow(flow)
     data = {"version": version.number, "before": before and before.number, "hash": digest, "note": version.note, **facts}
     record_change(actor, action, "flow", flow.slug, data)
     return version

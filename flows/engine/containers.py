@@ -175,12 +175,14 @@ class LoopContainer(Container):
 class SubflowContainer(Container):
     """A sub-flow: one body, which is the other flow's own graph."""
 
-    __slots__ = ("_begun", "_ending", "child", "given")
+    __slots__ = ("_begun", "_ending", "child", "given", "within")
 
-    def __init__(self, child: Child, given: Any) -> None:
+    def __init__(self, child: Child, given: Any, within: float | None = None) -> None:
+        """`within` are seconds that it may take, where who calls it says so."""
         super().__init__(child.flow.graph)
         self.child = child
         self.given = given
+        self.within = within
         self._begun = False
         self._ending: Done | Error = Done()
 
@@ -203,7 +205,8 @@ class SubflowContainer(Container):
     @property
     def checkpoint(self) -> Mapping[str, Any]:
         child = self.child
-        return {"flow": child.slug, "number": child.number, "version": child.version, "input": self.given}
+        facts = {"flow": child.slug, "number": child.number, "version": child.version, "input": self.given}
+        return facts if self.within is None else {**facts, "within": self.within}
 
     @property
     def exhausted(self) -> bool:

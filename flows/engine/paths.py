@@ -71,17 +71,24 @@ def place_of(flow: Flow, path: str, inside: Mapping[str, Graph] | None = None) -
         if entry is None:
             return None
         if entry[2]:
-            return _in_turn(path, place, entry)
+            called = _in_turn(path, place, entry)
+            if called is None or called.path == path:
+                return called
+            owner, index, at = called, None, len(called.path) + 1
+            graph = (inside or {}).get(called.path)
+            continue
         owner, index, at = place, int(entry[1]) if entry[1] else None, entry.end()
         graph = node.body if entry[1] else (inside or {}).get(place.path, node.body)
     return None
 
 
 def _in_turn(path: str, agent: Place, entry: re.Match[str]) -> Place | None:
-    """The step of a turn: what it calls is the journal's to know, so it stands in a graph of its own."""
-    key = path[entry.end() :]
+    """The step of a turn, which a flow may stand in: what it calls is the journal's to know, so it stands in a graph of its own."""
+    key = path[entry.end() :].partition("/")[0]
     graph = graph_inside(agent.node, key)
-    return Place(path, graph.nodes[key], graph, path[: entry.end()], agent, int(entry[2])) if graph is not None else None
+    if graph is None:
+        return None
+    return Place(path[: entry.end()] + key, graph.nodes[key], graph, path[: entry.end()], agent, int(entry[2]))
 
 
 def downstream(graph: Graph, key: str) -> frozenset[str]:

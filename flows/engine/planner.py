@@ -96,8 +96,8 @@ class Planner(Replay):
         else:
             self._hold(task, "waiting")
 
-    def enter(self, path: str, child: Child, given: Any) -> None:
-        """The sub-flow step at `path` has its flow and the input for it."""
+    def enter(self, path: str, child: Child, given: Any, within: float | None = None) -> None:
+        """The step at `path` goes on as a flow, with this input, for `within` seconds at most."""
         task = self._working(path)
         if self._halted(task.frame):
             self._release(task, "skipped")
@@ -107,7 +107,7 @@ class Planner(Replay):
             if task.frame.level.depth >= MAX_DEPTH:
                 inside = " > ".join([*(level.slug for level in _around(task.frame)), child.slug])
                 raise BadRequest(f"Sub-flows stand in one another more than {MAX_DEPTH} deep: {inside}.")
-            self._open(task, SubflowContainer(child, given))
+            self._open(task, SubflowContainer(child, given, within))
         except Failure as failure:
             self.fail(path, failure)
 

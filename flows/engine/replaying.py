@@ -48,7 +48,8 @@ class Replay(Nest):
             if isinstance(task.node.kind, Conversing) and checkpoint is not None:
                 self._open(task, AgentContainer(task.node, task.node.kind, checkpoint["opening"]))
             elif task.node.body is None and checkpoint is not None:
-                self._open(task, SubflowContainer(children[checkpoint["version"]], checkpoint["input"]))
+                child = children[checkpoint["version"]]
+                self._open(task, SubflowContainer(child, checkpoint["input"], checkpoint.get("within")))
             else:
                 self._open(task, open_container(task.node, task.path, names, checkpoint))
         elif entry.status == "begun":

@@ -96,10 +96,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Enter:
-    """The step goes on as another flow, which runs inside this run on the input `given`."""
+    """The step goes on as another flow, which runs inside this run on the input `given`, for `within` seconds at most."""
 
     child: Child
     given: Any
+    within: float | None = None
 
 
 Outcome = Done | Waiting | Enter

@@ -26,7 +26,7 @@ INSERT INTO flows_attempt (run_id, pass, path, n, kind, status, seq, port, outpu
 SELECT %(run)s, %(pass)s, a.path, a.n, a.kind, CASE WHEN k.reopened THEN 'open' ELSE a.status END, %(seq)s,
     CASE WHEN k.reopened THEN '' ELSE a.port END, CASE WHEN NOT k.reopened THEN a.output END,
     CASE WHEN NOT k.reopened THEN a.state END, CASE WHEN NOT k.reopened THEN a.error END,
-    CASE WHEN NOT k.reopened OR a.kind IN ('subflow', 'agent') THEN a.checkpoint END, NULL, a.started_at,
+    CASE WHEN NOT k.reopened OR a.kind <> 'loop' THEN a.checkpoint END, NULL, a.started_at,
     CASE WHEN NOT k.reopened THEN a.ended_at END, true
 FROM (SELECT k.id, k.n, k.id = ANY(%(reopened)s::bigint[]) AS reopened FROM unnest(%(kept)s::bigint[]) WITH ORDINALITY AS k(id, n)) k
 JOIN flows_attempt a ON a.id = k.id ORDER BY k.n

@@ -404,11 +404,11 @@ class Engine:
         self.writer.submit(record, lambda verdict: log.info("run %s was ended: %s", run.id, verdict))
 
     async def _subflows(self, connection: AsyncConnection[Any], journal: Journal) -> dict[str, Child]:
-        """The flows of a run's open sub-flows by their paths, each in the version that it began with."""
+        """The flows that open steps of a run go on as, by their paths, each in the version that it began with."""
         children: dict[str, Child] = {}
         for row in journal.attempts:
-            if row.kind == "subflow" and row.status == "open" and row.checkpoint is not None:
-                facts = orjson.loads(row.checkpoint)
+            facts = orjson.loads(row.checkpoint) if row.status == "open" and row.checkpoint is not None else {}
+            if "version" in facts:
                 flow = await self._flow(connection, UUID(facts["version"]))
                 children[row.path] = Child(flow, facts["flow"], facts["number"], facts["version"])
         return children

@@ -13,7 +13,7 @@ from flows.models.seals import AuditSeal
 from flows.models.sums import DaySum, SummedZone, UnsummedCall
 from flows.models.switch import KillSwitch
 from flows.models.triggers import Firing, Trigger
-from flows.models.vault import Secret
+from flows.models.vault import Connection, Secret
 from flows.models.views import PinnedView
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "BudgetHold",
     "BudgetPeriod",
     "Call",
+    "Connection",
     "DaySum",
     "Delivery",
     "Drill",

@@ -156,6 +156,9 @@ class MCPServer(models.Model):
     env = models.JSONField(default=dict)  # variable of the server: variable of ours that holds its value
     url = models.URLField(blank=True)
     header_env = models.JSONField(default=dict)  # header: environment variable that holds its value
+    env_secret = models.JSONField(default=dict)  # variable: secret that holds its value
+    header_secret = models.JSONField(default=dict)  # header: secret that holds it
+    expires_on = models.DateField(null=True)  # until when the other side lets it in
     checked_at = models.DateTimeField(null=True)
     problem = models.CharField(max_length=500, blank=True, default="", db_default="")  # why it could not be reached
 

@@ -21,7 +21,7 @@ from flows.runs.texts import text_so_far
 LONGEST = 4_000
 """Characters of one text or result that the page holds; the call's own page has all of it."""
 
-_INSIDE = re.compile(r"turn\[(\d+)\]\.(model|call|permission)(?:\[(\d+)\])?$")
+_INSIDE = re.compile(r"turn\[(\d+)\]\.(?:model|(?:call|permission)\[\d+\])")
 
 
 @dataclass(slots=True)
@@ -37,6 +37,7 @@ class ToolLine:
     error: str = ""
     effect: str = ""  # read | write, as the catalogue says now
     seconds: float | None = None
+    cost: Decimal | None = None  # dollars, where it is a flow that made calls of its own
     call: Call | None = None
     request: Request | None = None
 
@@ -93,7 +94,7 @@ def conversation_at(run: Run, pass_number: int, path: str) -> Conversation:
     asked = {each.path: each for each in requests.defer("payload", "show", "answer").order_by("round")}
     ended = run.status in TERMINAL_STATES or pass_number < run.pass_number
     found = Conversation(_opening(run, pass_number, path))
-    for index in sorted({int(match[1]) for each in {*newest, *by_path} if (match := _INSIDE.search(each))}):
+    for index in sorted({int(match[1]) for each in {*newest, *by_path} if (match := _INSIDE.fullmatch(each[len(path) + 1 :]))}):
         prefix = f"{path}.turn[{index}]."
         found.turns.append(_turn(index, prefix, newest, by_path, asked, ended))
     _add_effects(found)
@@ -166,10 +167,15 @@ def _tool(
     if calls:
         line.call = calls[-1]
         line.seconds = _seconds(calls[0].started_at, calls[-1].ended_at)
+    within = [call for at, each in by_path.items() if at.startswith(f"{path}/") for call in each]
+    if within:
+        line.cost = sum((call.settled or Decimal(0) for call in within), Decimal(0))
     if row is not None:
         error = value_of(row.error)
         line.error = str(error.get("message", "")) if isinstance(error, dict) else ""
         line.result = _shortened(value_of(row.output))
+        if line.call is None:
+            line.seconds = _seconds(row.started_at, row.ended_at)
     return line
 
 

@@ -26,6 +26,7 @@ def place_in_run(run: Run, path: str) -> Place | None:
 
 def subflows_of(run: Run) -> dict[str, Graph]:
     """The graphs of the run's sub-flows by the paths of their steps, each in the version that it began with in this pass."""
-    rows = Attempt.objects.filter(run=run, pass_number=run.pass_number, kind="subflow", checkpoint__isnull=False)
+    rows = Attempt.objects.filter(run=run, pass_number=run.pass_number, checkpoint__contains='"version"')
     facts = rows.values_list("path", "checkpoint")
-    return {path: flow_of(UUID(json.loads(checkpoint or "{}")["version"])).graph for path, checkpoint in facts}
+    versions = {path: json.loads(checkpoint or "{}").get("version") for path, checkpoint in facts}
+    return {path: flow_of(UUID(version)).graph for path, version in versions.items() if version}

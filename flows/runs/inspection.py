@@ -66,7 +66,8 @@ def step_at(document: FlowDocument | None, path: str, subflows: Mapping[str, Flo
         if found is not None:
             parents.append((found.path, found.label))
         step, walked, at = steps[match["key"]], path[: match.end("key")], match.end()
-        label, kind = label_of(match["key"], step.get("label")), str(step["kind"])
+        label = label_of(match["key"], step.get("label"))
+        kind = "subflow" if walked in known else str(step["kind"])  # a tool that is a flow is shown as the flow that it runs
         body = (step.get("with") or {}).get("body") or {}
         within = path.startswith("/error.", at)
         steps = _steps_of(known[walked], handler=within) if walked in known else body.get("steps") or {}
@@ -93,8 +94,9 @@ def _steps_of(document: FlowDocument, *, handler: bool) -> Mapping[str, Any]:
 def subflows_around(run: Run, pass_number: int, path: str) -> dict[str, FlowDocument]:
     """The documents of the sub-flows that a path is inside of, and of the one that it is, as they ran in this pass: two queries."""
     wanted = [*(path[:at] for at, letter in enumerate(path) if letter == "/"), path]
-    rows = Attempt.objects.filter(run=run, pass_number=pass_number, path__in=wanted, kind="subflow", checkpoint__isnull=False)
-    versions = {at: UUID(value_of(checkpoint)["version"]) for at, checkpoint in rows.values_list("path", "checkpoint")}
+    rows = Attempt.objects.filter(run=run, pass_number=pass_number, path__in=wanted, checkpoint__contains='"version"')
+    facts = {at: value_of(checkpoint).get("version") for at, checkpoint in rows.values_list("path", "checkpoint")}
+    versions = {at: UUID(version) for at, version in facts.items() if version}
     documents = documents_of(versions.values())
     return {at: documents[version] for at, version in versions.items() if version in documents}
 

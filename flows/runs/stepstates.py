@@ -12,7 +12,7 @@ from flows.access.refusals import Conflict, NotFound
 from flows.engine.nodes import Node
 from flows.engine.paths import Place, downstream
 from flows.engine.states import OPEN_REQUEST_STATES
-from flows.models import Attempt, Call, FlowVersion, Intervention, Request, Run
+from flows.models import Attempt, Call, FlowVersion, Intervention, Request, Run, ToolEntry
 from flows.runs.courses import place_in_run
 from flows.runs.documents import flow_of
 
@@ -86,8 +86,9 @@ def asks_people(node: Node, around: frozenset[UUID] = frozenset()) -> bool:
     """Whether the step, or one inside it, is an approval. `around` are the versions of the sub-flows that it stands in."""
     if node.kind.slug == "approval":
         return True
-    if node.kind.slug == "subflow":
-        version = _version_run_by(node)
+    flow = _flow_run_by(node)
+    if flow is not None:
+        version = _version_of(*flow)
         if version is None:
             return True  # nobody knows what stands in there
         if version in around:
@@ -110,11 +111,21 @@ def sealed_by(place: Place) -> list[str]:
     return [name for name, node in place.graph.nodes.items() if getattr(node.settings, "seals", None) == key]
 
 
-def _version_run_by(node: Node) -> UUID | None:
-    """The version that a sub-flow step would run now."""
+def _flow_run_by(node: Node) -> tuple[str, int | None] | None:
+    """The flow that a step goes on as, with the number of its version (None: the published one): a sub-flow's, or that which its tool
+    is."""
     settings: Any = node.settings
-    versions = FlowVersion.objects.filter(flow__slug=settings.flow)
-    wanted = Q(number=settings.version) if settings.version is not None else Q(id=F("flow__published"))
+    if node.kind.slug == "subflow":
+        return settings.flow, settings.version
+    if node.kind.slug != "tool":
+        return None
+    named = ToolEntry.objects.filter(slug=settings.tool, kind="flow").values_list("settings", flat=True).first()
+    return (named["flow"], named.get("version")) if named is not None else None
+
+
+def _version_of(flow: str, number: int | None) -> UUID | None:
+    versions = FlowVersion.objects.filter(flow__slug=flow)
+    wanted = Q(number=number) if number is not None else Q(id=F("flow__published"))
     return versions.filter(wanted).values_list("id", flat=True).first()
 
 

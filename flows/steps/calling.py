@@ -5,22 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 from flows.engine.canonical import sha256_of
-from flows.engine.failures import ArgumentsChanged, Failure, UnknownOutcome
+from flows.engine.failures import ArgumentsChanged, Failure, InvalidInput, UnknownOutcome
+from flows.engine.inputs import input_problems
 from flows.engine.kinds import Done
-from flows.execution.context import Intent, OpenCall, Settlement, StepContext
+from flows.execution.context import Enter, Intent, OpenCall, Settlement, StepContext
 from flows.execution.jsontext import dump
 from flows.steps.services import StepServices
 from flows.tools.base import ToolCall, ToolSpec
 
+MOST_SAID = 5
+"""Problems of an input that one message names."""
 
-async def call_tool(context: StepContext, slug: str, arguments: dict[str, Any], within: float | None = None) -> Done:
-    """Makes the call; `within` are seconds that it may take, where that is less than the tool allows.
+
+async def call_tool(context: StepContext, slug: str, arguments: dict[str, Any], within: float | None = None) -> Done | Enter:
+    """Makes the call, or, of a tool that is a flow, goes on as that; `within` are seconds that it may take, where that is less than
+    the tool allows.
 
     Where an earlier call of this step may have done it already, the tool's `repeat` decides: `lookup` asks the service and takes what
     it finds as the result; `never`, and `keyed` past the service's window, raise `UnknownOutcome`.
     """
     services: StepServices = context.services
     spec = services.tools.spec(slug)
+    flow = services.tools.flow_of(spec)
+    if flow is not None:
+        seconds = [each for each in (spec.timeout, within) if each]
+        return await enter_flow(context, *flow, arguments, min(seconds, default=None))
     services.tools.check(slug, arguments)
     context.result_schema = spec.result
     effect = _Effect(context, spec, arguments, within)
@@ -30,6 +39,16 @@ async def call_tool(context: StepContext, slug: str, arguments: dict[str, Any], 
         if adopted is not None:
             return adopted
     return await effect.make()
+
+
+async def enter_flow(context: StepContext, slug: str, version: int | None, given: Any, within: float | None = None) -> Enter:
+    """The flow with its input, checked. Raises `BadRequest` where there is no such flow or version, `InvalidInput`."""
+    child = await context.find_flow(slug, version)
+    problems = input_problems(given, child.flow.document.input)
+    if problems:
+        said = "; ".join(f"{problem.path}: {problem.message}" for problem in problems[:MOST_SAID])
+        raise InvalidInput(f"The input for version {child.number} of {child.slug} does not fit: {said}.")
+    return Enter(child, given, within)
 
 
 class _Effect:

@@ -28,6 +28,7 @@ from flows.routing.keys import key_of
 from flows.routing.table import RoutingTable, load_table
 from flows.tools.base import ToolContext, ToolKind
 from flows.tools.dry import DryToolBox
+from flows.tools.mcp_sessions import Sessions
 from flows.tools.registry import ToolBox, load_tools
 
 ANSWER: Final = """
@@ -38,11 +39,17 @@ ORDER BY id DESC LIMIT 1
 """
 
 
-USED: Final = """
-SELECT DISTINCT CASE WHEN kind = 'recall' THEN response::json ->> 'untrusted' ELSE target END, kind = 'recall'
-FROM flows_call WHERE run_id = %s AND kind IN ('tool', 'recall') AND status = 'succeeded' AND NOT simulated
+# The run and those whose results it took over: what they have read, it has.
+READ: Final = """
+WITH RECURSIVE line AS (
+    SELECT id, origin_id, source FROM flows_run WHERE id = %s
+    UNION ALL SELECT r.id, r.origin_id, r.source FROM flows_run r JOIN line ON r.id = line.origin_id
+)
+SELECT 'webhook', '' FROM line WHERE source = 'webhook'
+UNION SELECT c.kind, CASE WHEN c.kind = 'recall' THEN coalesce(c.response::json ->> 'untrusted', '') ELSE c.target END
+FROM flows_call c JOIN line ON line.id = c.run_id
+WHERE c.kind IN ('tool', 'retrieve', 'recall') AND c.status = 'succeeded' AND NOT c.simulated
 """
-"""The tools that a run has called, and those that earlier runs had called before they kept what this one recalled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +95,8 @@ class StepServices:
         self.table = RoutingTable()
         self.tools = ToolBox()
         self.egress = Egress(lambda: self.table.allowed_hosts)
-        self.tool_context = ToolContext(self.egress)
+        self._sessions = Sessions()
+        self.tool_context = ToolContext(self.egress, sessions=self._sessions)
         self._tool_kinds = tool_kinds
         self._redis_address = redis_address
         self._rule = rule
@@ -99,7 +107,7 @@ class StepServices:
         """Reads the catalogue for the first time."""
         self._connections = connections
         self.health = Health(self._redis_address, lambda: self._connections)
-        self.tool_context = ToolContext(self.egress, connections)
+        self.tool_context = ToolContext(self.egress, connections, sessions=self._sessions)
         await self.renew()
 
     async def renew(self) -> None:
@@ -144,13 +152,20 @@ class StepServices:
         return row[0] if row is not None else None
 
     async def untrusted_of(self, run: UUID) -> str | None:
-        """A tool of which the run has read what somebody else may have written, itself or by what an earlier run kept in a memory, as
-        far as it is recorded; None where there is none."""
+        """By what the run has read what somebody else may have written, as far as it is recorded: a webhook's call, a document, a
+        tool's answer, or what an earlier run that had read such kept in a memory; None where by nothing."""
         if self._connections is None:
             return None
         async with self._connections.connection() as connection:
-            rows = await (await connection.execute(USED, (run,))).fetchall()
-        return next((slug for slug, recalled in rows if slug and (recalled or self.tools.taints(slug))), None)
+            rows = await (await connection.execute(READ, (run,))).fetchall()
+        return next((said for kind, target in sorted(rows) if (said := self._untrusted(kind, target))), None)
+
+    def _untrusted(self, kind: str, target: str) -> str:
+        if kind == "webhook":
+            return "the webhook that started it"
+        if kind == "retrieve":
+            return f"documents of {target}"
+        return target if kind == "recall" or self.tools.taints(target) else ""
 
     async def base(self, base: str, run: UUID) -> Base:
         """The knowledge base of this name. Raises `BadRequest` where the run's flow may search none."""
@@ -197,5 +212,6 @@ class StepServices:
 
     async def stop(self) -> None:
         """Closes the connections to the world and to Redis."""
+        await self._sessions.aclose()
         await self.health.aclose()
         await self.egress.aclose()

@@ -7,15 +7,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from flows.engine.failures import InvalidInput
-from flows.engine.inputs import input_problems
 from flows.engine.kinds import Catalogue, Fault, KnownFlow, Role, Settings, Surroundings
 from flows.engine.markers import ArgumentsOf, Refers, TemplateValue
 from flows.engine.problems import did_you_mean, listed
 from flows.execution.context import Enter, StepContext, WorkKind
-
-MOST_SAID = 5
-"""Problems of an input that one message names."""
+from flows.steps.calling import enter_flow
 
 
 class SubflowSettings(Settings):
@@ -58,13 +54,7 @@ class SubflowKind(WorkKind):
     async def perform(self, context: StepContext) -> Enter:
         """Finds the flow and checks the input. Raises `BadRequest` where there is no such flow or version, `InvalidInput`."""
         settings: SubflowSettings = context.settings
-        child = await context.find_flow(settings.flow, settings.version)
-        given = context.rendered["input"]
-        problems = input_problems(given, child.flow.document.input)
-        if problems:
-            said = "; ".join(f"{problem.path}: {problem.message}" for problem in problems[:MOST_SAID])
-            raise InvalidInput(f"The input for version {child.number} of {child.slug} does not fit: {said}.")
-        return Enter(child, given)
+        return await enter_flow(context, settings.flow, settings.version, context.rendered["input"])
 
 
 def _faults_of(settings: SubflowSettings, known: KnownFlow) -> Iterable[Fault]:

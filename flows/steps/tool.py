@@ -14,7 +14,7 @@ from flows.engine.graph import Graph, Node
 from flows.engine.kinds import Done, Fault, Role, Settings, Surroundings
 from flows.engine.markers import ArgumentsOf, Refers, TemplateValue
 from flows.engine.problems import did_you_mean
-from flows.execution.context import StepContext, WorkKind
+from flows.execution.context import Enter, StepContext, WorkKind
 from flows.steps.calling import call_tool
 from flows.steps.services import StepServices
 
@@ -42,7 +42,7 @@ class ToolKind(WorkKind):
         else:
             yield from _argument_faults(settings, tools[settings.tool] or {})
 
-    async def perform(self, context: StepContext) -> Done:
+    async def perform(self, context: StepContext) -> Done | Enter:
         """Makes the call, with the arguments that were approved where an approval seals them."""
         settings: ToolSettings = context.settings
         services: StepServices = context.services

@@ -56,11 +56,12 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """What a tool may use: the checked way out; for plain functions the database and the ring of the tools worker."""
+    """What a tool may use: the checked way out, the sessions with MCP servers, the database, the ring of the tools worker."""
 
     egress: Egress
     connections: AsyncConnectionPool[AsyncConnection[Any]] | None = None
     ring: Callable[[UUID], None] | None = None  # tells the tools worker of a job; may fail, must not block
+    sessions: Any = None  # `flows.tools.mcp_sessions.Sessions`
 
 
 class ToolKind(Protocol):
@@ -73,8 +74,18 @@ class ToolKind(Protocol):
     label: ClassVar[str]
     Settings: ClassVar[type[ToolSettings]]
     trusted: ClassVar[bool]  # of its tools, where their entries do not say
+    arguments: ClassVar[Mapping[str, Any]]  # JSON Schema of what its tools take, where their entries do not say
 
     async def call(self, call: ToolCall, context: ToolContext) -> Any: ...
+
+
+@runtime_checkable
+class Entering(Protocol):
+    """A kind whose tools are flows: a step that calls one goes on as that flow, inside its own run."""
+
+    def flow_of(self, spec: ToolSpec) -> tuple[str, int | None]:
+        """The flow's name, and the number of its version (None: the published one)."""
+        ...
 
 
 @runtime_checkable

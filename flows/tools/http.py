@@ -64,6 +64,7 @@ class HTTPTool:
     slug: ClassVar[str] = "http"
     label: ClassVar[str] = "HTTP service"
     trusted: ClassVar[bool] = False
+    arguments: ClassVar[Mapping[str, Any]] = {}
     Settings: ClassVar[type[ToolSettings]] = HTTPSettings
 
     async def call(self, call: ToolCall, context: ToolContext) -> Any:

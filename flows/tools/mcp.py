@@ -2,27 +2,25 @@
 
 A server's tools are pinned: what they are called, say and take is kept as a hash when an owner takes them in. A call first asks the
 server what the tool is now and is refused where that has changed, since a changed description is a changed instruction to every model
-that reads it. Each call has a session of its own, so nothing of one run is there for the next.
+that reads it. Calls of one server share a session (`flows/tools/mcp_sessions.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field, model_validator
-
 from flows.access.egress import Egress
-from flows.access.redaction import secret_named
+from flows.access.granted import connection_holder
 from flows.engine.canonical import sha256_of
 from flows.engine.failures import BadRequest, Failure, InvalidOutput, TimedOut, Unavailable
 from flows.engine.problems import shorten
 from flows.execution.jsontext import dump
 from flows.tools.base import ToolCall, ToolContext, ToolSettings
+from flows.tools.granted import secrets_for
+from flows.tools.mcp_sessions import ServerSettings, session_with
 
 if TYPE_CHECKING:
     from mcp import ClientSession
@@ -31,23 +29,6 @@ MOST_CHARACTERS = 1024 * 1024
 MOST_TOOLS = 500
 PATIENCE = 30.0
 """Seconds that a server may take to say what it has."""
-
-
-class ServerSettings(ToolSettings):
-    """How a server is reached: `command` starts it as a child of the engine, or `url` is its address. Values of `env` and `header_env`
-    are names of environment variables of this installation, read at each call."""
-
-    slug: str
-    command: tuple[str, ...] = Field(default=(), strict=False)
-    env: dict[str, str] = Field(default_factory=dict, description="variable of the server: variable of ours that holds its value")
-    url: str = ""
-    header_env: dict[str, str] = Field(default_factory=dict, description="header: environment variable that holds its value")
-
-    @model_validator(mode="after")
-    def _one_way(self) -> ServerSettings:
-        if bool(self.command) == bool(self.url):
-            raise ValueError("a server has either a command or a url")
-        return self
 
 
 class MCPSettings(ToolSettings):
@@ -93,61 +74,55 @@ class MCPTool:
     slug: ClassVar[str] = "mcp"
     label: ClassVar[str] = "MCP server"
     trusted: ClassVar[bool] = False
+    arguments: ClassVar[Mapping[str, Any]] = {}
     Settings: ClassVar[type[ToolSettings]] = MCPSettings
 
     async def call(self, call: ToolCall, context: ToolContext) -> Any:
         """What the tool gives: its structured content, else its text. Raises `ToolChanged` where it is not what was pinned."""
         settings: MCPSettings = call.spec.settings
-        name, sent = call.spec.slug, False
+        given = await secrets_for(connection_holder(settings.server.slug), settings.server.wanted, context)
+        sending = _Sending()
         try:
-            async with asyncio.timeout(call.timeout), session_with(settings.server, context.egress) as session:
-                _require_pinned(name, settings, await _listed(session))
-                sent = True
-                result = await session.call_tool(settings.tool, dict(call.arguments))
+            async with asyncio.timeout(call.timeout):
+                result = await self._called(call, given, context, sending)
         except TimeoutError:
-            raise TimedOut(f"{name} did not answer within {call.timeout:g} s.", sent=sent) from None
-        except Failure:
-            raise
-        except Exception as error:  # noqa: BLE001 the edge of a library: whatever it raises becomes a fact of ours
-            raise _failure(name, error, sent=sent) from None
-        return _value(name, result)
+            raise TimedOut(f"{call.spec.slug} did not answer within {call.timeout:g} s.", sent=sending.sent) from None
+        return _value(call.spec.slug, result)
+
+    async def _called(self, call: ToolCall, given: Mapping[str, str], context: ToolContext, sending: _Sending) -> Any:
+        """The server's answer. A session that turns out to be broken before anything was sent is made anew, once."""
+        settings: MCPSettings = call.spec.settings
+        name, tries = call.spec.slug, 0
+        while True:
+            tries += 1
+            try:
+                async with context.sessions.use(settings.server, given, context.egress) as session:
+                    _require_pinned(name, settings, await _listed(session))
+                    sending.sent = True
+                    return await session.call_tool(settings.tool, dict(call.arguments))
+            except Failure:
+                raise
+            except Exception as error:  # noqa: BLE001 the edge of a library: whatever it raises becomes a fact of ours
+                if sending.sent or tries > 1:
+                    raise _failure(name, error, sent=sending.sent) from None
 
 
-async def discover(server: ServerSettings, egress: Egress) -> list[Found]:
-    """The tools that the server shows now. Raises `Unavailable` and `TimedOut`."""
+@dataclass(slots=True)
+class _Sending:
+    """Whether the call itself has left."""
+
+    sent: bool = False
+
+
+async def discover(server: ServerSettings, given: Mapping[str, str], egress: Egress) -> list[Found]:
+    """The tools that the server shows now, in a session for this question alone. Raises `Unavailable` and `TimedOut`."""
     try:
-        async with asyncio.timeout(PATIENCE), session_with(server, egress) as session:
+        async with asyncio.timeout(PATIENCE), session_with(server, given, egress) as session:
             return list((await _listed(session)).values())
     except TimeoutError:
         raise TimedOut(f"The server {server.slug} did not answer within {PATIENCE:g} s.") from None
     except Exception as error:  # noqa: BLE001 the edge of a library
         raise _failure(f"The server {server.slug}", error, sent=False) from None
-
-
-@asynccontextmanager
-async def session_with(server: ServerSettings, egress: Egress) -> AsyncIterator[ClientSession]:
-    """A session with the server, initialized."""
-    # The package takes 0.3 s to import: only who talks to such a server pays it.
-    from mcp import ClientSession, StdioServerParameters
-    from mcp.client.stdio import stdio_client
-    from mcp.client.streamable_http import streamable_http_client
-
-    if server.command:
-        environment = {name: secret_named(ours) for name, ours in server.env.items()}
-        parameters = StdioServerParameters(command=server.command[0], args=list(server.command[1:]), env=environment or None)
-        with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: ASYNC230 the null device does not block
-            async with stdio_client(parameters, errlog=nowhere) as (read, write), ClientSession(read, write) as session:
-                await session.initialize()
-                yield session
-        return
-    headers = {name: secret_named(ours) for name, ours in server.header_env.items()}
-    async with (
-        egress.client(headers=headers) as client,
-        streamable_http_client(server.url, http_client=client) as (read, write, _),
-        ClientSession(read, write) as session,
-    ):
-        await session.initialize()
-        yield session
 
 
 async def _listed(session: ClientSession) -> dict[str, Found]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -44,6 +45,7 @@ class PythonTool:
     slug: ClassVar[str] = "python"
     label: ClassVar[str] = "Python function"
     trusted: ClassVar[bool] = True
+    arguments: ClassVar[Mapping[str, Any]] = {}
     Settings: ClassVar[type[ToolSettings]] = PythonSettings
 
     async def call(self, call: ToolCall, context: ToolContext) -> Any:

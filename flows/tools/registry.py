@@ -18,7 +18,7 @@ from flows.engine.calllimits import CallLimits
 from flows.engine.failures import BadRequest, Failure
 from flows.engine.problems import did_you_mean, path_text
 from flows.engine.schemas import value_problems
-from flows.tools.base import Finding, ToolCall, ToolContext, ToolKind, ToolSpec
+from flows.tools.base import Entering, Finding, ToolCall, ToolContext, ToolKind, ToolSpec
 
 logger = logging.getLogger(__name__)
 TOOLS = """
@@ -74,9 +74,13 @@ class ToolBox:
         """Whether a call of this tool is only written down."""
         return False
 
+    def flow_of(self, spec: ToolSpec) -> tuple[str, int | None] | None:
+        """The flow that the tool is, with the number of its version (None: the published one); None of any other tool."""
+        kind = self.kinds[spec.kind]
+        return kind.flow_of(spec) if isinstance(kind, Entering) else None
+
     async def call(self, call: ToolCall, context: ToolContext) -> Any:
-        """Checks the arguments, then calls. Gives a JSON value; raises the kind's `Failure`s."""
-        self.check(call.spec.slug, call.arguments)
+        """Calls with arguments that the caller has checked (`check`). Gives a JSON value; raises the kind's `Failure`s."""
         return await self.kinds[call.spec.kind].call(call, context)
 
     async def find(self, call: ToolCall, context: ToolContext) -> tuple[bool, Any]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
-from django.db import models, transaction
+from django.db import transaction
 
 from flows.access.actor import Actor
 from flows.access.audit import record_change
@@ -14,19 +13,18 @@ from flows.access.rights import Right, require
 from flows.costs.actions.put_budget import Wanted as BudgetWanted
 from flows.costs.budgets import limits_in_words
 from flows.engine.problems import DocumentError, Problem
-from flows.models import AllowedHost, MCPServer, Membership, ModelEntry, Person, Role, Route, Team, ToolEntry
+from flows.models import AllowedHost, Membership, ModelEntry, Person, Role, Route, Team
 from flows.routing.entries import reference_faults
 from flows.runs.actions.change_budget import change_budget
+from flows.runs.actions.put_connection import write_connection, write_server
 from flows.runs.actions.put_model import Put, write_model
 from flows.runs.actions.put_route import write_route
+from flows.runs.actions.put_tool import flow_faults, write_tool
 from orchestrator.catalogue_document import (
     BudgetPart,
     CatalogueDocument,
     TeamPart,
-    tool_settings,
 )
-
-Row = TypeVar("Row", bound=models.Model)
 
 
 @dataclass
@@ -60,24 +58,11 @@ def apply_catalogue(actor: Actor, document: CatalogueDocument) -> Applied:
         for slug, route in document.routes.items():
             applied.take(write_route(actor, slug, route))
         for slug, tool in document.tools.items():
-            settings: dict[str, Any] = {
-                "kind": tool.kind,
-                "effect": tool.effect,
-                "repeat": tool.repeats,
-                "arguments": dict(tool.arguments),
-                "settings": tool_settings(tool),
-                "timeout": tool.timeout,
-                "reversible": tool.reversible,
-                "max_in_flight": tool.max_in_flight,
-                "known_for": tool.known_for,
-                "result": dict(tool.result),
-                "description": tool.description,
-                "trusted": tool.trusted,
-            }
-            _put(actor, ToolEntry, "tool", slug, settings, applied)
+            applied.take(write_tool(actor, slug, tool))
         for slug, server in document.mcp.items():
-            values = {"command": list(server.command), "env": server.env, "url": server.url, "header_env": server.header_env}
-            _put(actor, MCPServer, "mcp server", slug, values, applied)
+            applied.take(write_server(actor, slug, server))
+        for slug, connection in document.connections.items():
+            applied.take(write_connection(actor, slug, connection))
         for slug, team in document.teams.items():
             _apply_team(actor, slug, team, applied)
         for host in document.allowed_hosts:
@@ -101,6 +86,9 @@ def _refuse_what_is_missing(document: CatalogueDocument) -> None:
     problems += [
         Problem(f"routes.{slug}", f"`{slug}` is the name of a model", "Give the route another name.") for slug in sorted(taken)
     ]
+    for slug, tool in document.tools.items():
+        if tool.kind == "flow":
+            problems += [Problem(f"tools.{slug}.{fault.place}", fault.message, fault.mend) for fault in flow_faults(tool)]
     if problems:
         raise DocumentError(problems)
 
@@ -144,25 +132,6 @@ def _apply_team(actor: Actor, slug: str, part: TeamPart, applied: Applied) -> No
     names = sorted(others.values_list("person__username", flat=True))
     if names:
         applied.warnings.append(f"team {slug} keeps approvers whom the document does not name: {', '.join(names)}.")
-
-
-def _put(actor: Actor, table: type[Row], kind: str, slug: str, values: Mapping[str, Any], applied: Applied) -> Row:
-    """The row of this slug with these values; recorded with what changed, if anything did."""
-    row = table._default_manager.filter(pk=slug).first()
-    if row is None:
-        row = table._default_manager.create(pk=slug, **values)
-        _note(actor, applied, f"{kind}.create", kind, slug, dict(values), f"new {kind} {slug}")
-        return row
-    changed = {name: value for name, value in values.items() if getattr(row, name) != value}
-    if changed:
-        before = {name: getattr(row, name) for name in changed}
-        for name, value in changed.items():
-            setattr(row, name, value)
-        row.save(update_fields=list(changed))
-        _note(
-            actor, applied, f"{kind}.change", kind, slug, {"from": before, "to": changed}, f"{kind} {slug}: {', '.join(changed)}"
-        )
-    return row
 
 
 def _note(actor: Actor, applied: Applied, action: str, kind: str, subject: str, data: dict[str, Any], sentence: str) -> None:

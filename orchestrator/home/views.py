@@ -16,6 +16,7 @@ from flows.access.querysets import flows_for
 from flows.access.refusals import NotFound
 from flows.access.rights import Right
 from flows.models import ModelEntry
+from flows.runs.toolbox.connected import expiring
 from orchestrator.home import cards
 from orchestrator.pages.navigation import anywhere
 
@@ -61,6 +62,7 @@ def home(request: Any) -> HttpResponse:
         "greeting": _greeting(),
         "digest": cards.digest(actor, before, scope, costs="money" in held) if before and "broken" in held else None,
         "held": held,
+        "expiring": expiring() if actor.may(Right.MANAGE_CATALOGUE) else [],
     }
     for name in held:
         context |= _card(actor, name, scope)

@@ -31,6 +31,7 @@ from flows.models import (
     BudgetHold,
     BudgetPeriod,
     Call,
+    Connection,
     Drill,
     Event,
     Firing,
@@ -336,6 +337,9 @@ PAGES = [
     Door("GET", "secrets", may="owner", right="catalogue.manage", outsider="refused"),
     Door("POST", "secrets", may="owner", right="catalogue.manage", outsider="refused", body={"act": "reseal"}),
     Door("GET", "connections", may="owner", right="catalogue.manage", outsider="refused"),
+    Door(
+        "POST", "connections", may="owner", right="catalogue.manage", outsider="refused", body={"act": "remove", "name": "post"}
+    ),
     Door("POST", "connections/<str:server>/check", may="owner", right="catalogue.manage", outsider="refused"),
     Door("GET", "memory", right="runs.see"),
     Door("GET", "memory/<str:entry>", thing=True),
@@ -568,6 +572,31 @@ API = [
     Door("PUT", "api/v1/models/<model>", may="owner", right="catalogue.manage", outsider="refused", body={"model": "sim/x"}),
     Door("DELETE", "api/v1/models/<model>", may="owner", right="catalogue.manage", outsider="refused"),
     Door("POST", "api/v1/models/<model>/check", may="owner", right="catalogue.manage", outsider="refused"),
+    Door("GET", "api/v1/tools", right="flows.see"),
+    Door("GET", "api/v1/tools/<tool>", right="flows.see"),
+    Door(
+        "PUT",
+        "api/v1/tools/<tool>",
+        may="owner",
+        right="catalogue.manage",
+        outsider="refused",
+        body={"kind": "python", "effect": "read"},
+    ),
+    Door("PATCH", "api/v1/tools/<tool>", may="owner", right="catalogue.manage", outsider="refused", body={"reversible": True}),
+    Door("DELETE", "api/v1/tools/<tool>", may="owner", right="catalogue.manage", outsider="refused"),
+    Door("POST", "api/v1/tools/<tool>/accept", may="owner", right="catalogue.manage", outsider="refused"),
+    Door("POST", "api/v1/tools/<tool>/trials", may=BUILDS, right="routes.edit", outsider="refused", body={"arguments": {}}),
+    Door("GET", "api/v1/connections", may="owner", right="catalogue.manage", outsider="refused"),
+    Door(
+        "PUT",
+        "api/v1/connections/<connection>",
+        may="owner",
+        right="catalogue.manage",
+        outsider="refused",
+        body={"kind": "smtp", "host": "mail.example.com"},
+    ),
+    Door("DELETE", "api/v1/connections/<connection>", may="owner", right="catalogue.manage", outsider="refused"),
+    Door("POST", "api/v1/connections/<connection>/check", may="owner", right="catalogue.manage", outsider="refused"),
     Door("GET", "api/v1/secrets", may="owner", right="catalogue.manage", outsider="refused"),
     Door(
         "PUT", "api/v1/secrets/<secret_name>", may="owner", right="catalogue.manage", outsider="refused", body={"value": "0" * 8}
@@ -758,7 +787,16 @@ def make_world() -> World:
         "route": make_versioned_route("balanced", "spare").slug,
         "model": ModelEntry.objects.create(slug="spare", model="sim/spare", api_key_secret="SPARE_KEY").slug,
         "secret_name": Secret.objects.create(name="SPARE_KEY", sealed=sealed, key_id=key_id, fingerprint="").name,
-        "tool": ToolEntry.objects.create(slug="look.up", kind="python", effect="read", repeat="freely").slug,
+        "tool": ToolEntry.objects.create(
+            slug="look.up",
+            kind="mcp",
+            effect="read",
+            repeat="freely",
+            settings={"tool": "look", "found": "b", "changed": {"description": "Looks up.", "arguments": {}}},
+        ).slug,
+        "connection": Connection.objects.create(
+            slug="post", kind="smtp", settings={"host": "127.0.0.1", "port": 9, "tls": "none"}
+        ).slug,
         "server": MCPServer.objects.create(slug="far", command=["/nowhere/at-all"]).slug,
         "template": "refund_decision",
         "trigger_id": trigger.public_id,

@@ -12,7 +12,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from flows.models import AuditRow, Drill, Event, Firing, Invitation, ModelEntry, Run
+from flows.models import AuditRow, Drill, Event, Firing, Invitation, ModelEntry, Run, ToolEntry
 from orchestrator.api import api
 from tests.makers import (
     make_base,
@@ -71,6 +71,10 @@ BODIES = {
     "/retention": {"payload_days": 90},
     "/retention/preview": {"payload_days": 90},
     "/killswitch": {"on": True, "reason": "A test"},
+    "PUT /tools/{tool}": {"kind": "python", "effect": "read"},
+    "PATCH /tools/{tool}": {"effect": "write"},
+    "/tools/{tool}/trials": {"arguments": {}},
+    "/connections/{connection}": {"kind": "smtp", "host": "mail.example.com"},
 }
 CLOSEST = {
     "flows": "runs:read",
@@ -94,6 +98,8 @@ CLOSEST = {
     "delegations": "runs:write",
     "policies": "runs:write",
     "retention": "runs:write",
+    "tools": "approvals:write",
+    "connections": "approvals:write",
 }
 FOR_ALL_WHO_SEE = {
     "/approvals/{request_id}/comments",
@@ -103,7 +109,15 @@ FOR_ALL_WHO_SEE = {
 }
 """What needs no right of its own: it says something, or acts on what is one's own alone."""
 
-OF_THE_INSTALLATION = ("people", "invitations", "models", "secrets", "routes")  # it is no secret that there are some
+OF_THE_INSTALLATION = (
+    "people",
+    "invitations",
+    "models",
+    "routes",
+    "tools",
+    "connections",
+    "secrets",
+)  # it is no secret that there are some
 
 
 def operations() -> list[tuple[str, str]]:
@@ -113,7 +127,8 @@ def operations() -> list[tuple[str, str]]:
 
 def call(method: str, path: str, secret: str | None, names: dict[str, str]) -> Any:
     headers = {"Authorization": f"Bearer {secret}"} if secret else {}
-    body = json.dumps(BODIES[path]) if path in BODIES else ""
+    given = BODIES.get(f"{method} {path}", BODIES.get(path))
+    body = json.dumps(given) if given is not None else ""
     return Client().generic(method, "/api/v1" + path.format(**names), body, content_type="application/json", headers=headers)
 
 
@@ -139,6 +154,8 @@ def names() -> dict[str, str]:
         "model": ModelEntry.objects.create(slug="spare", model="sim/spare").slug,
         "route": make_versioned_route("balanced", "spare").slug,
         "entry": make_memory(flow).public_id,
+        "tool": ToolEntry.objects.create(slug="look.up", kind="python", effect="read", repeat="freely").slug,
+        "connection": "none",
         "drill_id": Drill.objects.create(flow=flow, version=flow.published, ended_at=timezone.now()).public_id,
     }
     return {
@@ -190,7 +207,7 @@ def test_what_one_may_not_see_gets_404(method: str, path: str, names: dict[str, 
 
     response = call(method, path, secret, names)
 
-    if path.split("/")[1] in ("models", "routes") and method == "GET":
+    if path.split("/")[1] in ("models", "routes", "tools") and method == "GET":
         assert response.status_code == 200  # everybody who may see flows sees what they ask
     elif path.split("/")[1] in OF_THE_INSTALLATION:
         assert response.status_code == 403

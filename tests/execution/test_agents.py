@@ -14,8 +14,11 @@ from flows.engine.canonical import sha256_of
 from flows.engine.failures import TimedOut
 from flows.models import Attempt, Request, Run
 from flows.routing.providers.base import ToolRequest
+from flows.runs.actions.repeat_run import repeat_run
+from flows.runs.actions.start_run import start_run
 from flows.steps.agent.settings import AgentSettings
 from flows.steps.agent.verdicts import Judge
+from tests.engine.flows import source_of
 from tests.execution.conftest import AddTool, Drive
 from tests.execution.runs import (
     attempts_of,
@@ -30,7 +33,7 @@ from tests.execution.runs import (
     types_of,
     until,
 )
-from tests.makers import make_actor
+from tests.makers import make_actor, make_base, make_flow
 
 LOOKUP = {"type": "object", "required": ["page"], "additionalProperties": False, "properties": {"page": {"type": "integer"}}}
 EVER = "Look again and again [[sim: turns=ever]]"
@@ -403,6 +406,46 @@ def test_a_run_that_read_what_others_wrote_asks_before_it_writes(drive: Drive, a
     decided(asked, "reject", comment="That came from the page.")
     run = finish(run)
     assert paid == []
+
+
+FREE = [{"tool": "pay.out", "leash": "free"}]
+
+
+def why_asked(run: Run) -> str:
+    return str(json.loads(request_of(run).show or "")["why"])
+
+
+def test_a_run_that_searched_documents_asks_before_it_writes(drive: Drive, paid: list[int]) -> None:
+    make_base("handbook")
+    drive()
+    look = {"kind": "retrieve", "with": {"base": "handbook", "query": "refunds"}}
+    steps = {"look": look, "research": agent(PAY, *FREE, **FINANCE)}
+
+    run = start(steps, ["start -> look", "look -> research"])
+
+    assert (
+        why_asked(run)
+        == "It changes the world, and the run has read what others wrote (by documents of handbook): its words may be theirs."
+    )
+    assert paid == []
+
+
+def test_a_run_that_a_webhook_started_asks_before_it_writes_and_so_does_one_that_repeats_it(
+    drive: Drive, paid: list[int]
+) -> None:
+    drive()
+    flow = make_flow(document=source_of({"research": agent(PAY, *FREE, **FINANCE)}, EDGES, input={"type": "object"}))
+    run = start_run(make_actor("operator"), flow.slug, {}, source="webhook")
+    assert "(by the webhook that started it)" in why_asked(run)
+    decided(request_of(run), "reject", comment="No.")
+    finish(run)
+
+    again = repeat_run(make_actor("operator"), run)
+    by_hand = finish(start_run(make_actor("operator"), flow.slug, {}))
+
+    assert "(by the webhook that started it)" in why_asked(again)
+    assert by_hand.status == "succeeded"
+    assert paid == [40]
 
 
 def test_what_a_tool_answers_is_never_a_template(drive: Drive, add_tool: AddTool, counted: itertools.count) -> None:

@@ -89,7 +89,7 @@ def test_a_model_sends_nothing_without_the_grant_and_the_new_value_from_the_next
     refused = asks_once()
 
     assert refused.reason == "bad_key"
-    assert "is not granted to this model" in error_of(refused)["message"]
+    assert "is not granted to it" in error_of(refused)["message"]
     assert calls_of(refused)[0].settled == 0
     assert server.asked == []
     put_secret(owner, "SMALL_KEY", "", [], ["small"])

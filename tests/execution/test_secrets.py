@@ -85,7 +85,7 @@ def test_a_tool_gets_only_what_it_is_granted(drive: Drive, server: ListeningServ
     run = finish(start({"a": tool("fx.echo")}, ["start -> a"]))
 
     assert error_of(run)["class"] == "bad_key"
-    assert "is not granted to this tool" in error_of(run)["message"]
+    assert "is not granted to it" in error_of(run)["message"]
     assert server.keys == []
 
 

@@ -11,10 +11,11 @@ from django.db.models.functions import Now
 
 from flows.access.actor import Actor
 from flows.access.audit import record_change
+from flows.access.granted import connection_holder
 from flows.access.refusals import Conflict, Fault, Invalid, NotFound
 from flows.access.rights import Right, require
 from flows.access.vault import fingerprint, seal, unseal
-from flows.models import ModelEntry, Secret, ToolEntry
+from flows.models import Connection, MCPServer, ModelEntry, Secret, ToolEntry
 
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,79}")
 SHORTEST, LONGEST = 8, 10_000
@@ -22,14 +23,14 @@ SHORTEST, LONGEST = 8, 10_000
 
 
 class InUse(Conflict):
-    """Tools or models use this secret. Take it out of them first."""
+    """Tools, connections or models use this secret. Take it out of them first."""
 
     slug = "secret-in-use"
 
 
 def put_secret(actor: Actor, name: str, value: str, tools: Iterable[str], models: Iterable[str] = ()) -> Secret:
-    """Writes a secret for these tools and models alone; with an empty `value` an old one keeps its own. Raises `Forbidden`, and
-    `Invalid` naming each fault."""
+    """Writes a secret for these tools, connections (`connection:NAME`) and models alone; with an empty `value` an old one keeps its own.
+    Raises `Forbidden`, and `Invalid` naming each fault."""
     require(actor, Right.MANAGE_CATALOGUE)
     granted = {"tools": sorted(set(tools)), "models": sorted(set(models))}
     row = Secret.objects.filter(name=name[:80]).first() if NAME.fullmatch(name) else None
@@ -38,10 +39,9 @@ def put_secret(actor: Actor, name: str, value: str, tools: Iterable[str], models
         faults.append(Fault("name", "is no name of a secret", "Use capital letters, digits and underscores, such as STRIPE_KEY."))
     if (value or row is None) and not SHORTEST <= len(value) <= LONGEST:
         faults.append(Fault("value", f"has {len(value)} characters", f"Give {SHORTEST} to {LONGEST:,}."))
-    for kind, table in (("tool", ToolEntry), ("model", ModelEntry)):
-        wanted = granted[f"{kind}s"]
-        known = set(table.objects.filter(slug__in=wanted).values_list("slug", flat=True))
-        faults += [Fault(f"{kind}s", f"there is no {kind} {slug[:80]!r}") for slug in wanted if slug not in known]
+    known = {"tools": set(holders()), "models": set(ModelEntry.objects.values_list("slug", flat=True))}
+    for kind, what in (("tools", "tool or connection"), ("models", "model")):
+        faults += [Fault(kind, f"there is no {what} {slug[:80]!r}") for slug in granted[kind] if slug not in known[kind]]
     if faults:
         raise Invalid("The secret was not saved.", problems=faults)
     with transaction.atomic():
@@ -68,9 +68,9 @@ def remove_secret(actor: Actor, name: str) -> None:
         row = Secret.objects.select_for_update().filter(name=name[:80]).first()
         if row is None:
             raise NotFound(f"secret {name[:80]!r}")
-        holders = using(name)
-        if holders:
-            raise InUse(f"{name} is used by {', '.join(holders)}. Take it out of their settings first.")
+        users = using(name)
+        if users:
+            raise InUse(f"{name} is used by {', '.join(users)}. Take it out of their settings first.")
         row.delete()
         record_change(actor, "secret.remove", "secret", name, {})
 
@@ -89,11 +89,33 @@ def reseal(actor: Actor) -> int:
     return done
 
 
+def holders() -> list[str]:
+    """Everything that a secret can be granted to: tools by their slugs, connections and MCP servers as `connection:NAME`."""
+    connections = [*Connection.objects.values_list("slug", flat=True), *MCPServer.objects.values_list("slug", flat=True)]
+    return [*ToolEntry.objects.order_by("slug").values_list("slug", flat=True), *map(connection_holder, sorted(connections))]
+
+
 def using(name: str) -> list[str]:
-    """The tools whose settings name the secret, and the models whose key it is."""
-    tools = ToolEntry.objects.filter(settings__has_key="header_secret").order_by("slug").values_list("slug", "settings")
-    models = ModelEntry.objects.filter(api_key_secret=name).order_by("slug").values_list("slug", flat=True)
-    return [slug for slug, settings in tools if name in settings["header_secret"].values()] + list(models)
+    """The tools and connections whose settings name the secret, and the models whose key it is."""
+    return users_of_secrets().get(name, [])
+
+
+def users_of_secrets() -> dict[str, list[str]]:
+    """By secret the tools and connections whose settings name it, and the models whose key it is: four queries."""
+    found: dict[str, list[str]] = {}
+    tools = ToolEntry.objects.filter(settings__has_any_keys=["header_secret", "url_secret"]).order_by("slug")
+    for slug, settings in tools.values_list("slug", "settings"):
+        named = {*(settings.get("header_secret") or {}).values(), *filter(None, [settings.get("url_secret")])}
+        for name in named:
+            found.setdefault(name, []).append(slug)
+    for slug, name in Connection.objects.exclude(secret="").order_by("slug").values_list("slug", "secret"):
+        found.setdefault(name, []).append(connection_holder(slug))
+    for slug, env, headers in MCPServer.objects.order_by("slug").values_list("slug", "env_secret", "header_secret"):
+        for name in {*env.values(), *headers.values()}:
+            found.setdefault(name, []).append(connection_holder(slug))
+    for slug, name in ModelEntry.objects.exclude(api_key_secret="").order_by("slug").values_list("slug", "api_key_secret"):
+        found.setdefault(name, []).append(slug)
+    return found
 
 
 def grant_to_model(actor: Actor, model: str, name: str) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from flows.engine.containers import SubflowContainer
 from flows.engine.failures import TimedOut
 from flows.engine.frames import Task
 from flows.engine.kinds import Role
@@ -57,7 +58,7 @@ class Bounds:
     def watch(self, path: str, known: Inside | None = None) -> None:
         """The step has opened or begun to wait; `known` is for how long already."""
         task = self._desk.planner.tasks.get(path)
-        if task is None or path in self._bounds or task.node.role not in {Role.STRUCTURE, Role.WAIT}:
+        if task is None or path in self._bounds or not (task.container or task.node.role in {Role.STRUCTURE, Role.WAIT}):
             return
         now, known = time.monotonic(), known or Inside()
         bounds = [
@@ -117,11 +118,13 @@ class Bounds:
 def _times(task: Task) -> Iterator[tuple[str, float, bool, bool]]:
     """Name, seconds, whether waits for people are left out, whether the run finishes."""
     node = task.node
-    if node.role is Role.STRUCTURE or node.kind.slug == "wait":
-        for name, seconds in (("timeout", node.timeout), ("deadline", node.deadline)):
+    container = task.container
+    if container is not None or node.role is Role.STRUCTURE or node.kind.slug == "wait":
+        within = container.within if isinstance(container, SubflowContainer) else None
+        for name, seconds in (("timeout", node.timeout), ("timeout", within), ("deadline", node.deadline)):
             if seconds is not None:
                 yield name, seconds, True, False
-    if task.container is not None and task.container.bounds_itself:
+    if container is not None and container.bounds_itself:
         return
     for limits in task.limits:
         if limits.duration is not None:

@@ -204,7 +204,7 @@ class Driver:
             self._bounds.watch(path)
         elif isinstance(outcome, Enter):
             self.desk.pasts.pop(path, None)
-            planner.enter(path, outcome.child, outcome.given)
+            planner.enter(path, outcome.child, outcome.given, outcome.within)
         else:
             past.calls = context.calls  # where it is begun anew, its calls are counted on
             planner.abandon(path)

@@ -11,12 +11,13 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
+import orjson
 from psycopg import AsyncConnection
 
 from flows.engine.graph import Flow, Node
 from flows.engine.paths import enclosing, place_of
 from flows.engine.plan import Child
-from flows.execution.claims import Journal
+from flows.execution.claims import AttemptRow, Journal
 
 USED: Final = """
 SELECT coalesce(sum(c.settled), 0),
@@ -68,10 +69,14 @@ async def read_inside(
     for row in journal.attempts:
         if row.status in {"open", "waiting"} and (place := place_of(flow, row.path, graphs)) is not None:
             child = subflows.get(row.path)
-            if _is_bounded(place.node) or (child is not None and child.flow.document.limits is not None):
-                prefix = row.path + {"subflow": "/", "agent": ".turn["}.get(row.kind, "[")
+            if _is_bounded(place.node) or (child is not None and _bounds_itself(child, row)):
+                prefix = row.path + ("/" if child is not None else ".turn[" if row.kind == "agent" else "[")
                 inside[row.path] = await _read(connection, run, row.path, prefix)
     return inside
+
+
+def _bounds_itself(child: Child, row: AttemptRow) -> bool:
+    return child.flow.document.limits is not None or "within" in orjson.loads(row.checkpoint or "{}")
 
 
 def _is_bounded(node: Node) -> bool:

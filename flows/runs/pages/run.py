@@ -344,7 +344,7 @@ class RunView:
         if "/" in path:
             return True
         found = step_at(self.document, path)
-        return found is not None and found.kind == "subflow"
+        return found is not None and found.kind in {"subflow", "tool"}
 
     @cached_property
     def drawing(self) -> Drawing | None:

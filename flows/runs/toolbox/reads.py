@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +9,9 @@ from flows.access.actor import Actor
 from flows.access.querysets import flows_for
 from flows.access.refusals import NotFound
 from flows.engine.canonical import sha256_of
-from flows.engine.document import Body, FlowDocument
-from flows.models import MCPServer, ToolEntry
-from flows.runs.documents import documents_of
+from flows.models import ToolEntry
+from flows.runs.toolbox.affected import Affected, policies_on
+from flows.runs.toolbox.uses import Use, uses_within
 
 REPEATS = {
     "freely": "may be repeated",
@@ -23,19 +22,10 @@ REPEATS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
-    """A flow that calls the tool, in the version that runs; `leash` is an agent's, empty for a step of the flow."""
-
-    slug: str
-    name: str
-    version: int
-    leash: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class ToolView:
     tool: ToolEntry
     uses: tuple[Use, ...]
+    policies: tuple[Affected, ...] = ()  # that are asked about its calls, where a flow seals them
 
     @property
     def effect(self) -> str:
@@ -75,22 +65,11 @@ class ToolView:
         return str(self.tool.settings.get("server", {}).get("slug", "")) if self.tool.kind == "mcp" else ""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerView:
-    server: MCPServer
-    tools: int
-    changed: int
-
-    @property
-    def reached(self) -> str:
-        """How it is reached: the address, or the program without its arguments, which may be private."""
-        return self.server.url or str(self.server.command[0])
-
-
 def tools_shown(actor: Actor) -> list[ToolView]:
-    """Every tool, by name, with the published flows that this person sees: three queries."""
-    uses = _uses(actor)
-    return [ToolView(tool, tuple(uses.get(tool.slug, ()))) for tool in ToolEntry.objects.order_by("slug")]
+    """Every tool, by name, with the published flows that this person sees, and the policies on it: four queries."""
+    uses, tools = _uses(actor), list(ToolEntry.objects.order_by("slug"))
+    policies = policies_on([tool.slug for tool in tools])
+    return [ToolView(tool, tuple(uses.get(tool.slug, ())), policies[tool.slug]) for tool in tools]
 
 
 def tool_shown(actor: Actor, slug: str) -> ToolView:
@@ -98,47 +77,9 @@ def tool_shown(actor: Actor, slug: str) -> ToolView:
     tool = ToolEntry.objects.filter(slug=slug[:120]).first() if "\x00" not in slug else None
     if tool is None:
         raise NotFound(f"tool {slug[:80]!r}")
-    return ToolView(tool, tuple(_uses(actor).get(slug, ())))
-
-
-def servers_shown() -> list[ServerView]:
-    """The MCP servers, with how many tools each has and how many of them have changed."""
-    tools = [(row["server"]["slug"], bool(row.get("changed"))) for row in _mcp_settings()]
-    return [
-        ServerView(
-            server,
-            sum(slug == server.slug for slug, _ in tools),
-            sum(slug == server.slug and changed for slug, changed in tools),
-        )
-        for server in MCPServer.objects.order_by("slug")
-    ]
-
-
-def _mcp_settings() -> list[dict[str, Any]]:
-    return list(ToolEntry.objects.filter(kind="mcp").values_list("settings", flat=True))
+    return ToolView(tool, tuple(_uses(actor).get(slug, ())), policies_on([slug])[slug])
 
 
 def _uses(actor: Actor) -> dict[str, list[Use]]:
     """By tool the published flows of this person's sight that call it, or let an agent."""
-    flows = flows_for(actor).filter(published__isnull=False, archived_at__isnull=True).order_by("slug")
-    rows = list(flows.values_list("slug", "name", "published_id", "published__number"))
-    documents = documents_of([version for _, _, version, _ in rows])
-    found: dict[str, list[Use]] = {}
-    for slug, name, version, number in rows:
-        document = documents.get(version)
-        if document is not None:
-            for tool, leash in sorted(set(_called(document))):
-                found.setdefault(tool, []).append(Use(slug, name, number or 0, leash))
-    return found
-
-
-def _called(body: FlowDocument | Body) -> Iterator[tuple[str, str]]:
-    for step in body.steps.values():
-        if step.kind == "tool":
-            yield str(step.with_.get("tool")), ""
-        for grant in step.with_.get("tools", ()) if step.kind == "agent" else ():
-            named = grant if isinstance(grant, dict) else {"tool": grant}
-            yield str(named.get("tool")), str(named.get("leash") or step.with_.get("leash") or "risky")
-        inner = step.with_.get("body")
-        if isinstance(inner, dict):
-            yield from _called(Body.model_validate(inner))
+    return uses_within(flows_for(actor))

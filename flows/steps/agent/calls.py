@@ -10,7 +10,7 @@ from flows.engine.canonical import sha256_of
 from flows.engine.durations import Duration
 from flows.engine.failures import SealBroken
 from flows.engine.kinds import Done, Role, Settings
-from flows.execution.context import Answer, Ask, StepContext, Waiting, WorkKind
+from flows.execution.context import Answer, Ask, Enter, StepContext, Waiting, WorkKind
 from flows.steps.calling import call_tool
 from flows.steps.people import Approvers
 from flows.steps.services import StepServices
@@ -31,7 +31,7 @@ class CallKind(WorkKind):
     role = Role.EFFECT
     Settings = CallSettings
 
-    async def perform(self, context: StepContext) -> Done:
+    async def perform(self, context: StepContext) -> Done | Enter:
         """Makes the call. Raises `SealBroken` where it is not the one that people agreed to."""
         settings: CallSettings = context.settings
         if settings.permission and not _agreed(context, settings):

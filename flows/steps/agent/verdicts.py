@@ -35,7 +35,7 @@ class Judged:
 
 
 class Judge:
-    """Judges one turn. `turns` are the records before it; `spec` and `check` know the tools; `tainted` names a tool by which the run
+    """Judges one turn. `turns` are the records before it; `spec` and `check` know the tools; `tainted` says by what the run
     has read what others may have written, or is None."""
 
     def __init__(

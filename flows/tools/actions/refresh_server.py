@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from asgiref.sync import async_to_sync
@@ -12,11 +13,14 @@ from django.db.models.functions import Now
 from flows.access.actor import Actor
 from flows.access.audit import record_change
 from flows.access.egress import Egress
+from flows.access.granted import connection_holder
 from flows.access.refusals import NotFound
 from flows.access.rights import Right, require
 from flows.engine.failures import Failure
 from flows.models import AllowedHost, MCPServer, ToolEntry
-from flows.tools.mcp import Found, ServerSettings, discover
+from flows.tools.granted import secrets_now
+from flows.tools.mcp import Found, discover
+from flows.tools.mcp_sessions import ServerSettings
 
 
 @dataclass
@@ -38,9 +42,10 @@ def refresh_server(actor: Actor, slug: str) -> Refreshed:
     row = MCPServer.objects.filter(slug=slug).first()
     if row is None:
         raise NotFound(f"MCP server {slug!r}")
-    server = ServerSettings(slug=slug, command=tuple(row.command), env=row.env, url=row.url, header_env=row.header_env)
+    server = settings_of(row)
     try:
-        found = async_to_sync(_asked)(server, frozenset(AllowedHost.objects.values_list("host", flat=True)))
+        given = secrets_now(connection_holder(slug), server.wanted)
+        found = async_to_sync(_asked)(server, given, frozenset(AllowedHost.objects.values_list("host", flat=True)))
     except Failure as failure:
         MCPServer.objects.filter(slug=slug).update(problem=failure.message[:500], checked_at=Now())
         raise
@@ -66,10 +71,23 @@ def accept_tool(actor: Actor, slug: str) -> ToolEntry:
     return tool
 
 
-async def _asked(server: ServerSettings, hosts: frozenset[str]) -> list[Found]:
+def settings_of(row: MCPServer) -> ServerSettings:
+    """How the server is reached, as its tools keep it."""
+    return ServerSettings(
+        slug=row.slug,
+        command=tuple(row.command),
+        env=row.env,
+        url=row.url,
+        header_env=row.header_env,
+        env_secret=row.env_secret,
+        header_secret=row.header_secret,
+    )
+
+
+async def _asked(server: ServerSettings, given: Mapping[str, str], hosts: frozenset[str]) -> list[Found]:
     egress = Egress(lambda: hosts)
     try:
-        return await discover(server, egress)
+        return await discover(server, given, egress)
     finally:
         await egress.aclose()
 
