@@ -18,18 +18,21 @@ import pytest
 
 from flows.access.addresses import EgressRefused
 from flows.access.refusals import Forbidden
-from flows.engine.failures import Unavailable
+from flows.engine.failures import BadKey, Unavailable
 from flows.models import AllowedHost, AuditRow, MCPServer, ToolEntry
+from flows.tools.actions.put_secret import put_secret, using
 from flows.tools.actions.refresh_server import accept_tool, refresh_server
 from tests.bench.installation import free_port
 from tests.execution.conftest import Drive, drive, models_loaded  # noqa: F401 - fixtures
 from tests.execution.runs import calls_of, error_of, finish, make_model, output_of, start, tool
+from tests.execution.test_secrets import everything_stored
 from tests.makers import make_actor
 from tests.servers.mcp_environments import everything_server, time_server
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 OWN = """
+import os
 import sys
 from pathlib import Path
 from mcp.server.fastmcp import FastMCP
@@ -40,6 +43,10 @@ said = Path(sys.argv[1]).read_text()
 @server.tool(description=said)
 def double(number: int) -> int:
     return 2 * number
+
+@server.tool()
+def told() -> str:
+    return os.environ.get("TOLD", "nothing")
 
 @server.tool()
 def large() -> str:
@@ -65,7 +72,7 @@ def test_its_tools_are_taken_in_with_their_schemas_and_pinned(own: Path) -> None
     done = refresh_server(owner, "own")
     again = refresh_server(owner, "own")
 
-    assert sorted(done.new) == ["own.double", "own.large"]
+    assert sorted(done.new) == ["own.double", "own.large", "own.told"]
     assert (again.new, again.changed, again.gone) == ([], [], [])
     entry = ToolEntry.objects.get(slug="own.double")
     assert (entry.kind, entry.effect, entry.repeat, entry.description) == ("mcp", "write", "never", "Doubles a number.")
@@ -109,6 +116,23 @@ def test_a_tool_that_its_server_changes_is_flagged_and_refused_until_an_owner_ta
     assert refresh_server(owner, "own").changed == []
 
 
+def test_a_secret_reaches_its_server_where_it_is_granted_and_nothing_that_is_stored(own: Path, drive: Drive) -> None:  # noqa: F811
+    owner = make_actor("owner")
+    MCPServer.objects.filter(slug="own").update(env_secret={"TOLD": "OWN_KEY"})
+    put_secret(owner, "OWN_KEY", "canary-of-a-server", [])
+    with pytest.raises(BadKey, match="the secret OWN_KEY is not granted to it"):
+        refresh_server(owner, "own")
+
+    put_secret(owner, "OWN_KEY", "", ["connection:own"])
+    refresh_server(owner, "own")
+    drive()
+    run = finish(start({"a": tool("own.told")}, ["start -> a"], output="{{ steps.a.output }}"), within=30)
+
+    assert output_of(run) == {"result": "[removed]"}
+    assert "canary-of-a-server" not in everything_stored()
+    assert using("OWN_KEY") == ["connection:own"]
+
+
 def test_an_answer_that_is_too_large_is_refused(own: Path, drive: Drive) -> None:  # noqa: F811
     refresh_server(make_actor("owner"), "own")
     ToolEntry.objects.filter(slug="own.large").update(effect="read", repeat="freely")
@@ -129,7 +153,7 @@ def test_a_server_that_cannot_be_reached_says_so_and_keeps_its_tools(own: Path) 
         refresh_server(owner, "own")
 
     assert "cannot be reached" in MCPServer.objects.get().problem
-    assert ToolEntry.objects.filter(kind="mcp").count() == 2
+    assert ToolEntry.objects.filter(kind="mcp").count() == 3
 
 
 def test_a_private_address_is_refused_unless_an_owner_allowed_it() -> None:
