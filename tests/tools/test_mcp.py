@@ -16,11 +16,11 @@ from typing import Any
 import httpx
 import pytest
 
+from flows.access.actions.put_secret import put_secret, using
 from flows.access.addresses import EgressRefused
 from flows.access.refusals import Forbidden
 from flows.engine.failures import BadKey, Unavailable
 from flows.models import AllowedHost, AuditRow, MCPServer, ToolEntry
-from flows.tools.actions.put_secret import put_secret, using
 from flows.tools.actions.refresh_server import accept_tool, refresh_server
 from tests.bench.installation import free_port
 from tests.execution.conftest import Drive, drive, models_loaded  # noqa: F401 - fixtures
