@@ -15,7 +15,7 @@ from flows.engine.document import Money, Part
 from flows.engine.explaining import model_problems
 from flows.engine.problems import DocumentError, Place, Problem, path_text
 from flows.engine.yamltext import parse_yaml
-from flows.routing.entries import SLUG, ModelPart, RoutePart, Texts, model_faults, route_faults
+from flows.routing.entries import SLUG, Duration, ModelPart, RoutePart, Texts, model_faults, route_faults
 from flows.runs.toolbox.entries import ConnectionPart, MCPPart, ToolPart, connection_faults, tool_faults
 from flows.tools.base import ToolKind
 
