@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("flows", "0033_sums_tell_routes"),
+        ("flows", "0034_models_that_make_the_vectors_of_a_base"),
     ]
 
     operations = [
