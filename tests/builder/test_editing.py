@@ -259,6 +259,21 @@ def test_a_preview_shows_the_value_of_the_last_run_and_names_it(client: Client, 
     assert previewed(client, "{{ number * 2 }}", HALF)["previews"]["/x"]["text"] == "2"
 
 
+def test_the_error_handler_sees_the_steps_of_the_flow_and_has_no_sample_of_an_error(client: Client, flow: Flow) -> None:
+    finished_run(flow)
+    value = document() | {
+        "on_error": {"steps": {"note_it": {"kind": "set", "with": {"values": {}}}}, "edges": ["start -> note_it"]}
+    }
+    texts = {"/x": "{{ steps.classify.output.topic }}", "/y": "It failed: {{ error.message }}", "/z": "{{ error.gone }}"}
+    sent = {pointer: {"text": text, "bare": False} for pointer, text in texts.items()}
+
+    found = send(client, "draft/previews", document=value, place=["on_error", "steps", "note_it"], texts=sent).json()["previews"]
+
+    assert found["/x"] == {"state": "value", "text": '"refund"'}
+    assert found["/y"] == {"state": "none", "text": "No sample yet – string by schema"}
+    assert found["/z"]["state"] == "error"
+
+
 @pytest.mark.parametrize(("text", "kind"), [("{{ input.amount }}", "number"), ("Sum {{ input.amount }}", "string")])
 def test_without_a_sample_the_schema_says_the_type(client: Client, flow: Flow, text: str, kind: str) -> None:
     finished_run(flow)

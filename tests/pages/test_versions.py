@@ -530,6 +530,7 @@ class TestTemplates:
 
         assert answer["Location"] == "/flows/my-refunds/edit"
         page = text_of(client.get("/flows/my-refunds/publication"))
+        assert shows(page, "drawing") == 1
         assert shows(page, "problems") == 0
         assert "v1" in page
 

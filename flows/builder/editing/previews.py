@@ -42,7 +42,8 @@ def preview(
         wrong = scope.fault(path, at) if scope is not None and path[0] not in local else None
         if wrong:
             return {"state": "error", "text": _sentence(wrong[0]), "mend": wrong[1]}
-    if not names or any(path[0] in local for path in parsed.references):
+    unknown = local | ({"error"} - names.keys())  # nothing has failed in the sample
+    if not names or any(path[0] in unknown for path in parsed.references):
         return {"state": "none", "text": f"No sample yet – {_type(text, bare, scope, at)} by schema"}
     try:
         value = parsed.evaluate(names) if bare else parsed.render(names)  # type: ignore[union-attr]

@@ -10,6 +10,7 @@ from typing import Any
 from flows.access.actor import Actor
 from flows.access.querysets import runs_for
 from flows.engine.compiling import Level, Survey
+from flows.engine.courses import HANDLER
 from flows.engine.expressions import ExpressionError, parse_expression
 from flows.engine.frames import NOTHING
 from flows.engine.problems import Place
@@ -100,6 +101,10 @@ def names_at(sample: Sample, survey: Survey, place: Place) -> dict[str, Any]:
     names: dict[str, Any] = {"input": sample.input, "state": dict(sample.state), "run": dict(sample.run)}
     steps: dict[str, Any] = {}
     prefix = ""
+    flow = survey.levels.get(()) if place[:1] == ("on_error",) else None
+    if flow is not None:  # its error handler sees all of its steps
+        steps |= {name: sample.outputs.get(name, NOTHING) for name in flow.scope.wiring.positions}
+        prefix = f"{HANDLER}."
     for graph, key in levels_down(place):
         level = survey.levels.get(graph)
         if level is None:

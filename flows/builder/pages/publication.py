@@ -24,6 +24,7 @@ from flows.builder.pages.ground import heading, told
 from flows.builder.publishing import LONGEST_NOTE
 from flows.builder.reads import flow_named
 from flows.builder.starters import starters_of
+from flows.engine.drawing import drawn
 from flows.models import Flow, FlowVersion, Request
 from flows.routing.expecting import expected_cost
 
@@ -111,5 +112,6 @@ def publication_context(actor: Actor, flow: Flow) -> dict[str, Any]:
         "starters": starters_of([flow]).get(flow.id, []),
         "estimate": expected_cost(actor, flow, draft.document) if draft.document is not None else None,
         "report": here.report,
+        "drawing": drawn(draft.document) if live is None and draft.document is not None else None,
         "asked": asked,
     }
