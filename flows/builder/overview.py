@@ -14,7 +14,8 @@ from flows.access.actor import Actor
 from flows.access.querysets import runs_for
 from flows.access.rights import Right
 from flows.builder.figures import Median
-from flows.engine.document import Body, FlowDocument, Step, parse_document
+from flows.engine.courses import HANDLER
+from flows.engine.document import Body, FlowDocument, Handler, Step, parse_document
 from flows.engine.problems import DocumentError
 from flows.models import Call, Flow, FlowVersion, Run
 from flows.steps import known_kinds
@@ -116,7 +117,8 @@ def runs_since(actor: Actor, flow: Flow, newest: UUID) -> int:
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
-    """A step of a document, as deep as it stands. `leads` are its ports, each with the steps that follow."""
+    """A step of a document, as deep as it stands. `leads` are its ports, each with the steps that follow; `ends` says what comes where
+    there are none."""
 
     key: str
     depth: int
@@ -126,14 +128,17 @@ class StepRow:
     uses: str
     leads: list[tuple[str, str]]
     asks: bool
+    ends: str
 
 
 def steps_listed(document: FlowDocument) -> list[StepRow]:
-    """The steps in the order of the document, those of a body below the step that holds it; notes are left out."""
-    return list(_steps(document, 0))
+    """The steps in the order of the document, those of a body below the step that holds it, those of the error handler last, under the
+    paths that runs give them; notes are left out."""
+    handling = _steps(document.on_error, 0, "the run fails", f"{HANDLER}.") if document.on_error is not None else ()
+    return [*_steps(document, 0, "ends here"), *handling]
 
 
-def _steps(body: FlowDocument | Body, depth: int) -> Iterator[StepRow]:
+def _steps(body: FlowDocument | Body | Handler, depth: int, ends: str, prefix: str = "") -> Iterator[StepRow]:
     kinds = known_kinds()
     for key, step in body.steps.items():
         if step.kind == "note":
@@ -144,8 +149,9 @@ def _steps(body: FlowDocument | Body, depth: int) -> Iterator[StepRow]:
                 leads.setdefault(edge.port, []).append(edge.target)
         kind = kinds.get(step.kind)
         yield StepRow(
-            key=key,
+            key=prefix + key,
             depth=depth,
+            ends=ends,
             kind=step.kind,
             kind_label=kind.label if kind is not None else step.kind,
             label=step.label or key.replace("_", " ").capitalize(),
@@ -155,7 +161,7 @@ def _steps(body: FlowDocument | Body, depth: int) -> Iterator[StepRow]:
         )
         inner = _body(step)
         if inner is not None:
-            yield from _steps(inner, depth + 1)
+            yield from _steps(inner, depth + 1, "next round" if step.kind == "loop" else "next item")
 
 
 def _uses(step: Step) -> str:

@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from flows.models import Call, Flow, Run
-from tests.makers import make_flow, make_person, make_run, make_team
+from tests.makers import DOCUMENT, make_flow, make_person, make_run, make_team
 
 pytestmark = pytest.mark.django_db
 
@@ -135,6 +135,17 @@ def test_a_flow_shows_its_steps_limits_inputs_and_runs() -> None:
     assert "$1.00" in page
     assert "required" in page
     assert f"/runs/{run.public_id}" in page
+
+
+def test_the_steps_of_the_error_handler_stand_below_those_of_the_flow() -> None:
+    handler = "on_error:\n  steps: {tell: {kind: set, with: {values: {x: 1}}}}\n  edges: [start -> tell]\n"
+    make_flow("greeting", document=DOCUMENT + handler)
+
+    page = signed_in("operator").get("/flows/greeting").content.decode()
+
+    *_, last = re.findall(r'data-testid="flow-step".*?</tr>', page, re.DOTALL)
+    assert "error.tell" in last
+    assert "the run fails" in last
 
 
 def test_its_tabs_are_addresses(django_assert_max_num_queries: object) -> None:
