@@ -256,6 +256,7 @@ def test_BUD_1_5_and_6_the_meter_says_spent_reserved_projected_and_when_the_limi
         assert figure in said, said
     expect(row).to_contain_text("limit about")
     expect(row).to_contain_text("passed 80 %")
+    expect(row.get_by_test_id("band")).to_be_visible()
     owner.is_accessible("dark" if look.get("dark") else "light")
     owner.is_quiet()
 
@@ -274,11 +275,13 @@ def test_BUD_4_raising_needs_a_reason_and_stands_in_the_audit(visit: Any, person
     budget.refresh_from_db()
     assert budget.cost == 20
     assert AuditRow.objects.get(action="budget.change").data["reason"] == "a campaign"
+    expect(owner.see("changed")).to_contain_text("cost 10 → 20")
+    expect(owner.see("changed")).to_contain_text("by owner: a campaign")
     owner.expect_noise("422")
     owner.is_quiet()
 
 
-def test_BUD_3_a_limit_below_what_is_spent_is_refused(visit: Any, person: Any) -> None:
+def test_a_limit_below_what_is_spent_is_refused(visit: Any, person: Any) -> None:
     used("8.2")
     owner = visit(as_=person("owner"))
     owner.go("/budgets/edit?scope=all&subject=&period=month")
@@ -287,6 +290,32 @@ def test_BUD_3_a_limit_below_what_is_spent_is_refused(visit: Any, person: Any) -
     expect(owner.see("problems")).to_contain_text("less than what this month has used")
     expect(owner.page.get_by_label("Dollars")).to_have_value("5")
     owner.expect_noise("422")
+    owner.is_quiet()
+
+
+def test_BUD_3_what_a_provider_billed_beyond_the_bound_is_said(visit: Any, person: Any) -> None:
+    used("10.5")
+    make_call(make_run(status="succeeded"), "a", cost="0.75", reserved="0.25")
+    owner = visit(as_=person("owner"))
+    owner.go("/budgets")
+    expect(owner.see("over")).to_contain_text("$0.5000 over the limit")
+    expect(owner.see("overshoot")).to_contain_text("1 call did, by $0.5000 at most")
+    owner.is_accessible()
+    owner.is_quiet()
+
+
+def test_BUD_1_a_budget_that_was_passed_marks_its_day_and_a_view_is_kept(visit: Any, person: Any, ledger: list[Call]) -> None:
+    facts = {"actor_name": "budgets", "door": "worker", "action": "budget.reached", "subject_kind": "budget"}
+    AuditRow.objects.create(**facts, subject="all, month", data={"share": 80})
+    owner = visit(as_=person("owner"))
+    owner.go(f"/costs?{period()}&by=flow&then=model")
+    expect(owner.see("marks")).to_contain_text("the budget all, month passed 80 % of its limit")
+    expect(owner.see("cost-part")).to_have_count(5)
+    owner.page.get_by_text("Pin this view").click()
+    owner.page.get_by_label("Name", exact=True).fill("Two weeks")
+    owner.see("pin").click()
+    expect(owner.see("view")).to_have_text("Two weeks")
+    owner.is_accessible()
     owner.is_quiet()
 
 
