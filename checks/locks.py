@@ -10,7 +10,13 @@ import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = ("requirements-uv.lock", "requirements-node.lock", "requirements.lock", "requirements-dev.lock")
+LOCKS = (
+    "requirements-uv.lock",
+    "requirements-node.lock",
+    "requirements.lock",
+    "requirements-dev.lock",
+    "requirements-proxy.lock",
+)
 EXPECTED_PTH = {"distutils-precedence.pth"}  # setuptools', which venv itself installs up to Python 3.11
 FORBIDDEN = ("://", "--index", "--extra-index", "--find-links", "--trusted-host")
 LINE = re.compile(r"(?P<name>[a-z0-9][a-z0-9._-]*)==(?P<version>\S+)( ; .+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?")

@@ -55,6 +55,7 @@ class Settlement:
     cache_write_tokens: int | None = None
     price: UUID | None = None  # the price row for the length that it had, where that is another than its intent named
     reported: Decimal | None = None  # what the provider says that it cost
+    first_text: float | None = None  # seconds until its first text came
     error_class: str = ""
     error_message: str = ""
     provider_id: str = ""

@@ -43,7 +43,7 @@ o AS MATERIALIZED (
         run uuid, i int, op text, event text, path text, attempt int, n int, data text, kind text,
         call uuid, status text, response text, cost numeric, paid boolean, tokens bigint, usage_source text, input_tokens int,
         cached_input_tokens int, output_tokens int, reasoning_tokens int, error_class text, error_message text, provider_id text,
-        cache_write_tokens int, reported numeric,
+        cache_write_tokens int, reported numeric, first_text float8,
         target text, reason text, route text, route_version int, repeat text, key uuid, hash text, request text,
         reserve numeric, reserve_tokens int, price uuid, simulated boolean, priced boolean, cached boolean,
         port text, output text, state text, error text, checkpoint text, delay float8, until timestamptz,
@@ -54,6 +54,7 @@ settled AS (
     UPDATE flows_call c SET status = o.status, response = o.response, settled = o.cost, usage_source = coalesce(o.usage_source, ''),
         input_tokens = o.input_tokens, cached_input_tokens = o.cached_input_tokens, output_tokens = o.output_tokens,
         reasoning_tokens = o.reasoning_tokens, cache_write_tokens = o.cache_write_tokens, reported = o.reported,
+        first_text = o.first_text,
         price_id = coalesce(o.price, c.price_id), error_class = coalesce(o.error_class, ''),
         error_message = coalesce(o.error_message, ''), provider_id = coalesce(o.provider_id, ''), ended_at = clock_timestamp()
     -- The status is judged outside, so that the call is found by its key: a plan made while the table was small would else walk

@@ -231,6 +231,7 @@ class Call(models.Model):
     reasoning_tokens = models.IntegerField(null=True)
     price_id = models.UUIDField(null=True)  # the price row that was valid when the call began, for the length that it had
     reported = Dollars(null=True)  # what the provider itself says that it cost
+    first_text = models.FloatField(null=True)  # seconds until its first text came, where some did
     simulated = models.BooleanField(default=False)
     priced = models.BooleanField(default=True)  # whether what it may cost was known when it began
     error_class = models.CharField(max_length=32, blank=True)

@@ -6,7 +6,8 @@ schema repaired; takes an equal question's answer where the step allows it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -106,6 +107,7 @@ class _Asking:
         )
         models = {model.slug: model for model in table.candidates(question.route)}
         self.walk = Walk(table.route(question.route), wanted, models, table.latencies)
+        self.first_text: float | None = None  # seconds that the call under way took until its first text
 
     async def answer(self) -> ModelReply:
         """Asks each candidate in turn, until one answers or a failure is none of those that the route falls back on."""
@@ -143,14 +145,15 @@ class _Asking:
             except Failure as failure:
                 wrong = reply_of(failure) if isinstance(failure, InvalidOutput) else None
                 again = wrong is not None and wrong.finish_reason != "length" and repair < repairs
-                self.context.settle(call, failed(call, model, failure), last=not (again or self._goes_on(model, failure)))
+                missed = replace(failed(call, model, failure), first_text=self.first_text)
+                self.context.settle(call, missed, last=not (again or self._goes_on(model, failure)))
                 await self.services.health.heard(model, failure)
                 if wrong is None or not again:
                     raise _Failed(failure) from None
                 problem = {"role": "user", "content": REPAIR.format(problem=failure.message)}
                 messages = [*question.messages, {"role": "assistant", "content": wrong.text or UNREADABLE}, problem]
             else:
-                self.context.settle(call, settled("succeeded", model, reply))
+                self.context.settle(call, replace(settled("succeeded", model, reply), first_text=self.first_text))
                 await self.services.health.heard(model, None)
                 return reply
         raise AssertionError("the last repair returns or raises")
@@ -171,7 +174,18 @@ class _Asking:
             tools=question.tools,
             key=await self.services.key_of(model),
         )
-        return await complete(request, context.on_text(call), egress=self.services.egress)
+        return await complete(request, self._timed(context.on_text(call)), egress=self.services.egress)
+
+    def _timed(self, sink: Callable[[str], None]) -> Callable[[str], None]:
+        """The same sink, which notes when the first text comes."""
+        began, self.first_text = time.monotonic(), None
+
+        def take(text: str) -> None:
+            if self.first_text is None:
+                self.first_text = time.monotonic() - began
+            sink(text)
+
+        return take
 
     def _most_seconds(self) -> float:
         most = self.walk.route.timeout or DEFAULT_TIMEOUT

@@ -300,3 +300,16 @@ def test_the_reservation_is_the_upper_bound_of_the_call(drive: Drive) -> None:
     assert now.reserved == call.reserved == upper_bound(price_of(call), call.reserved_tokens - 40, 40)
     assert now.reserved_tokens == call.reserved_tokens
     assert now.open_calls == 1
+
+
+def test_a_call_notes_how_long_its_first_text_took(drive: Drive) -> None:
+    make_model(settings={"delay": 0.2})
+    make_model("dead", settings={"fail": "unavailable"})
+    drive()
+
+    (call,) = calls_of(finish(start({"a": model()}, ["start -> a"])))
+    (failed,) = calls_of(finish(start({"a": model(route="dead")}, ["start -> a"])))
+
+    assert call.first_text is not None
+    assert 0.1 < call.first_text <= (call.ended_at - call.started_at).total_seconds() + 0.1
+    assert failed.first_text is None

@@ -106,7 +106,7 @@ def test_figures_are_those_of_the_newest_calls_within_a_week(viewer: Client) -> 
     ended = timezone.now()
     for n in range(9):
         call = make_call(run, f"s{n}", status="failed_final" if n == 0 else "succeeded", ended_at=ended)
-        type(call).objects.filter(id=call.id).update(started_at=ended - timedelta(seconds=2))
+        type(call).objects.filter(id=call.id).update(started_at=ended - timedelta(seconds=2), first_text=0.3)
     old = make_call(run, "old", status="failed_final", ended_at=ended)
     type(old).objects.filter(id=old.id).update(started_at=ended - timedelta(days=8))
     make_call(run, "again", cached=True, ended_at=ended)
@@ -114,6 +114,7 @@ def test_figures_are_those_of_the_newest_calls_within_a_week(viewer: Client) -> 
     found = row(seen(viewer, "/models"), "small-1")
 
     assert "11 %" in found, "one of nine; neither the old one nor what was answered from the ledger counts"
+    assert re.search(r'data-label="First token">(0\.3 s|300 ms)<', found)
     assert found.count("2.0 s") + found.count("2 s") >= 1
     assert status(seen(viewer, "/models"), "small-1")[0] == "degraded"
 

@@ -75,6 +75,8 @@ def settle_op(path: str, call: OpenCall, result: Settlement, last: bool) -> Op:
         op["response"] = result.response
     if result.usage_source:
         op |= _usage(result)
+    if result.first_text is not None:
+        op["first_text"] = result.first_text
     if result.error_class:
         op["error_class"], op["error_message"] = result.error_class, plain(result.error_message)
     if result.provider_id:

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from checks.locks import ROOT
 from flows.access.egress import Egress
 from flows.engine.failures import BadKey, BadRequest
 from flows.routing.definitions import ModelInfo
@@ -27,6 +28,7 @@ from tests.servers.model_server import ModelServer
 pytestmark = pytest.mark.slow
 
 INSTALLS, STARTS = 300, 300  # seconds
+LOCK = ROOT / "requirements-proxy.lock"
 KEY = "sk-proxy-test"
 CONFIG = """\
 model_list:
@@ -48,13 +50,13 @@ def behind() -> Iterator[ModelServer]:
 
 @pytest.fixture(scope="module")
 def proxy(behind: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The ``host:port`` of a proxy of the version that the product has; what it needs beside is its own."""
+    """The ``host:port`` of a proxy of the version that the product has; what it needs beside is its own, as its lock says."""
     folder = tmp_path_factory.mktemp("proxy")
     uv, python = Path(sys.executable).parent / "uv", folder / "environment" / "bin" / "python"
-    wanted = f"litellm[proxy]=={version('litellm')}"
+    assert f"\nlitellm=={version('litellm')} " in LOCK.read_text(encoding="utf-8"), "the lock is of another version: make lock"
     for command in (
         [uv, "venv", "--quiet", "--python", sys.executable, folder / "environment"],
-        [uv, "pip", "install", "--quiet", "--python", python, "--only-binary", ":all:", wanted],
+        [uv, "pip", "install", "--quiet", "--python", python, "--only-binary", ":all:", "--require-hashes", "-r", LOCK],
     ):
         subprocess.run([str(each) for each in command], check=True, timeout=INSTALLS, cwd=folder)
     config, log = folder / "config.yaml", folder / "log"
