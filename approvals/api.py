@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from django.db.models import Q
 from django.http import HttpRequest
@@ -22,10 +22,12 @@ from approvals.actions.delegate import delegate_all, delegate_request, end_deleg
 from approvals.actions.hold import decide_or_hold, undo_decision
 from approvals.actions.note_view import note_view
 from approvals.actions.remark import ask_somebody, comment
+from approvals.filters import filtered, filters_in
 from approvals.models import Delegation, Docket, HeldDecision
 from approvals.pages.notices import delegation_named
 from approvals.reads import BOXES, requests_in
 from flows.access.actor import Actor
+from flows.access.masking import masks_of
 from flows.access.querysets import requests_for
 from flows.access.refusals import Fault, Invalid, NotFound
 from flows.access.rights import Right, require_scope
@@ -148,15 +150,24 @@ REFUSALS = {403: ProblemDocument, 404: ProblemDocument, 409: ProblemDocument, 42
 
 @router.get("/approvals", response={200: RequestPage, 422: ProblemDocument})
 def list_approvals(
-    request: HttpRequest, box: str = "mine", after: str | None = None, limit: int = Query(50, ge=1, le=MOST)
+    request: HttpRequest,
+    box: str = "mine",
+    policy: str = Query("", description="slug"),
+    risk: Literal["", "low", "medium", "high"] = "",
+    due: Literal["", "hour", "day", "overdue"] = Query("", description="at the latest then"),
+    was: Literal["", "unchanged", "edited", "rejected"] = Query("", description="how it was decided"),
+    after: str | None = None,
+    limit: int = Query(50, ge=1, le=MOST),
 ) -> Any:
-    """The requests of one box (mine, team, all, done), newest first."""
+    """The requests of one box (mine, team, all, done), newest first, narrowed as on the page of the inbox."""
     actor = actor_of(request)
     require_scope(actor, Right.SEE_REQUESTS)
     if box not in BOXES:
         fault = Fault("box", f"{box[:40]!r} is unknown", f"Choose of: {', '.join(BOXES)}.")
         raise Invalid("There is no such box.", problems=[fault])
-    found, following = newest_first(requests_in(actor, box), after, limit)
+    chosen = filters_in({"policy": policy, "risk": risk, "due": due, "was": was})
+    found, following = newest_first(filtered(requests_in(actor, box), chosen), after, limit)
+    masks_of([each.run for each in found if each.run is not None])
     return {"items": [_shape(request, each) for each in found], "next": following}
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from approvals.models import HeldDecision, Vote
 from approvals.origins import INPUT, MODEL, PERSON, TOOL, Origins
 from approvals.questions import DECIDED, FOLLOWS, LABELS, is_question, why_not
-from approvals.rules import SelfApproval, wanted
+from approvals.rules import SelfApproval, mask_of_request, wanted
 from approvals.standing import require_decision
 from flows.access.actor import Actor
 from flows.access.querysets import runs_for
@@ -21,6 +21,7 @@ from flows.access.refusals import Forbidden
 from flows.access.rights import Right
 from flows.engine.agents import conversation_around
 from flows.engine.canonical import canonical
+from flows.engine.masking import MASK, Mask
 from flows.engine.problems import DocumentError
 from flows.engine.states import OPEN_REQUEST_STATES
 from flows.models import Person, Request, ToolEntry
@@ -52,6 +53,11 @@ class Value:
     @property
     def by_model(self) -> bool:
         return MODEL in self.origins
+
+    @property
+    def hidden(self) -> bool:
+        """Whether it, or a part of it, is kept from view."""
+        return any(isinstance(each, str) and MASK in each for each in leaves(self.value))
 
     @property
     def is_scalar(self) -> bool:
@@ -157,12 +163,17 @@ class Context:
     edits: list[dict[str, str]] = field(default_factory=list)
     refusal: str = ""  # why this person may not decide
     own: bool = False
+    may_reveal: bool = False  # look at what is hidden of the run
     may_decide: bool = False
     question: dict[str, Any] = field(default_factory=dict)  # what the engine asks
     given: dict[str, Any] | None = None  # what was entered with the choice
     sees_run: bool = False
     sees_costs: bool = False
     progress: list[StepLine] = field(default_factory=list)
+
+    @property
+    def mask(self) -> Mask:
+        return mask_of_request(self.request)
 
     @property
     def is_open(self) -> bool:
@@ -220,7 +231,7 @@ class Context:
     def tripped(self) -> list[tuple[str, str]]:
         """The values that the policy's condition looked at."""
         values = self.request.terms.get("values") or {}
-        return [(name, plain(value)) for name, value in values.items()]
+        return [(name, plain(value)) for name, value in self.mask.value(values).items()]
 
     @property
     def ladder(self) -> list[str]:
@@ -298,12 +309,13 @@ def urgency_of(request: Request, now: datetime | None = None) -> Urgency:
     return Urgency("urgent", "urgent") if share <= 0.2 else Urgency("soon", "soon") if share <= 0.5 else Urgency("calm", "due")
 
 
-def context_of(actor: Actor, request: Request) -> Context:
-    """What the page shows to this actor; `request` has its run, flow, version and decider."""
+def context_of(actor: Actor, request: Request, tools: Mapping[str, ToolEntry]) -> Context:
+    """What the page shows to this actor; `request` has its run, flow, version and decider. `tools` has the one that it would call."""
     page = Context(request)
     if is_question(request):
-        return _question_page(page, actor)
-    payload, shown = json.loads(request.payload), json.loads(request.show) if request.show is not None else None
+        return _question_page(page, actor, tools)
+    mask = page.mask
+    payload, shown = mask.read(request.payload), mask.read(request.show)
     origins = _origins(request)
     step = origins.step(request.path) if origins is not None else None
     if step is None or step[1].kind != "approval":
@@ -321,26 +333,33 @@ def context_of(actor: Actor, request: Request) -> Context:
         ),
         key=lambda each: ORDER.get(each.meaning, 1),
     )
-    slug = request.terms.get("tool")
-    page.tool = ToolEntry.objects.filter(slug=slug).defer("settings").first() if isinstance(slug, str) else None
+    page.tool = tools.get(tool_in(request))
     page.votes = list(request.votes.select_related("person").order_by("id"))
     page.edits = edits_of(request)
     _add_rights(page, actor)
     return page
 
 
-def _question_page(page: Context, actor: Actor) -> Context:
+def tool_in(request: Request) -> str:
+    """The tool whose call is decided on, or of which nobody knows what became; empty where there is none."""
+    slug = json.loads(request.payload).get("tool") if request.kind == "unknown" else request.terms.get("tool")
+    return slug if isinstance(slug, str) else ""
+
+
+def _question_page(page: Context, actor: Actor, tools: Mapping[str, ToolEntry]) -> Context:
     """What the engine asks: the facts are its own, and only the arguments of a call come from the flow."""
     request = page.request
-    payload = json.loads(request.payload)
+    payload = page.mask.read(request.payload)
     page.step = request.path
     page.question = payload
-    page.given = json.loads(request.answer) if request.answer is not None and request.outcome in {"raise", "happened"} else None
+    page.given = (
+        page.mask.read(request.answer) if request.answer is not None and request.outcome in {"raise", "happened"} else None
+    )
     if request.kind == "unknown":
         arguments = payload.get("arguments")
         if isinstance(arguments, dict):
             page.arguments = [Value(name, value) for name, value in arguments.items()]
-        page.tool = ToolEntry.objects.filter(slug=payload.get("tool")).defer("settings").first()
+        page.tool = tools.get(tool_in(request))
     page.votes = list(request.votes.select_related("person").order_by("id"))
     _add_rights(page, actor)
     page.outcomes = [
@@ -407,7 +426,7 @@ def payload_values(request: Request) -> list[Value]:
     """The fields of what is decided on, each with where it comes from."""
     page = Context(request)
     origins, settings = _traced(request)
-    _add_payload(page, json.loads(request.payload), origins, settings)
+    _add_payload(page, page.mask.read(request.payload), origins, settings)
     return page.arguments
 
 
@@ -433,7 +452,8 @@ def edits_of(request: Request) -> list[dict[str, str]]:
     if request.answer is None:
         return []
     first = request.former.order_by("number").first()
-    asked, decided = json.loads(first.payload if first is not None else request.payload), json.loads(request.answer)
+    mask = mask_of_request(request)
+    asked, decided = mask.read(first.payload if first is not None else request.payload), mask.read(request.answer)
     return differences(asked, decided)
 
 
@@ -459,6 +479,7 @@ def _add_rights(page: Context, actor: Actor) -> None:
     request, person = page.request, actor.person
     if request.run is not None:
         page.sees_run = runs_for(actor).filter(id=request.run.id).exists()
+        page.may_reveal = page.sees_run and actor.may(Right.REVEAL, request.run.flow.team_id)
         page.sees_costs = page.sees_run and actor.may(Right.SEE_COSTS, request.run.flow.team_id)
     if page.sees_run and request.run is not None and page.traced:
         page.progress = progress_of([request.run]).get(request.run.id, [])

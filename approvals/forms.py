@@ -13,7 +13,7 @@ from django.forms.boundfield import BoundField
 
 from approvals.actions.decide import LONGEST_COMMENT
 from approvals.questions import asked_limit, is_question
-from approvals.rules import json_type
+from approvals.rules import json_type, mask_of_request
 from flows.access.refusals import Fault, Invalid
 from flows.engine.canonical import canonical
 from flows.models import Request
@@ -51,7 +51,10 @@ class DecisionForm(forms.Form):
         super().__init__(data, label_suffix="")
         self.request = request
         self.asked = json.loads(request.payload)
-        self.parts = list(_parts(request, self.asked))
+        hidden = mask_of_request(request)
+        self.parts = [
+            part for part in _parts(request, self.asked) if hidden.value(self.asked[part.name]) == self.asked[part.name]
+        ]
         comment = self.fields.pop("comment")
         changes = "changes" in (request.terms.get("outcomes") or {}).values()
         comment.help_text = "Kept with the decision." + (" Where you ask for changes, the flow gets it." if changes else "")

@@ -8,9 +8,11 @@ from typing import Any
 
 from approvals.questions import is_question, may_answer
 from flows.access.actor import Actor
+from flows.access.masking import mask_of
 from flows.access.refusals import Fault, Forbidden, Invalid
 from flows.access.rights import Right
 from flows.engine.canonical import canonical
+from flows.engine.masking import NO_MASK, Mask
 from flows.engine.schemas import value_problems
 from flows.models import Intervention, Person, Request, RunPass
 
@@ -96,11 +98,16 @@ def rejecting_outcome(terms: Mapping[str, Any]) -> str | None:
     return name if isinstance(name, str) and outcomes.get(name) == "reject" else None
 
 
+def mask_of_request(request: Request) -> Mask:
+    """What must not be shown of a request: what is hidden of its run."""
+    return mask_of(request.run) if request.run is not None else NO_MASK
+
+
 def edited_payload(request: Request, payload: Any) -> tuple[Any, list[str]]:
     """The payload as decided and the fields that the person changed. `payload` None means: as it was asked.
 
     Raises `Invalid` naming each field that may not be changed, or whose new value has another type than the old one or breaks the
-    schema of the sealed tool's arguments.
+    schema of the sealed tool's arguments. What is hidden cannot be edited; where it came back as its mask, it is as it was.
     """
     asked = json.loads(request.payload)
     if payload is None:
@@ -109,8 +116,11 @@ def edited_payload(request: Request, payload: Any) -> tuple[Any, list[str]]:
         if canonical(asked) == canonical(payload):
             return asked, []
         raise Invalid("This payload cannot be edited.", problems=[Fault("payload", "differs from the one that was asked")])
+    mask = mask_of_request(request)
+    payload = mask.restored(payload, asked)
     changed = [name for name in [*asked, *(name for name in payload if name not in asked)] if _differs(asked, payload, name)]
-    problems = list(_edit_faults(asked, payload, changed, set(request.terms.get("editable") or [])))
+    seen = {name for name in request.terms.get("editable") or [] if name in asked and mask.value(asked[name]) == asked[name]}
+    problems = list(_edit_faults(asked, payload, changed, seen))
     if not problems and request.terms.get("arguments_schema"):
         found = value_problems(payload, request.terms["arguments_schema"], "payload")
         problems = [Fault(problem.path, problem.message, problem.mend) for problem in found]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -21,19 +21,23 @@ from django.views.decorators.http import require_POST, require_safe
 from approvals.actions.decide_many import risk_of
 from approvals.actions.hold import decide_or_hold
 from approvals.actions.note_view import note_view
-from approvals.context import Context, Urgency, context_of, decided_in_words, differences, urgency_of
+from approvals.context import Context, Urgency, context_of, decided_in_words, differences, tool_in, urgency_of
 from approvals.desk import Desk, desk_of
+from approvals.filters import RISKS, filtered, filters_in
 from approvals.forms import AnswerForm, DecisionForm, form_of
 from approvals.models import HeldDecision, Policy
 from approvals.questions import is_question
 from approvals.reads import by_due, requests_in
+from approvals.rules import mask_of_request
 from flows.access.actor import Actor
+from flows.access.masking import masks_of, tools_of
 from flows.access.querysets import requests_for
 from flows.access.refusals import Conflict, Forbidden, Invalid, NotFound, Refusal
 from flows.access.rights import Right
+from flows.engine.canonical import canonical
 from flows.engine.states import OPEN_REQUEST_STATES
 from flows.execution.requests import AlreadyDecided, ChangedSince
-from flows.models import Request
+from flows.models import Request, ToolEntry
 from flows.models.identifiers import UnknownIdentifier, parsed
 
 PAGE = 50
@@ -78,13 +82,13 @@ def inbox(request: Any) -> HttpResponse:
     """One box of requests, those that are due first in front; what was decided newest first."""
     actor: Actor = request.actor
     box = box_of(request)
-    chosen = filters_of(request)
+    chosen = filters_in(request.GET)
     found, older = page_of(filtered(requests_in(actor, box), chosen), box, request.GET.get("after", ""))
     counts = counts_of(actor)
     title, text = EMPTY[box]
     context = {
         "box": box,
-        "rows": [row_of(each) for each in found],
+        "rows": rows_of(found),
         "tabs": tabs_of(box, counts),
         "counts": counts,
         "older": older,
@@ -120,36 +124,6 @@ def news(request: Any) -> HttpResponse:
         "news_url": request.get_full_path(),
     }
     return render(request, "approvals/_news.html", context)
-
-
-RISKS = ("low", "medium", "high")
-DUE = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
-
-
-def filters_of(request: Any) -> dict[str, str]:
-    """The filters of the address; what is unknown is left out."""
-    given = {name: request.GET.get(name, "").replace("\x00", "")[:64] for name in ("policy", "risk", "due", "was")}
-    known = {"risk": RISKS, "due": (*DUE, "overdue"), "was": ("unchanged", "edited", "rejected")}
-    return {name: value for name, value in given.items() if value and value in known.get(name, (value,))}
-
-
-def filtered(requests: QuerySet[Request], chosen: dict[str, str]) -> QuerySet[Request]:
-    """Those of one policy, of one risk, due soon, or decided in one way."""
-    if "policy" in chosen:
-        requests = requests.filter(terms__policy=chosen["policy"])
-    if "risk" in chosen:
-        wanted = Q(terms__risk=chosen["risk"])
-        requests = requests.filter(wanted | Q(terms__risk__isnull=True) if chosen["risk"] == "medium" else wanted)
-    if "due" in chosen:
-        until = timezone.now() + DUE.get(chosen["due"], timedelta(0))
-        requests = requests.filter(due__lte=until)
-    if chosen.get("was") == "rejected":
-        return requests.filter(state="rejected")
-    if "was" in chosen:
-        unchanged = Q(revision=1, answer=F("payload"))
-        requests = requests.filter(state="approved", decided_by__isnull=False)
-        return requests.filter(unchanged) if chosen["was"] == "unchanged" else requests.exclude(unchanged)
-    return requests
 
 
 def box_of(request: Any) -> str:
@@ -214,8 +188,13 @@ def uuid_of(text: str) -> UUID | None:
         return None
 
 
+def rows_of(requests: list[Request]) -> list[Row]:
+    masks_of([each.run for each in requests if each.run is not None])
+    return [row_of(each) for each in requests]
+
+
 def row_of(each: Request) -> Row:
-    payload = json.loads(each.payload) if not is_question(each) else {}
+    payload = mask_of_request(each).read(each.payload) if not is_question(each) else {}
     fields = payload.items() if isinstance(payload, dict) else []
     summary = [(name, str(value)[:80]) for name, value in fields if isinstance(value, (str, int, float)) and str(value)][
         :SUMMARY_FIELDS
@@ -326,14 +305,17 @@ def changes_since(seen: str, asked: Request) -> list[dict[str, str]]:
         before = json.loads(seen) if 0 < len(seen) <= LONGEST_SEEN else None
     except (ValueError, RecursionError):
         return []
-    return differences(before, json.loads(asked.payload)) if before is not None else []
+    return differences(before, mask_of_request(asked).read(asked.payload)) if before is not None else []
 
 
 def shown(request: Any, asked: Request, form: DecisionForm | AnswerForm, status: int = 200, **more: Any) -> HttpResponse:
-    page: Context = context_of(request.actor, asked)
-    queue, before, after, place = neighbours(request.actor, asked)
+    beside, before, after, place = neighbours(request.actor, asked)
+    runs = [each.run for each in (asked, *beside) if each.run is not None]
+    tools = ToolEntry.objects.defer("settings").in_bulk({*tools_of(runs), tool_in(asked)})
+    masks_of(runs, tools)
+    page: Context = context_of(request.actor, asked, tools)
     desk: Desk = desk_of(request.actor, asked)
-    seen = asked.payload if len(asked.payload) <= LONGEST_SEEN else ""
+    seen = canonical(page.mask.read(asked.payload)) if len(asked.payload) <= LONGEST_SEEN else ""
     context = {
         "page": page,
         "asked": asked,
@@ -344,7 +326,7 @@ def shown(request: Any, asked: Request, form: DecisionForm | AnswerForm, status:
         "next": after,
         "place": place,
         "desk": desk,
-        "queue": queue,
+        "queue": [row_of(each) for each in beside],
         "undo": undo_of(request),
         "decided_before": _decided_before(request),
         **news_of(asked, str(asked.revision)),
@@ -389,8 +371,8 @@ def request_named(actor: Actor, request_id: str) -> Request:
     return request
 
 
-def neighbours(actor: Actor, asked: Request, most: int = 200) -> tuple[list[Row], str, str, str]:
-    """The rows of the inbox around this request, the ones before and after it, and its place: "1 of 7"."""
+def neighbours(actor: Actor, asked: Request, most: int = 200) -> tuple[list[Request], str, str, str]:
+    """The requests of the inbox around this one, the ones before and after it, and its place: "1 of 7"."""
     waiting = list(by_due(requests_in(actor, "mine")).values_list("id", flat=True)[:most])
     at = waiting.index(asked.id) if asked.id in waiting else -1
     shown_ids = waiting[max(0, at - 5) : max(0, at - 5) + QUEUE]
@@ -398,7 +380,7 @@ def neighbours(actor: Actor, asked: Request, most: int = 200) -> tuple[list[Row]
         each.id: each
         for each in requests_in(actor, "all").filter(id__in=shown_ids).select_related("docket__claimed_by", "docket__assigned_to")
     }
-    rows = [row_of(found[each]) for each in shown_ids if each in found]
+    rows = [found[each] for each in shown_ids if each in found]
     if at < 0:
         return rows, "", f"req_{waiting[0].hex}" if waiting else "", ""
     before = f"req_{waiting[at - 1].hex}" if at else ""

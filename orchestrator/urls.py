@@ -24,6 +24,7 @@ urlpatterns = [
     path("", include("orchestrator.pages.urls")),
     path("", include("orchestrator.people.urls")),
     path("", include("orchestrator.retention.urls")),
+    path("", include("orchestrator.general.urls")),
     path("settings/health", health_page, name="settings-health"),
     path("", include("flows.builder.urls")),
     path("", include("flows.builder.editing.urls")),

@@ -51,7 +51,7 @@ def offboard_person(actor: Actor, person: Person, successor: Person | None = Non
         )
     with transaction.atomic():
         deactivate_person(actor, person)
-        _leave_the_desk(person, successor)
+        _leave_the_desk(actor, person, successor)
         theirs = requests_of(person)
         if successor is None:
             orphaned = [request for request in theirs if is_orphaned(request, person)]
@@ -90,11 +90,22 @@ def _open() -> QuerySet[Request]:
     return Request.objects.filter(state__in=sorted(OPEN_REQUEST_STATES)).exclude(kind="test").order_by("id")
 
 
-def _leave_the_desk(person: Person, successor: Person | None) -> None:
+def _leave_the_desk(actor: Actor, person: Person, successor: Person | None) -> None:
     """What was assigned to the person is the successor's, what they had claimed is free, and nobody stands in for anybody any more."""
     Docket.objects.filter(assigned_to=person, request__in=_open().values("id")).update(assigned_to=successor)
     Docket.objects.filter(claimed_by=person).update(claimed_by=None, claimed_until=None)
-    Delegation.objects.filter(Q(giver=person) | Q(taker=person), ended_at=None).update(ended_at=Now())
+    open_ones = Delegation.objects.filter(Q(giver=person) | Q(taker=person), ended_at=None).select_related(
+        "giver", "taker", "request"
+    )
+    for each in open_ones.select_for_update(of=("self",)):
+        data = {
+            "to": each.taker.username,
+            "request": each.request and each.request.public_id,
+            "reason": f"{person.username} left",
+        }
+        record_change(actor, "approval.end_delegation", "person", each.giver.username, data)
+    open_ones.update(ended_at=Now())
+    transaction.on_commit(inbox_changed)
 
 
 def _hand_over(actor: Actor, request: Request, person: Person, successor: Person) -> None:

@@ -22,6 +22,7 @@ from approvals.models import Notice
 from approvals.notices.messages import chat_body, digest_of, mail_of, webhook_body
 from approvals.notices.secrets import key_of
 from flows.access.egress import Egress, EgressRefused, HTTPError, TooLarge
+from flows.access.redaction import redacted
 from flows.models import AllowedHost
 from flows.triggers.secrets import signature
 
@@ -136,7 +137,8 @@ async def _send_post(address: str, body: bytes, headers: dict[str, str], allowed
     finally:
         await egress.aclose()
     if not 200 <= answer.status < 300:
-        raise _Refused(f"it answered {answer.status}")
+        said = " ".join(redacted(answer.content[:1000].decode("utf-8", "replace")).split())[:200]
+        raise _Refused(f"it answered {answer.status}{f': {said}' if said else ''}")
 
 
 # --- what became of them

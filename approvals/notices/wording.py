@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
 from approvals.context import deadline_in_words, payload_values, title_is_a_models
 from approvals.questions import is_question
 from flows.access.audit import names_a_secret
+from flows.engine.masking import is_marked
 from flows.models import Request
 
 MOST_FACTS = 8
@@ -43,17 +43,14 @@ def _fields(request: Request) -> list[tuple[str, str]]:
     schema = (request.terms.get("arguments_schema") or {}).get("properties") or {}
     fields = []
     for value in payload_values(request):
-        if not value.is_scalar or value.by_model or is_masked(value.name, schema.get(value.name)):
+        if not value.is_scalar or value.by_model or is_masked(value.name, schema.get(value.name)) or value.hidden:
             continue
         fields.append((value.name, value.text))
     return fields[:MOST_FACTS]
 
 
 def is_masked(name: str, schema: Any = None) -> bool:
-    """Whether a field is secret or personal: by its name, or since its schema says ``writeOnly``, ``format: password`` or
-    ``x-masked``."""
+    """Whether a field is secret or personal: by its name, or since its schema marks it."""
     if names_a_secret(name) or any(word in PERSONAL for word in name.lower().replace("-", "_").split("_")):
         return True
-    return isinstance(schema, Mapping) and bool(
-        schema.get("writeOnly") or schema.get("x-masked") or schema.get("format") == "password"
-    )
+    return is_marked(schema)

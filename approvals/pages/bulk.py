@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from statistics import median
 from typing import Any
 
@@ -13,7 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from approvals.actions.decide_many import Chosen, decide_many, refuse_unless_alike
-from approvals.rules import meaning_of
+from approvals.rules import mask_of_request, meaning_of
 from flows.access.querysets import requests_for
 from flows.access.refusals import Fault, Invalid
 from flows.models import Request
@@ -58,7 +57,7 @@ def many(request: Any) -> HttpResponse:
 
 def table_of(requests: list[Request]) -> dict[str, Any]:
     """The key fields of each, with what is unusual among them marked: numbers far from their median."""
-    payloads = [json.loads(each.payload) for each in requests]
+    payloads = [mask_of_request(each).read(each.payload) for each in requests]
     payloads = [each if isinstance(each, dict) else {"value": each} for each in payloads]
     names = list(
         dict.fromkeys(name for payload in payloads for name, value in payload.items() if not isinstance(value, (dict, list)))

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from approvals.policies.settings import PolicySettings
 from flows.access.actor import Actor
+from flows.access.masking import mask_of, masks_of
 from flows.access.querysets import runs_for
 from flows.engine.expressions import ExpressionError, parse_expression
 from flows.models import Call, Run
@@ -41,6 +42,7 @@ def tried_on_last_runs(actor: Actor, settings: PolicySettings) -> Trial:
     """The calls of tools in the last 100 live runs that the actor may see, by what the policy would have said of each."""
     runs = {run.id: run for run in runs_for(actor).filter(purpose="live").select_related("flow").order_by("-id")[:RUNS]}
     calls = Call.objects.filter(run_id__in=runs, kind="tool").order_by("-id")
+    masks_of(list(runs.values()))
     asked: list[Tried] = []
     failed: list[Tried] = []
     seen: set[tuple[UUID, str]] = set()
@@ -51,12 +53,13 @@ def tried_on_last_runs(actor: Actor, settings: PolicySettings) -> Trial:
             continue
         seen.add(place)
         payload = json.loads(call["request"]) if call["request"] else None
+        shown = fields_of(mask_of(run).value(payload))
         names = {"payload": payload, "flow": run.flow.slug, "tool": call["target"]}
         try:
             if condition is None or condition.evaluate(names) is True:
-                asked.append(Tried(run, call["path"], call["target"], fields_of(payload)))
+                asked.append(Tried(run, call["path"], call["target"], shown))
         except ExpressionError as error:
-            failed.append(Tried(run, call["path"], call["target"], fields_of(payload), str(error)))
+            failed.append(Tried(run, call["path"], call["target"], shown, str(error)))
     return Trial(len(runs), len(seen), asked, failed)
 
 

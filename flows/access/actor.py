@@ -21,6 +21,7 @@ SCOPE_OF: Mapping[Right, str] = {
     Right.START_RUNS: "runs:write",
     Right.CONTROL_RUNS: "runs:write",
     Right.RAISE_LIMITS: "runs:write",
+    Right.REVEAL: "admin",
     Right.SEE_REQUESTS: "approvals:read",
     Right.DECIDE: "approvals:write",
     Right.SEE_COSTS: "costs:read",

@@ -34,6 +34,7 @@ class Right(StrEnum):
     START_RUNS = "runs.start"
     CONTROL_RUNS = "runs.control"  # cancel, retry, pause, deliver events
     RAISE_LIMITS = "runs.limits"
+    REVEAL = "payloads.reveal"  # look for a minute at the fields of a run that are hidden
     SEE_REQUESTS = "requests.see"
     DECIDE = "requests.decide"
     SEE_COSTS = "costs.see"
@@ -56,7 +57,7 @@ _BUILD = _OPERATE | {Right.EDIT_FLOWS, Right.PUBLISH_FLOWS, Right.EDIT_ROUTES}
 INCLUDES: Mapping[str, frozenset[Right]] = {
     Role.VIEWER: frozenset(_SEE),
     Role.OPERATOR: frozenset(_OPERATE),
-    Role.APPROVER: frozenset(_SEE | {Right.DECIDE}),
+    Role.APPROVER: frozenset(_SEE | {Right.DECIDE, Right.REVEAL}),
     Role.BUILDER: frozenset(_BUILD),
     Role.OWNER: frozenset(Right),
     Role.AUDITOR: frozenset(_SEE | {Right.SEE_COSTS, Right.SEE_AUDIT}),

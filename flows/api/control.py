@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
+from flows.access.masking import mask_of
 from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require, require_scope
 from flows.api.auth import actor_of
@@ -178,7 +179,8 @@ def post_skip(request: HttpRequest, run_id: str, path: str, body: SkipIn | None 
 def post_step_input(request: HttpRequest, run_id: str, path: str, body: StepInputIn) -> Any:
     """Sets fields of a step's input before it begins or is tried again."""
     actor = actor_of(request)
-    return Status(202, intervention_shape(edit_input(actor, run_named(actor, run_id), path, body.input)))
+    run = run_named(actor, run_id)
+    return Status(202, intervention_shape(edit_input(actor, run, path, body.input), mask_of(run)))
 
 
 @router.post("/runs/bulk", response={200: BulkShape} | REFUSALS)

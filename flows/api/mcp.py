@@ -23,6 +23,7 @@ from channels.db import database_sync_to_async
 
 from flows.access.actor import Actor
 from flows.access.keys import key_behind
+from flows.access.masking import mask_of
 from flows.access.querysets import flows_for, runs_for
 from flows.access.refusals import NotFound, NotSignedIn, Refusal
 from flows.access.rights import Right, require_scope
@@ -122,7 +123,7 @@ class Door:
         url = f"{self.address}/runs/{run.public_id}"
         about: dict[str, Any] = {"run": run.public_id, "url": url, "state": run.status}
         if run.status == "succeeded":
-            output = json.loads(run.output) if run.output is not None else None
+            output = self._output(run)
             return (
                 output if isinstance(output, str) else json.dumps(output, ensure_ascii=False),
                 about | {"output": output},
@@ -133,6 +134,11 @@ class Door:
         waits = "waits for a person to decide" if run.status == "waiting_approval" else "has not ended yet"
         text = f"Run #{run.number} {waits}. It goes on by itself; follow it at {url} or ask {STATUS} for {run.public_id}."
         return text, about, False
+
+    def _output(self, run: Run) -> Any:
+        """The output, as it is for whoever called the flow, without what is hidden for everybody else."""
+        own = self.actor.key is not None and run.started_key_id == self.actor.key.id and run.source == "mcp"
+        return json.loads(run.output or "null") if own else mask_of(run).read(run.output)
 
     def _may_start(self, flow: Flow) -> bool:
         return self.actor.may(Right.START_RUNS, flow.team_id)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from ninja import Query, Router, Status
 
+from flows.access.masking import mask_of, masks_of
 from flows.access.rights import Right, require_scope
 from flows.api.auth import actor_of
 from flows.api.paging import MOST, newest_first, oldest_first
@@ -18,6 +19,7 @@ from flows.api.shapes import (
     DeliveryIn,
     DeliveryShape,
     EventPage,
+    HiddenFields,
     RunDetail,
     RunPage,
     RunStart,
@@ -34,10 +36,12 @@ from flows.api.shapes import (
 from flows.models import Run
 from flows.runs.actions.cancel_run import cancel_run
 from flows.runs.actions.deliver_event import deliver_event
+from flows.runs.actions.reveal_fields import reveal_fields
 from flows.runs.actions.start_run import start_run
 from flows.runs.documents import documents_of
+from flows.runs.listing import Wanted, matching
 from flows.runs.queueing import standing_of
-from flows.runs.reads import calls_of, events_after, interventions_of, passes_of, run_named, runs_listed, steps_of, value_of
+from flows.runs.reads import calls_of, events_after, interventions_of, passes_of, run_named, steps_of, value_of
 from flows.runs.statehistory import state_of_run
 
 router = Router(tags=["runs"], by_alias=True)
@@ -69,22 +73,44 @@ def post_run(request: HttpRequest, response: HttpResponse, slug: str, body: RunS
 @router.get("/runs", response={200: RunPage, 422: ProblemDocument})
 def list_runs(
     request: HttpRequest,
-    state: str | None = None,
-    flow: str | None = None,
+    state: str = "",
+    flow: str = "",
     tag: list[str] = Query([]),  # noqa: B008 - how ninja declares a repeated parameter
+    started: str = Query(
+        "", max_length=40, description="within so long: 1h, 24h, 7d, 30d; or a range of days, as in the address of the page"
+    ),
     since: datetime | None = None,
     until: datetime | None = None,
     key: str | None = None,
-    source: str | None = None,
+    source: str = "",
+    by: Literal["", "me"] = "",
+    q: str = Query("", max_length=200, description="a number, or a part of the flow's name, or a tag"),
+    error: str = Query("", max_length=200, description="a part of what a failed run says"),
+    fingerprint: str = Query("", max_length=500, description="class@step of the error"),
     after: str | None = None,
     limit: int = Query(50, ge=1, le=MOST),
 ) -> Any:
-    """The runs that you may see and that match, newest first. `state` and `flow` take names with commas; a leading ! excludes."""
+    """The runs that you may see and that match, newest first, narrowed as on the page of runs. `state` and `flow` take names with commas;
+    a leading ! excludes."""
     actor = actor_of(request)
     require_scope(actor, Right.SEE_RUNS)
-    runs = runs_listed(actor, state=state, flow=flow, tags=tag, since=since, until=until, key=key, source=source)
-    found, following = newest_first(runs, after, limit)
+    wanted = Wanted(
+        states=state,
+        flows=flow,
+        period=started,
+        source=source,
+        mine=by == "me",
+        tags=tuple(tag),
+        since=since,
+        until=until,
+        key=key,
+        text=q.strip(),
+        error=error.strip(),
+        fingerprint=fingerprint.strip(),
+    )
+    found, following = newest_first(matching(actor, wanted), after, limit)
     root = runs_root(request)
+    masks_of([run for run in found if run.error])
     return {"items": [run_summary(run, root, _sees_costs(request, run)) for run in found], "next": following}
 
 
@@ -94,13 +120,13 @@ def get_run(request: HttpRequest, run_id: str, pass_number: int | None = Query(N
     run = _visible(request, run_id)
     steps = steps_of(run, pass_number)
     standing = standing_of(run)
-    costs = _sees_costs(request, run)
+    costs, mask = _sees_costs(request, run), mask_of(run)
     return head_of(request, run) | {
-        "input": value_of(run.input),
-        "output": value_of(run.output),
+        "input": mask.read(run.input),
+        "output": mask.read(run.output),
         "passes": [pass_shape(each) for each in passes_of(run)],
-        "interventions": [intervention_shape(each) for each in interventions_of(run, pass_number)],
-        "steps": [step_shape(step, costs) for step in steps.steps],
+        "interventions": [intervention_shape(each, mask) for each in interventions_of(run, pass_number)],
+        "steps": [step_shape(step, costs, mask) for step in steps.steps],
         "steps_complete": steps.complete,
         "waits_for": standing.waits_for,
         "ahead": standing.ahead,
@@ -112,8 +138,9 @@ def list_events(
     request: HttpRequest, run_id: str, after: int = Query(0, ge=0, lt=2**31), limit: int = Query(200, ge=1, le=1000)
 ) -> Any:
     """The run's events after this number, in order and without gaps."""
-    found = events_after(_visible(request, run_id), after, limit + 1)
-    items = [event_shape(event) for event in found[:limit]]
+    run = _visible(request, run_id)
+    found, mask = events_after(run, after, limit + 1), mask_of(run)
+    items = [event_shape(event, mask) for event in found[:limit]]
     return {"items": items, "next": str(items[-1]["seq"]) if len(found) > limit else None}
 
 
@@ -131,8 +158,8 @@ def list_calls(request: HttpRequest, run_id: str, after: str | None = None, limi
     """The run's calls in the order in which they began, with what was sent and what came back."""
     run = _visible(request, run_id)
     found, following = oldest_first(calls_of(run), after, limit)
-    costs = _sees_costs(request, run)
-    return {"items": [call_detail(call, costs) for call in found], "next": following}
+    costs, mask = _sees_costs(request, run), mask_of(run)
+    return {"items": [call_detail(call, costs, mask) for call in found], "next": following}
 
 
 @router.post("/runs/{run_id}/cancellation", response={202: RunSummary} | REFUSALS)
@@ -141,6 +168,13 @@ def post_cancellation(request: HttpRequest, run_id: str) -> Any:
     actor = actor_of(request)
     run = run_named(actor, run_id)
     return Status(202, head_of(request, cancel_run(actor, run)))
+
+
+@router.post("/runs/{run_id}/reveal", response={200: HiddenFields, 403: ProblemDocument, 404: ProblemDocument})
+def post_reveal(request: HttpRequest, run_id: str) -> Any:
+    """The fields that are hidden everywhere else. Needs the right `payloads.reveal`; that you looked is in the audit log."""
+    actor = actor_of(request)
+    return {"items": [{"place": place, "value": value} for place, value in reveal_fields(actor, run_named(actor, run_id))]}
 
 
 @router.post("/runs/{run_id}/deliveries", response={202: DeliveryShape} | REFUSALS)

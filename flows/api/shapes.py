@@ -9,11 +9,13 @@ from typing import Annotated, Any, Literal
 from ninja import Schema
 from pydantic import Field, PlainSerializer
 
+from flows.access.masking import mask_of
 from flows.costs.reports import Spend
+from flows.engine.masking import NO_MASK, Mask
 from flows.engine.states import TERMINAL_STATES
 from flows.models import Call, Event, Flow, FlowVersion, Intervention, Request, Run, RunPass
 from flows.models.identifiers import shown
-from flows.runs.reads import Step, StepAttempt, is_unpriced, value_of
+from flows.runs.reads import Step, StepAttempt, is_unpriced
 
 
 def money_text(amount: Decimal) -> str:
@@ -168,6 +170,15 @@ class RunSummary(Schema):
 class RunPage(Schema):
     items: list[RunSummary]
     next: str | None
+
+
+class HiddenField(Schema):
+    place: str = Field(description="where in the run it stands", examples=["input.card"])
+    value: Any
+
+
+class HiddenFields(Schema):
+    items: list[HiddenField]
 
 
 class PassShape(Schema):
@@ -421,7 +432,7 @@ def run_summary(run: Run, root: str, costs: bool) -> dict[str, Any]:
             "deadline": run.deadline,
         },
         "priority": run.priority,
-        "error": value_of(run.error),
+        "error": mask_of(run).read(run.error) if run.error else None,
         "key": run.key,
         "tags": run.tags,
         "source": run.source,
@@ -443,20 +454,20 @@ def pass_shape(each: RunPass) -> dict[str, Any]:
     }
 
 
-def intervention_shape(each: Intervention) -> dict[str, Any]:
+def intervention_shape(each: Intervention, mask: Mask) -> dict[str, Any]:
     return {
         "path": each.path,
         "pass_number": each.pass_number,
         "kind": each.kind,
-        "before": value_of(each.before),
-        "after": value_of(each.after),
+        "before": mask.read(each.before),
+        "after": mask.read(each.after),
         "comment": each.comment,
         "by": each.by.username if each.by is not None else None,
         "created_at": each.created_at,
     }
 
 
-def call_summary(call: Call, costs: bool) -> dict[str, Any]:
+def call_summary(call: Call, costs: bool, mask: Mask) -> dict[str, Any]:
     return {
         "id": shown("call", call.id),
         "path": call.path,
@@ -479,21 +490,21 @@ def call_summary(call: Call, costs: bool) -> dict[str, Any]:
         "cached_input_tokens": call.cached_input_tokens,
         "output_tokens": call.output_tokens,
         "reasoning_tokens": call.reasoning_tokens,
-        "error": {"class": call.error_class, "message": call.error_message} if call.error_class else None,
+        "error": {"class": call.error_class, "message": mask.text(call.error_message)} if call.error_class else None,
         "started_at": call.started_at,
         "ended_at": call.ended_at,
     }
 
 
-def call_detail(call: Call, costs: bool) -> dict[str, Any]:
-    return call_summary(call, costs) | {
+def call_detail(call: Call, costs: bool, mask: Mask) -> dict[str, Any]:
+    return call_summary(call, costs, mask) | {
         "idempotency_key": str(call.idempotency_key),
-        "request": value_of(call.request),
-        "response": value_of(call.response),
+        "request": mask.read(call.request),
+        "response": mask.read(call.response),
     }
 
 
-def attempt_shape(attempt: StepAttempt, costs: bool) -> dict[str, Any]:
+def attempt_shape(attempt: StepAttempt, costs: bool, mask: Mask) -> dict[str, Any]:
     return {
         "n": attempt.n,
         "status": attempt.status,
@@ -502,11 +513,11 @@ def attempt_shape(attempt: StepAttempt, costs: bool) -> dict[str, Any]:
         "started_at": attempt.started_at,
         "ended_at": attempt.ended_at,
         "next_at": attempt.next_at,
-        "calls": [call_summary(call, costs) for call in attempt.calls],
+        "calls": [call_summary(call, costs, mask) for call in attempt.calls],
     }
 
 
-def step_shape(step: Step, costs: bool) -> dict[str, Any]:
+def step_shape(step: Step, costs: bool, mask: Mask) -> dict[str, Any]:
     return {
         "path": step.path,
         "kind": step.kind,
@@ -515,24 +526,25 @@ def step_shape(step: Step, costs: bool) -> dict[str, Any]:
         "cost": step.cost if costs else None,
         "tokens": step.tokens,
         "unpriced": step.unpriced,
-        "attempts": [attempt_shape(attempt, costs) for attempt in step.attempts],
+        "attempts": [attempt_shape(attempt, costs, mask) for attempt in step.attempts],
     }
 
 
-def event_shape(event: Event) -> dict[str, Any]:
+def event_shape(event: Event, mask: Mask) -> dict[str, Any]:
     return {
         "seq": event.seq,
         "type": event.type,
         "path": event.path,
         "pass_number": event.pass_number,
         "at": event.at,
-        "data": value_of(event.data),
+        "data": mask.read(event.data),
     }
 
 
 def request_shape(request: Request, root: str) -> dict[str, Any]:
     """`root` is the address of the API's approvals. The request's run and flow should be loaded."""
     terms = request.terms
+    mask = mask_of(request.run) if request.run is not None else NO_MASK
     return {
         "id": request.public_id,
         "url": f"{root}/{request.public_id}",
@@ -552,12 +564,12 @@ def request_shape(request: Request, root: str) -> dict[str, Any]:
         "at_deadline": terms.get("at_deadline"),
         "seals": terms.get("seals"),
         "tool": terms.get("tool"),
-        "show": value_of(request.show),
-        "payload": value_of(request.payload),
+        "show": mask.read(request.show),
+        "payload": mask.read(request.payload),
         "payload_hash": request.payload_hash,
         "due": request.due,
         "outcome": request.outcome or None,
-        "answer": value_of(request.answer),
+        "answer": mask.read(request.answer),
         "comment": request.comment,
         "decided_by": request.decided_by.username if request.decided_by is not None else None,
         "decided_at": request.decided_at,

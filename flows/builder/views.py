@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -16,6 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from flows.access.actor import Actor
+from flows.access.curl import curl
 from flows.access.rights import Right, require
 from flows.builder.actions.export_flow import export_flow
 from flows.builder.checking import checked
@@ -149,14 +148,7 @@ TAB_CONTEXTS: dict[str, Callable[[Actor, Flow, FlowDocument | None], dict[str, A
 def curl_of(request: Any, flow: Flow, document: FlowDocument | None) -> str:
     """The command that starts a run over the API, with an input of the form that the flow asks for."""
     address = request.build_absolute_uri(reverse("api:post_run", kwargs={"slug": flow.slug}))
-    body = json.dumps({"input": example_of(document.input if document is not None else None)}, ensure_ascii=False)
-    lines = (
-        f"curl -X POST {shlex.quote(address)}",
-        '-H "Authorization: Bearer $ORCHESTRATOR_KEY"',
-        "-H 'Content-Type: application/json'",
-        f"--data-binary {shlex.quote(body)}",
-    )
-    return " \\\n  ".join(lines)
+    return curl("POST", address, {"input": example_of(document.input if document is not None else None)})
 
 
 def runs_context(request: Any, flow: Flow, tab: str) -> dict[str, Any]:

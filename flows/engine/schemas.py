@@ -31,6 +31,10 @@ MAX_PROBLEMS = 50
 _REFUSED_KEYWORDS = frozenset(
     {"$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$id", "unevaluatedProperties", "unevaluatedItems"}
 )
+MASK_KEYWORD = "x-mask"
+MASKS = ("secret", "personal")
+"""What `MASK_KEYWORD` may say of a field; `flows/engine/masking.py` keeps such a field from view."""
+
 _NAMED = frozenset({"properties", "$defs", "definitions", "patternProperties", "dependentSchemas"})
 _VALUES = frozenset({"enum", "const", "default", "examples"})
 
@@ -202,6 +206,9 @@ def _keyword_problems(schema: Any) -> Iterator[tuple[Place, str]]:
                 continue
             if key in _REFUSED_KEYWORDS:
                 yield here, f"the keyword `{key}` is not available here"
+            elif key == MASK_KEYWORD:
+                if item not in MASKS:
+                    yield here, f"`{MASK_KEYWORD}` is {listed(MASKS)}"
             elif key == "$ref":
                 yield from _reference_problem(schema, item, here)
             elif key == "pattern" and isinstance(item, str):

@@ -12,6 +12,8 @@ import orjson
 from django.db.models import Sum
 from django.db.models.functions import Coalesce
 
+from flows.access.masking import mask_of
+from flows.engine.masking import NO_MASK, Mask
 from flows.models import Attempt, Call, Run
 from flows.runs.progress import StepLine, progress_of
 from flows.runs.reads import value_of
@@ -19,6 +21,8 @@ from flows.runs.reads import value_of
 MOST_CHANGES = 200  # fields of one output that are shown
 LONGEST = 2_000  # characters of a field's text
 RECENT = 20  # runs that are offered to compare with
+
+Masks = tuple[Mask, Mask]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +125,8 @@ class Comparison:
         return self.a.version_id != self.b.version_id
 
     @property
-    def inputchanges_between(self) -> tuple[FieldChange, ...]:
-        return tuple(changes_between(value_of(self.a.input), value_of(self.b.input)))
+    def input_changes(self) -> tuple[FieldChange, ...]:
+        return tuple(changes_between(value_of(self.a.input), value_of(self.b.input), _masks(self.a, self.b)))
 
     @property
     def duration(self) -> Delta | None:
@@ -143,7 +147,11 @@ def compare(a: Run, b: Run) -> Comparison:
     outputs, calls = _outputs(a, b), _calls(a, b)
     sides = {run.id: {line.path: _side(run, line, outputs, calls) for line in lines.get(run.id, [])} for run in (a, b)}
     keys = [*sides[a.id], *(key for key in sides[b.id] if key not in sides[a.id])]
-    return Comparison(a, b, tuple(_row(key, sides[a.id].get(key), sides[b.id].get(key)) for key in keys))
+    return Comparison(a, b, tuple(_row(key, sides[a.id].get(key), sides[b.id].get(key), _masks(a, b)) for key in keys))
+
+
+def _masks(a: Run, b: Run) -> Masks:
+    return mask_of(a), mask_of(b)
 
 
 def candidates(runs: Any, run: Run) -> list[Run]:
@@ -152,12 +160,12 @@ def candidates(runs: Any, run: Run) -> list[Run]:
     return list(found.select_related("flow", "version")[:RECENT])
 
 
-def _row(key: str, a: Side | None, b: Side | None) -> Row:
+def _row(key: str, a: Side | None, b: Side | None, masks: Masks) -> Row:
     if a is None or b is None:
         return Row(key, a, b, "not in A" if a is None else "not in B", ())
     if a.output == b.output:
         return Row(key, a, b, "same", ())
-    changes = tuple(changes_between(value_of(a.output), value_of(b.output)))
+    changes = tuple(changes_between(value_of(a.output), value_of(b.output), masks))
     return Row(key, a, b, "differs" if changes else "same", changes)
 
 
@@ -205,42 +213,43 @@ def _top(path: str) -> str:
     return head.partition("[")[0].partition("/")[0]
 
 
-def changes_between(a: Any, b: Any, name: str = "") -> Iterator[FieldChange]:
-    """The fields in which two JSON values differ, by their places, at most `MOST_CHANGES`."""
-    for n, change in enumerate(_differing(a, b, name)):
+def changes_between(a: Any, b: Any, masks: Masks = (NO_MASK, NO_MASK)) -> Iterator[FieldChange]:
+    """The fields in which two JSON values differ, by their places, at most `MOST_CHANGES`; of what is hidden only that it differs."""
+    for n, change in enumerate(_differing(a, b, "", masks)):
         if n == MOST_CHANGES:
             return
         yield change
 
 
-def _differing(a: Any, b: Any, name: str) -> Iterator[FieldChange]:
+def _differing(a: Any, b: Any, name: str, masks: Masks) -> Iterator[FieldChange]:
     if isinstance(a, dict) and isinstance(b, dict):
         for key in [*a, *(key for key in b if key not in a)]:
             here = f"{name}.{key}" if name else str(key)
             if key not in b:
-                yield FieldChange("removed", "−", here, _text(a[key]), None)
+                yield FieldChange("removed", "−", here, _text(a[key], masks[0]), None)
             elif key not in a:
-                yield FieldChange("added", "+", here, None, _text(b[key]))
+                yield FieldChange("added", "+", here, None, _text(b[key], masks[1]))
             else:
-                yield from _differing(a[key], b[key], here)
+                yield from _differing(a[key], b[key], here, masks)
     elif isinstance(a, list) and isinstance(b, list):
-        yield from _differing_items(a, b, name)
+        yield from _differing_items(a, b, name, masks)
     elif a != b or isinstance(a, bool) != isinstance(b, bool):
-        yield FieldChange("changed", "~", name or "the whole", _text(a), _text(b))
+        yield FieldChange("changed", "~", name or "the whole", _text(a, masks[0]), _text(b, masks[1]))
 
 
-def _differing_items(a: Sequence[Any], b: Sequence[Any], name: str) -> Iterator[FieldChange]:
+def _differing_items(a: Sequence[Any], b: Sequence[Any], name: str, masks: Masks) -> Iterator[FieldChange]:
     for n in range(max(len(a), len(b))):
         here = f"{name}[{n}]"
         if n >= len(b):
-            yield FieldChange("removed", "−", here, _text(a[n]), None)
+            yield FieldChange("removed", "−", here, _text(a[n], masks[0]), None)
         elif n >= len(a):
-            yield FieldChange("added", "+", here, None, _text(b[n]))
+            yield FieldChange("added", "+", here, None, _text(b[n], masks[1]))
         else:
-            yield from _differing(a[n], b[n], here)
+            yield from _differing(a[n], b[n], here, masks)
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, mask: Mask) -> str:
+    value = mask.value(value)
     text = value if isinstance(value, str) else orjson.dumps(value).decode()
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 

@@ -11,11 +11,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from flows.access.masking import mask_of
+from flows.engine.masking import Mask
 from flows.engine.states import TERMINAL_STATES
 from flows.models import Attempt, Call, Request, Run, ToolEntry
 from flows.models.identifiers import shown
 from flows.runs.progress import state_of
-from flows.runs.reads import is_unpriced, value_of
+from flows.runs.reads import is_unpriced
 from flows.runs.texts import text_so_far
 
 LONGEST = 4_000
@@ -93,17 +95,18 @@ def conversation_at(run: Run, pass_number: int, path: str) -> Conversation:
         by_path.setdefault(call.path, []).append(call)
     asked = {each.path: each for each in requests.defer("payload", "show", "answer").order_by("round")}
     ended = run.status in TERMINAL_STATES or pass_number < run.pass_number
-    found = Conversation(_opening(run, pass_number, path))
+    mask = mask_of(run)
+    found = Conversation(_opening(run, pass_number, path, mask))
     for index in sorted({int(match[1]) for each in {*newest, *by_path} if (match := _INSIDE.fullmatch(each[len(path) + 1 :]))}):
         prefix = f"{path}.turn[{index}]."
-        found.turns.append(_turn(index, prefix, newest, by_path, asked, ended))
+        found.turns.append(_turn(index, prefix, newest, by_path, asked, ended, mask))
     _add_effects(found)
     return found
 
 
-def _opening(run: Run, pass_number: int, path: str) -> list[tuple[str, str]]:
+def _opening(run: Run, pass_number: int, path: str, mask: Mask) -> list[tuple[str, str]]:
     row = Attempt.objects.filter(run=run, pass_number=pass_number, path=path).order_by("-n").values_list("checkpoint", flat=True)
-    opening = (value_of(row[0]) or {}).get("opening") if row else None
+    opening = (mask.read(row[0]) or {}).get("opening") if row else None
     if not isinstance(opening, dict):
         return []
     said = [("system", opening["system"])] if opening.get("system") else []
@@ -119,6 +122,7 @@ def _turn(
     by_path: dict[str, list[Call]],
     asked: dict[str, Request],
     ended: bool,
+    mask: Mask,
 ) -> TurnLine:
     path = f"{prefix}model"
     row, calls = newest.get(path), by_path.get(path, [])
@@ -129,10 +133,10 @@ def _turn(
         line.unpriced = any(is_unpriced(call) for call in calls)
         line.seconds = _seconds(calls[0].started_at, calls[-1].ended_at)
         if calls[-1].status == "started":
-            line.writing, line.streamed = shown("call", calls[-1].id), text_so_far(calls[-1].id)
+            line.writing, line.streamed = shown("call", calls[-1].id), "" if mask else text_so_far(calls[-1].id)
     if row is None:
         return line
-    error, record = value_of(row.error), value_of(row.output)
+    error, record = mask.read(row.error), mask.read(row.output)
     line.error = str(error.get("message", "")) if isinstance(error, dict) else ""
     if isinstance(record, dict):
         text = str(record.get("text") or "")
@@ -141,7 +145,7 @@ def _turn(
         summary = record.get("summary") or {}
         line.summed_up, line.summary = int(summary.get("turns") or 0), str(summary.get("text") or "")[:LONGEST]
         line.tools = [
-            _tool(call, f"{prefix}call[{number}]", f"{prefix}permission[{number}]", newest, by_path, asked, ended)
+            _tool(call, f"{prefix}call[{number}]", f"{prefix}permission[{number}]", newest, by_path, asked, ended, mask)
             for number, call in enumerate(record.get("calls") or [])
         ]
     return line
@@ -155,6 +159,7 @@ def _tool(
     by_path: dict[str, list[Call]],
     asked: dict[str, Request],
     ended: bool,
+    mask: Mask,
 ) -> ToolLine:
     line = ToolLine(str(said["tool"]), said["arguments"], str(said["verdict"]), str(said.get("why") or ""))
     if line.verdict == "no":
@@ -171,9 +176,9 @@ def _tool(
     if within:
         line.cost = sum((call.settled or Decimal(0) for call in within), Decimal(0))
     if row is not None:
-        error = value_of(row.error)
+        error = mask.read(row.error)
         line.error = str(error.get("message", "")) if isinstance(error, dict) else ""
-        line.result = _shortened(value_of(row.output))
+        line.result = _shortened(mask.read(row.output))
         if line.call is None:
             line.seconds = _seconds(row.started_at, row.ended_at)
     return line

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from flows.access.masking import mask_of
+from flows.engine.masking import Mask
 from flows.models import Event, Run
 
 PAGE = 200
@@ -85,14 +86,15 @@ def events_before(
     chosen = set(types) | (set(PROBLEMS) if problems else set())
     if chosen:
         events = events.filter(type__in=chosen)
+    mask = mask_of(run)
     found = list(events.order_by("-seq")[: PAGE + 1])
-    lines = [EventLine(event, TYPES.get(event.type, event.type), _words(event)) for event in found[:PAGE]]
+    lines = [EventLine(event, TYPES.get(event.type, event.type), _words(event, mask)) for event in found[:PAGE]]
     return EventPage(lines, found[PAGE - 1].seq if len(found) > PAGE else None)
 
 
-def _words(event: Event) -> str:
+def _words(event: Event, mask: Mask) -> str:
     """What the event's data say, in one line."""
-    data: Any = json.loads(event.data) if event.data else None
+    data: Any = mask.read(event.data or None)
     if not isinstance(data, dict):
         return "" if data is None else str(data)[:300]
     if isinstance(data.get("error"), dict):

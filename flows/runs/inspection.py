@@ -9,8 +9,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from flows.access.masking import mask_of
 from flows.engine.document import FlowDocument
 from flows.engine.drawing import label_of
+from flows.engine.masking import Mask
 from flows.models import Attempt, Call, Event, Request, Run
 from flows.models.identifiers import shown
 from flows.runs.conversation import Conversation, conversation_at
@@ -217,7 +219,7 @@ def inspected(run: Run, pass_number: int, info: StepInfo, attempt: int | None, a
     view.chosen = tries.get(attempt or 0) or (view.attempts[-1] if view.attempts else None)
     if view.chosen is not None:
         calls = Call.objects.filter(run=run, pass_number=pass_number, path=info.path, attempt=view.chosen.n).order_by("n")
-        view.calls = [call_view(call) for call in calls[:MOST_CALLS]]
+        view.calls = [call_view(call, mask_of(run)) for call in calls[:MOST_CALLS]]
         _add_routing(run, view.calls)
     if info.kind == "approval":
         asked = Request.objects.filter(run=run, pass_number=pass_number, path=info.path)
@@ -237,6 +239,7 @@ def _attempts(run: Run, pass_number: int, path: str) -> dict[int, AttemptView]:
     rows = list(Attempt.objects.filter(run=run, pass_number=pass_number, path=path).defer("state").order_by("n")[:200])
     first_calls = dict[int, datetime]()
     begun = Call.objects.filter(run=run, pass_number=pass_number, path=path).order_by("attempt", "n")
+    mask = mask_of(run)
     for n, started_at in begun.values_list("attempt", "started_at")[:1000]:
         first_calls.setdefault(n, started_at)
     found = {n: AttemptView(n, "open", started_at=at) for n, at in first_calls.items()}
@@ -245,19 +248,20 @@ def _attempts(run: Run, pass_number: int, path: str) -> dict[int, AttemptView]:
             n=row.n,
             status=row.status,
             port=row.port,
-            error=value_of(row.error),
+            error=mask.read(row.error),
             started_at=min(row.started_at, first_calls.get(row.n, row.started_at)),
             ended_at=row.ended_at,
             next_at=row.next_at,
-            output=value_of(row.output),
+            output=mask.read(row.output),
         )
     return found
 
 
-def call_view(call: Call) -> CallView:
-    """A call with its request and response taken apart."""
+def call_view(call: Call, mask: Mask) -> CallView:
+    """A call with its request and response taken apart. Where anything of its run is hidden, no text is shown before it is whole."""
+    call.error_message = mask.text(call.error_message)
     view = CallView(call)
-    request, response = value_of(call.request), value_of(call.response)
+    request, response = mask.read(call.request), mask.read(call.response)
     if call.kind == "model" and isinstance(request, dict):
         view.messages = [_message(str(each.get("role", "")), each.get("content")) for each in request.get("messages") or []]
         view.settings = {name: value for name, value in request.items() if name != "messages"}
@@ -268,7 +272,7 @@ def call_view(call: Call) -> CallView:
     else:
         view.arguments, view.value = request, response
     if view.in_progress and call.kind == "model":
-        view.streamed = text_so_far(call.id)
+        view.streamed = "" if mask else text_so_far(call.id)
     return view
 
 

@@ -15,12 +15,13 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from flows.access.actor import Actor
+from flows.access.masking import mask_of, masks_of
 from flows.access.querysets import flows_for
 from flows.access.refusals import Fault, Invalid
 from flows.models import Run
 from flows.runs.periods import period_of
 from flows.runs.progress import StepLine, progress_of
-from flows.runs.reads import runs_listed, value_of
+from flows.runs.reads import runs_listed
 
 PAGE = 50
 COUNTED = 10_000  # a list says no larger number than this
@@ -43,6 +44,7 @@ SOURCES = (
     ("chat", "Chat"),
     ("mcp", "MCP"),
 )
+MARKED = r"x-mask|writeOnly|format: *[\"']?password"  # what a document has that marks a field
 CLOCKS_DIFFER = timedelta(minutes=5)  # between the machine that makes an identifier and the database
 
 
@@ -56,6 +58,9 @@ class Wanted:
     source: str = ""
     mine: bool = False
     tags: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    key: str | None = None  # with which it was started
     text: str = ""
     error: str = ""
     fingerprint: str = ""  # class@step of the error
@@ -71,6 +76,9 @@ class Wanted:
             or self.source
             or self.mine
             or self.tags
+            or self.since
+            or self.until
+            or self.key
             or self.text
             or self.error
             or self.fingerprint
@@ -99,7 +107,9 @@ def wanted_by(query: QueryDict) -> Wanted:
 def matching(actor: Actor, wanted: Wanted) -> QuerySet[Run]:
     """The runs that the actor may see and that match. Raises `Invalid` naming a state that there is not."""
     period = period_of(wanted.period)
-    since, until = (period.since, period.until) if period is not None else (None, None)
+    within = (period.since, period.until) if period is not None else (None, None)
+    since = max(filter(None, (_aware(wanted.since), within[0])), default=None)
+    until = min(filter(None, (_aware(wanted.until), within[1])), default=None)
     runs = runs_listed(
         actor,
         state=wanted.states or None,
@@ -107,12 +117,13 @@ def matching(actor: Actor, wanted: Wanted) -> QuerySet[Run]:
         tags=wanted.tags,
         since=since,
         until=until,
+        key=wanted.key,
         source=wanted.source or None,
     )
     if until is not None:
-        runs = runs.filter(id__lt=_first_id(until + CLOCKS_DIFFER))
+        runs = runs.filter(id__lt=_first_id(until, CLOCKS_DIFFER))
     if since is not None:  # identifiers begin with the time: the index on them finds the place
-        runs = runs.filter(id__gte=_first_id(since - CLOCKS_DIFFER))
+        runs = runs.filter(id__gte=_first_id(since, -CLOCKS_DIFFER))
     if wanted.mine:
         runs = runs.filter(started_by=actor.person)
     if wanted.text:
@@ -120,11 +131,14 @@ def matching(actor: Actor, wanted: Wanted) -> QuerySet[Run]:
         named = Q(flow__name__icontains=wanted.text) | Q(flow__slug__icontains=wanted.text) | Q(tags__contains=[wanted.text])
         runs = runs.filter(Q(number=int(digits)) if digits.isdigit() and len(digits) < 19 else named)
     if wanted.error:
-        runs = runs.filter(status__in=FAILED, error__icontains=wanted.error)
+        # Where something may be hidden only the class is searched: else whoever searches could guess what is not shown.
+        told = Q(error__icontains=wanted.error) & ~Q(version__document__regex=MARKED)
+        by_class = Q(said__class__icontains=wanted.error)
+        runs = runs.filter(status__in=FAILED).annotate(said=Cast("error", JSONField())).filter(told | by_class)
     if wanted.fingerprint:
         kind, _, step = wanted.fingerprint.partition("@")
-        same = {"said__class": kind, "said__step": step}
-        runs = runs.filter(status__in=FAILED).annotate(said=Cast("error", JSONField())).filter(**same)
+        same = {"same__class": kind, "same__step": step}
+        runs = runs.filter(status__in=FAILED).annotate(same=Cast("error", JSONField())).filter(**same)
     return runs.order_by(*SORTS[wanted.sort])
 
 
@@ -138,9 +152,15 @@ def identified(runs: QuerySet[Run], ids: Iterable[str]) -> QuerySet[Run]:
     return runs.filter(id__in=_ids(ids))
 
 
-def _first_id(moment: datetime) -> UUID:
-    """The smallest UUIDv7 of that millisecond."""
-    return UUID(int=int(moment.astimezone(UTC).timestamp() * 1000) << 80)
+def _aware(moment: datetime | None) -> datetime | None:
+    """A time without a zone is one of UTC."""
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+
+
+def _first_id(moment: datetime, more: timedelta) -> UUID:
+    """The smallest UUIDv7 of the millisecond that is so much later."""
+    at = int((moment.timestamp() + more.total_seconds()) * 1000)
+    return UUID(int=min(max(at, 0), 2**48 - 1) << 80)
 
 
 @dataclass(slots=True)
@@ -165,7 +185,7 @@ class RunLine:
     @property
     def error(self) -> dict[str, str]:
         """What a failed run says: the first line of its error, and its fingerprint."""
-        said = value_of(self.run.error) if self.run.status in FAILED else None
+        said = mask_of(self.run).read(self.run.error) if self.run.status in FAILED else None
         if not isinstance(said, dict):
             return {}
         lines = str(said.get("message") or "").strip().splitlines()
@@ -207,6 +227,7 @@ def page_of(runs: QuerySet[Run], sort: str, after: str, before: str) -> Page:
 def lines_of(runs: Sequence[Run]) -> list[RunLine]:
     """The runs with their steps."""
     progress = progress_of(runs)
+    masks_of([run for run in runs if run.status in FAILED])
     return [RunLine(run, progress[run.id]) for run in runs]
 
 

@@ -1,7 +1,8 @@
 """``/ws/live?topics=run:<id>,runs,inbox&after=<seq>&rights=<mark>``: what happens, as it happens.
 
 A run's topic sends each event after `after` once and in order, then what follows; the text of calls in progress comes beside
-them, from its beginning. ``inbox`` and ``runs`` are doorbells: their data say only that something changed. Frames are JSON: events
+them, from its beginning; of a run of which anything is hidden, neither data of events nor texts are sent.
+``inbox`` and ``runs`` are doorbells: their data say only that something changed. Frames are JSON: events
 ``{topic, seq, data}``, the rest ``{topic, data}``. Rights are checked at subscribe, when they change, and
 every minute; who may go on after a change hears ``{"topic": "rights"}``, also of one since the page with this `rights` mark
 was rendered.
@@ -31,11 +32,12 @@ from redis.backoff import NoBackoff
 
 from flows.access.actor import Actor
 from flows.access.keys import key_behind
+from flows.access.masking import hiding
 from flows.access.querysets import runs_for
 from flows.access.refusals import Forbidden
 from flows.access.rights import Right, require_scope
 from flows.execution.doorbells import INBOX, RIGHTS, run_group
-from flows.models import Person
+from flows.models import Person, Run
 from flows.models.identifiers import UnknownIdentifier, parsed, shown
 from flows.runs.feeds import IN_PROGRESS, EventRow, Feed, feeds
 
@@ -60,6 +62,7 @@ class Topic:
     cursor: int
     feed: Feed
     watcher: asyncio.Event
+    hides: bool = False  # something of the run is kept from view: then it is only told that something happened
     texts: deque[dict[str, Any]] = field(default_factory=deque)
     texts_lost: bool = True  # at first, too: the text so far is read from Redis
     sent: dict[str, int] = field(default_factory=dict)  # how much of each call's text was sent
@@ -98,11 +101,12 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if not await self.visible(actor, set(runs.values()), inbox, listed):
             await self.close(NOT_VISIBLE)
             return
+        hidden = await database_sync_to_async(_hiding)(set(runs.values())) if runs else set()
         # First to the group, then to what was before: nothing can fall between.
         for name, run_id in runs.items():
             await self.join(run_group(run_id))
             feed = feeds().feed(run_id)
-            topic = Topic(name, run_id, after, feed, feed.watch(after))
+            topic = Topic(name, run_id, after, feed, feed.watch(after), run_id in hidden)
             self.topics[run_id.hex] = topic
             self.start(self.follow(topic))
             feed.ring()
@@ -158,7 +162,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def text(self, message: dict[str, Any]) -> None:
         """A piece of the text of a call in progress. `at` says where it begins, in characters of the whole."""
         topic = self.topics.get(str(message.get("run")))
-        if topic is None:
+        if topic is None or topic.hides:
             return
         if len(topic.texts) >= MOST_TEXTS:
             topic.texts.clear()
@@ -187,13 +191,16 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def send_event(self, topic: Topic, row: EventRow) -> None:
         seq, type_, path, pass_number, at, data = row
         head = json.dumps({"type": type_, "path": path, "pass": pass_number, "at": at})
-        body = f'{head[:-1]}, "data": {data or "null"}}}'  # `data` is JSON already
+        shown = "null" if topic.hides else data or "null"
+        body = f'{head[:-1]}, "data": {shown}}}'  # `data` is JSON already
         frame = f'{{"topic": {json.dumps(topic.name)}, "seq": {seq}, "data": {body}}}'
         async with self.turn:
             await self.send(text_data=frame)
         topic.cursor = seq
 
     async def send_texts(self, topic: Topic) -> None:
+        if topic.hides:
+            return
         if topic.texts_lost:
             topic.texts_lost = False
             await self.send_whole_texts(topic)
@@ -325,6 +332,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
 def _mark_of(actor: Actor) -> str:
     return actor.holdings.mark
+
+
+def _hiding(runs: set[UUID]) -> set[UUID]:
+    """Those of these runs whose flows mark anything as secret or personal."""
+    versions = dict(Run.objects.filter(id__in=runs).values_list("id", "version_id"))
+    marked = hiding(versions.values())
+    return {run for run, version in versions.items() if version in marked}
 
 
 def _visible(actor: Actor, runs: set[UUID], inbox: bool, listed: bool) -> bool:

@@ -12,8 +12,10 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from flows.access.actor import Actor
+from flows.access.masking import mask_of
 from flows.access.querysets import runs_for
 from flows.access.refusals import Fault, Invalid, NotFound
+from flows.engine.masking import Mask
 from flows.engine.states import OPEN_REQUEST_STATES, RUN_STATES, TERMINAL_STATES
 from flows.models import Attempt, Call, Event, Intervention, Request, Run, RunPass
 from flows.models.identifiers import UnknownIdentifier, parsed
@@ -147,7 +149,8 @@ def interventions_of(run: Run, pass_number: int | None = None) -> list[Intervent
 
 
 def steps_of(run: Run, pass_number: int | None = None) -> Steps:
-    """The run's steps in one pass (the newest by default), from its journal and ledger: three queries."""
+    """The run's steps in one pass (the newest by default), from its journal and ledger: three queries.
+    What is hidden of the run is masked."""
     number = run.pass_number if pass_number is None else pass_number
     attempts = list(Attempt.objects.filter(run=run, pass_number=number).order_by("seq", "id")[: MOST_ATTEMPTS + 1])
     calls = list(Call.objects.filter(run=run, pass_number=number).defer("request", "response").order_by("id")[: MOST_CALLS + 1])
@@ -163,17 +166,18 @@ def steps_of(run: Run, pass_number: int | None = None) -> Steps:
         order[call.path] = min(order.get(call.path, call.seq), call.seq)
     ended = run.status in TERMINAL_STATES or number < run.pass_number
     paths = sorted(by_path, key=order.__getitem__)
-    return Steps([_step(path, *by_path[path], path in asked, ended) for path in paths], complete)
+    mask = mask_of(run)
+    return Steps([_step(path, *by_path[path], path in asked, ended, mask) for path in paths], complete)
 
 
-def _step(path: str, attempts: list[Attempt], calls: list[Call], asked: bool, ended: bool) -> Step:
+def _step(path: str, attempts: list[Attempt], calls: list[Call], asked: bool, ended: bool, mask: Mask) -> Step:
     tries: dict[int, StepAttempt] = {}
     for attempt in sorted(attempts, key=lambda each: each.n):
         tries[attempt.n] = StepAttempt(
             n=attempt.n,
             status=attempt.status,
             port=attempt.port,
-            error=value_of(attempt.error),
+            error=mask.read(attempt.error),
             started_at=attempt.started_at,
             ended_at=attempt.ended_at,
             next_at=attempt.next_at,
@@ -189,7 +193,7 @@ def _step(path: str, attempts: list[Attempt], calls: list[Call], asked: bool, en
         path=path,
         kind=newest.kind if newest is not None else calls[0].kind,
         state=_state(newest, calls, asked, ended),
-        output=value_of(done.output) if done is not None else None,
+        output=mask.read(done.output) if done is not None else None,
         cost=sum((call.settled for call in calls if call.settled is not None), Decimal(0)),
         tokens=sum((call.input_tokens or 0) + (call.output_tokens or 0) for call in calls),
         unpriced=sum(is_unpriced(call) for call in calls),

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from django.db import connection
 
+from flows.access.masking import mask_of
 from flows.engine.document import FlowDocument
 from flows.models import Attempt, Run
-from flows.runs.reads import value_of
 
 MOST: Final = 500
 """Changes that are shown, the newest."""
@@ -58,9 +58,10 @@ class RunState:
 
 def state_of_run(run: Run, pass_number: int, document: FlowDocument | None) -> RunState:
     """In two queries; of a state that was changed very often, the newest changes."""
+    mask = mask_of(run)
     rows = Attempt.objects.filter(run=run, pass_number=pass_number, state__isnull=False).exclude(state="").order_by("-seq")
     found = list(rows.values_list("path", "ended_at", "state", "carried")[: MOST + 1])
-    history = [StateChange(path, at, value_of(state) or {}, carried) for path, at, state, carried in found[:MOST]]
+    history = [StateChange(path, at, mask.read(state) or {}, carried) for path, at, state, carried in found[:MOST]]
     initial = dict(document.state or {}) if document is not None else {}
     return RunState(initial, initial | (_newest(run, pass_number) if history else {}), history, len(found) > MOST)
 
@@ -69,4 +70,4 @@ def _newest(run: Run, pass_number: int) -> dict[str, Any]:
     """The keys that steps of the run's own flow have set, with what they hold."""
     with connection.cursor() as cursor:
         cursor.execute(NEWEST, [run.id, pass_number])
-        return {key: value_of(value) for key, value in cursor.fetchall()}
+        return {key: mask_of(run).read(value) for key, value in cursor.fetchall()}

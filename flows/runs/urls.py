@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from flows.runs.pages import comparing, control, events, limits, listing, many, receipt, retrying, run, steering, views
+from flows.runs.pages import comparing, control, events, hidden, limits, listing, many, receipt, retrying, run, steering, views
 
 urlpatterns = [
     path("runs", listing.listing, name="runs"),
@@ -19,6 +19,7 @@ urlpatterns = [
     path("runs/<str:run_id>/limits", limits.limits, name="run-limits"),
     path("runs/<str:run_id>/skip", steering.skip, name="run-skip"),
     path("runs/<str:run_id>/input", steering.step_input, name="run-input"),
+    path("runs/<str:run_id>/hidden-fields", hidden.hidden_fields, name="run-hidden"),
     path("runs/<str:run_id>/events.jsonl", events.events, name="run-events"),
     path("runs/<str:run_id>/regions/<slug:name>", run.region, name="run-region"),
     path("costs/calls/<str:call_id>", receipt.receipt, name="call"),

@@ -10,6 +10,7 @@ from pydantic import Field
 from flows.engine.durations import Duration
 from flows.engine.kinds import Done, Fault, Role, Settings, Surroundings
 from flows.engine.markers import Refers, TemplateText, TemplateValue
+from flows.engine.masking import Mask, has_marks, hidden_in
 from flows.engine.problems import did_you_mean, listed
 from flows.execution.context import Answer, Ask, StepContext, Waiting, WorkKind
 from flows.steps.people import Approvers
@@ -114,11 +115,20 @@ class ApprovalKind(WorkKind):
             terms |= ruling.terms
             due = context.handling.due(ruling.due) if ruling.due is not None else due
         kind = "test" if decide == "tester" else "approval"
-        return Waiting(Ask(kind, context.rendered["title"], payload, terms, context.rendered.get("show"), due))
+        return Waiting(Ask(kind, _title(context), payload, terms, context.rendered.get("show"), due))
 
     def on_answer(self, settings: ApprovalSettings, answer: Answer) -> Done:
         output = {"outcome": answer.outcome, "payload": answer.payload, "comment": answer.comment, "by": answer.by}
         return Done(output, answer.outcome)
+
+
+def _title(context: StepContext) -> str:
+    """The title without what the schemas of the steps before mark as secret or personal: titles go into notices."""
+    before = context.names.get("steps") or {}
+    schemas = {key: getattr(node.settings, "output", None) for key, node in context.graph.nodes.items() if key in before}
+    marked = {key: schema for key, schema in schemas.items() if has_marks(schema)}
+    hidden = (each for key, schema in marked.items() for each in hidden_in(before[key].get("output"), schema))
+    return Mask(hidden).text(str(context.rendered["title"]))
 
 
 def _unasked(settings: ApprovalSettings, payload: Any, policy: str) -> Done:

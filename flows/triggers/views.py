@@ -21,6 +21,7 @@ from flows.triggers.actions.remove_trigger import remove_trigger
 from flows.triggers.actions.rotate_secret import rotate_secret
 from flows.triggers.actions.save_trigger import change_trigger, create_trigger
 from flows.triggers.actions.use_as_sample import use_as_sample
+from flows.triggers.bodies import shown_body
 from flows.triggers.clock import database_now
 from flows.triggers.forms import TriggerForm
 from flows.triggers.reads import firing_named, firings_of, trigger_named, triggers_listed, why_inactive
@@ -170,7 +171,7 @@ def _page(
         "trigger": trigger,
         "row": row_of(trigger, now),
         "times": next_times(trigger, now) if trigger.kind == "schedule" and not why_inactive(trigger) else [],
-        "firings": firings_of(trigger),
+        "firings": [(each, shown_body(trigger, each)) for each in firings_of(trigger)],
         "form": form or TriggerForm(trigger.kind, {**DEFAULTS[trigger.kind], **trigger.settings}, name=trigger.name),
         "secret": secret,
         "url": request.build_absolute_uri(reverse("hook", args=[trigger.public_id])),

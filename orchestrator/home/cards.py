@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from decimal import Decimal
@@ -17,6 +18,7 @@ from django.utils import timezone
 
 from approvals.reads import by_due, requests_in
 from flows.access.actor import Actor
+from flows.access.masking import hiding, masks_of
 from flows.access.querysets import runs_for
 from flows.costs.budgets import reached
 from flows.costs.forecast import WEEKS, Forecast, month_end
@@ -81,16 +83,28 @@ def broken(actor: Actor, scope: str) -> list[Breakage]:
     last = Run.objects.filter(flow=OuterRef("flow"), purpose="live", status__in=FINISHED).order_by("-id").values("status")[:1]
     failures = runs.filter(ended_at__gte=now - LOOKED_BACK, status__in=BROKEN, flow__archived_at__isnull=True)
     failures = failures.annotate(last=Subquery(last)).filter(Q(flow__in=often) | Q(last__in=BROKEN)).order_by("-id")
-    names = ("id", "flow", "flow__slug", "flow__name", "status", "error", "ended_at")
+    names = ("id", "version_id", "flow", "flow__slug", "flow__name", "status", "error", "ended_at")
+    versions: dict[UUID, UUID] = {}
     groups: dict[tuple[Any, str, str], Breakage] = {}
-    for run, flow, slug, name, status, error, ended in failures.values_list(*names)[:MOST_FAILURES]:
+    for run, version, flow, slug, name, status, error, ended in failures.values_list(*names)[:MOST_FAILURES]:
         said = json.loads(error) if error else {}
+        versions[run] = version
         kind, step = said.get("class") or status, said.get("step") or ""
         bad, n = counts.get(flow, (0, 0))
         newest = Breakage(slug, name, kind, step, said.get("message") or "", 0, ended, run, bad, n)
         known = groups.get((flow, kind, step), newest)
         groups[flow, kind, step] = replace(known, count=known.count + 1, first=min(known.first, ended))
-    return list(groups.values())[:ERRORS_SHOWN]
+    return _masked(list(groups.values())[:ERRORS_SHOWN], versions)
+
+
+def _masked(found: list[Breakage], versions: Mapping[UUID, UUID]) -> list[Breakage]:
+    """The same without what is hidden of their newest runs, whose versions are given; at most two queries, and those of the masks."""
+    marked = hiding(versions[each.newest] for each in found)
+    runs = [each.newest for each in found if versions[each.newest] in marked]
+    if not runs:
+        return found
+    masks = masks_of(list(Run.objects.filter(id__in=runs).only("id", "version_id", "input")))
+    return [replace(each, message=masks[each.newest].text(each.message)) if each.newest in masks else each for each in found]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
 from approvals.actions.offboard_person import offboard_person
+from approvals.actions.remove_team import remove_team
 from flows.access.actions.change_person import change_person
 from flows.access.actions.create_key import create_key
 from flows.access.actions.create_team import create_team
@@ -226,6 +227,16 @@ def list_teams(request: HttpRequest) -> Any:
 def post_team(request: HttpRequest, body: TeamIn) -> Any:
     """Adds a team."""
     return Status(201, _team(create_team(actor_of(request), body.slug, body.name)))
+
+
+@router.delete("/teams/{slug}", response={204: None} | REFUSALS)
+def delete_team(
+    request: HttpRequest, slug: str, to: str = Query("", description="the team that gets its flows; empty: everybody")
+) -> Any:
+    """Removes a team. Where something still names it, nothing is changed and `problems` says what (409)."""
+    require(actor_of(request), Right.MANAGE_PEOPLE)
+    remove_team(actor_of(request), team_named(slug), team_named(to) if to else None)
+    return Status(204, None)
 
 
 @router.get("/keys", response={200: KeyList, 403: ProblemDocument})

@@ -89,6 +89,16 @@ class SuccessorForm(Taking):
         field.choices = [("", "nobody"), *((each.username, str(each)) for each in others)]
 
 
+class HeirForm(Taking):
+    to = forms.ChoiceField(required=False, label="Who gets its flows and knowledge bases")
+
+    def __init__(self, team: Team, data: Any = None) -> None:
+        super().__init__(data, label_suffix="")
+        field = self.fields["to"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [("", "everybody"), *Team.objects.exclude(id=team.id).order_by("name").values_list("slug", "name")]
+
+
 class JoinForm(Taking):
     username = forms.CharField(
         max_length=64,

@@ -15,6 +15,7 @@ urlpatterns = [
     path("settings/people/<slug:username>/reset", views.reset_link, name="settings-reset-link"),
     path("settings/people/<slug:username>/sign-ins/<str:sign_in_id>/end", views.end_sign_in_of, name="settings-sign-in-end"),
     path("settings/teams", views.teams, name="settings-teams"),
+    path("settings/teams/<slug:slug>/removal", views.team_removal, name="settings-team-removal"),
     path("settings/roles", views.roles, name="settings-roles"),
     path("settings/keys", keys.keys, name="settings-keys"),
     path("settings/keys/<str:key_id>/revocation", keys.revocation, name="settings-key-revocation"),

@@ -15,6 +15,7 @@ from django.utils.http import urlsafe_base64_encode
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from approvals.actions.offboard_person import offboard_person, requests_of
+from approvals.actions.remove_team import remove_team, uses_of
 from flows.access.actions.change_person import change_person
 from flows.access.actions.create_team import create_team
 from flows.access.actions.end_sign_in import end_sign_in
@@ -27,7 +28,7 @@ from flows.access.refusals import Conflict, Invalid
 from flows.access.rights import Right, require
 from flows.access.signins import sign_ins_of
 from flows.models import Person, Role
-from orchestrator.people.forms import InviteForm, PersonForm, RoleForm, SuccessorForm, TeamForm
+from orchestrator.people.forms import HeirForm, InviteForm, PersonForm, RoleForm, SuccessorForm, TeamForm
 from orchestrator.people.mails import mail_invitation, mail_is_set_up
 from orchestrator.people.reads import (
     Wanted,
@@ -212,6 +213,26 @@ def teams(request: Any) -> HttpResponse:
             return redirect("settings-teams")
     context = {"tabs": tabs_for(request.actor, "settings-teams"), "teams": teams_listed(request.actor), "form": form}
     return render(request, "people/teams.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def team_removal(request: Any, slug: str) -> HttpResponse:
+    """Says what belongs to the team and what still names it, asks who gets its flows, and removes it."""
+    require(request.actor, Right.MANAGE_PEOPLE)
+    team = team_named(slug)
+    form, problems = HeirForm(team, request.POST or None), list(uses_of(team))
+    if request.method == "POST" and form.is_valid():
+        name = form.cleaned_data["to"]
+        try:
+            done = remove_team(request.actor, team, team_named(name) if name else None)
+        except Conflict as refusal:
+            problems = list(refusal.problems)
+        else:
+            request.toast(f"Team {team.name} is removed; {done['flows']} flow{'s' if done['flows'] != 1 else ''} went on.")
+            return redirect("settings-teams")
+    context = {"team": team, "form": form, "problems": problems, "flows": team.flows.count(), "roles": team.memberships.count()}
+    return render(request, "people/team_removal.html", context, status=409 if request.method == "POST" else 200)
 
 
 @login_required

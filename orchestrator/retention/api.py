@@ -44,6 +44,9 @@ class PreviewShape(Schema):
     runs: int = Field(description="whose payloads would be removed now")
     calls: int = Field(description="of models and tools, whose requests and answers would be")
     events: int
+    requests: int = Field(description="of those runs, with what was asked and said")
+    deliveries: int = Field(description="to webhooks, whose bodies would be removed")
+    notices: int = Field(description="messages that were sent")
     next_at: Time | None = Field(description="when the oldest run that would be kept follows")
 
 

@@ -9,6 +9,9 @@ from urllib.parse import quote
 from django import template
 from django.http import QueryDict
 from django.template.context import RequestContext
+from django.urls import reverse
+
+from flows.access.curl import curl
 
 register = template.Library()
 
@@ -38,7 +41,18 @@ def as_curl(context: RequestContext, path: str, *names: str) -> dict[str, str]:
     chosen = [(name, value) for name in names for value in request.GET.getlist(name) if value]
     query = "&".join(f"{quote(name)}={quote(value, safe=':,!')}" for name, value in chosen)
     url = request.build_absolute_uri(path) + (f"?{query}" if query else "")
-    return {"curl": f"curl -H \"Authorization: Bearer $ORCHESTRATOR_KEY\" '{url}'"}
+    return {"curl": curl("GET", url)}
+
+
+@register.inclusion_tag("components/curl.html", takes_context=True)
+def curl_for(context: RequestContext, operation: str, *names: Any, label: str = "Copy as cURL", **body: Any) -> dict[str, str]:
+    """A button that copies how a program asks for what the button beside it does: ``{% curl_for "post_decision" asked.public_id
+    outcome="approve" revision=2 %}``. `operation` is a function of the API, `names` fill its address in, the rest is its body; what is
+    empty is left out."""
+    address = context["request"].build_absolute_uri(reverse(f"api:{operation}", args=[str(name) for name in names]))
+    given = {name: value for name, value in body.items() if value not in (None, "")}
+    method = operation.partition("_")[0].upper()
+    return {"curl": curl(method, address, given or None), "label": label, "testid": "copy-request"}
 
 
 @register.simple_tag(takes_context=True)

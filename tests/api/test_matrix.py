@@ -112,6 +112,7 @@ FOR_ALL_WHO_SEE = {
 OF_THE_INSTALLATION = (
     "people",
     "invitations",
+    "teams",
     "models",
     "routes",
     "tools",
@@ -241,6 +242,7 @@ def test_a_viewer_gets_403_that_names_the_right(method: str, path: str, names: d
         "runs.start",
         "runs.control",
         "requests.decide",
+        "payloads.reveal",
         "killswitch.throw",
         "catalogue.manage",
         "routes.edit",

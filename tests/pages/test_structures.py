@@ -131,7 +131,7 @@ def test_a_request_inside_a_sub_flow_is_told_by_the_sub_flows_own_document() -> 
     actor = make_actor("approver", team=make_team("finance"))
     request = make_request(run, payload={"amount": 7}, path="sub/ask")
 
-    page = context_of(actor, request)
+    page = context_of(actor, request, {})
 
     assert page.step == "The inner one"
     assert [value.by_model for value in page.arguments] == [True]

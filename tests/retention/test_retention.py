@@ -11,16 +11,16 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from approvals.models import Remark, Revision
+from approvals.models import Notice, Remark, Revision
 from flows.access.refusals import Forbidden, Invalid
 from flows.execution.passes import PayloadsRemoved
-from flows.models import AuditRow, Call, Event, Flow, Request, RetentionRule, Run
+from flows.models import AuditRow, Call, Event, Firing, Flow, Request, RetentionRule, Run
 from flows.runs.actions.repeat_run import repeat_run
 from flows.runs.actions.retry_run import retry_run
 from orchestrator.retention import purge
 from orchestrator.retention.change_retention import change_retention, drop_rule
 from orchestrator.retention.rules import preview
-from tests.makers import make_actor, make_flow, make_key, make_person, make_request, make_run
+from tests.makers import make_actor, make_flow, make_key, make_person, make_request, make_run, make_trigger
 from tests.runs.journals import make_call
 
 pytestmark = pytest.mark.django_db
@@ -76,6 +76,30 @@ def test_payloads_go_and_figures_stay() -> None:
     assert Run.objects.get(id=young.id).purged_at is None
     assert AuditRow.objects.get(action="retention.purge").data == {"what": "payloads", "runs": 1, "days": 90}
     assert purge.purge_due() == 0
+
+
+def test_what_later_tables_hold_goes_with_it_and_the_preview_counts_it() -> None:
+    flow = make_flow("greet")
+    run = ended(flow, 91)
+    asked = Request.objects.get(run=run)
+    Request.objects.filter(id=asked.id).update(terms={"quorum": 1, "values": {"name": CANARY}})
+    given = {"dry": True, "given": {"a": {"output": CANARY, "port": "done", "state": {}}}, "sources": {"a": CANARY}}
+    Run.objects.filter(id=run.id).update(handling=given)
+    trigger = make_trigger(flow, "webhook")
+    Firing.objects.create(trigger=trigger, outcome="refused", body=CANARY)
+    Notice.objects.create(event="asked", key="a", subject=CANARY, facts=[["name", CANARY]], path="/", request=asked, state="sent")
+    Notice.objects.create(event="alert", key="b", subject=CANARY, path="/", state="sent")
+    Firing.objects.update(at=timezone.now() - timedelta(days=91))
+    Notice.objects.update(created_at=timezone.now() - timedelta(days=91))
+
+    found = preview(None, 90, None)
+    change_retention(make_actor("owner"), None, 90, None)
+    purge.purge_due()
+
+    assert (found.requests, found.deliveries, found.notices) == (1, 1, 2)
+    assert CANARY not in everything()
+    assert Run.objects.get(id=run.id).handling == {"dry": True}
+    assert Request.objects.get(run=run).terms == {"quorum": 1}
 
 
 def test_a_run_that_has_not_ended_is_never_touched() -> None:

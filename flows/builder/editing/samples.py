@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flows.access.actor import Actor
+from flows.access.masking import mask_of
 from flows.access.querysets import runs_for
 from flows.engine.compiling import Level, Survey
 from flows.engine.courses import HANDLER
@@ -73,10 +74,11 @@ def pinned(flow: Flow) -> Sample:
 
 
 def last_run(actor: Actor, flow: Flow, purpose: str = "live") -> Sample:
-    """The newest run (or test) of the flow that came to an end and that one may see: two queries."""
+    """The newest run (or test) of the flow that came to an end and that one may see, without what is hidden of it: two queries."""
     run = runs_for(actor).filter(flow=flow, purpose=purpose, ended_at__isnull=False).order_by("-id").first()
     if run is None:
         return NO_SAMPLE
+    mask = mask_of(run)
     rows = Attempt.objects.filter(run=run, pass_number=run.pass_number, path__regex=FIRST_ITEMS).order_by("seq")
     outputs: dict[str, Mapping[str, Any]] = {}
     state: dict[str, Any] = {}
@@ -84,12 +86,13 @@ def last_run(actor: Actor, flow: Flow, purpose: str = "live") -> Sample:
         :MOST_STEPS
     ]:
         if status == "succeeded":
-            outputs[path] = {**NOTHING, "output": _read(output), "outcome": port or None}
+            outputs[path] = {**NOTHING, "output": mask.value(_read(output)), "outcome": port or None}
         elif error:
-            outputs.setdefault(path, {**NOTHING, "error": {**(_read(error) or {}), "step": path, "attempts": 1}})
-        state |= _read(changed) or {}
+            said = mask.value(_read(error) or {})
+            outputs.setdefault(path, {**NOTHING, "error": {**said, "step": path, "attempts": 1}})
+        state |= mask.value(_read(changed) or {})
     about = {"id": run.public_id, "number": run.number, "flow": flow.slug, "tags": run.tags}
-    return Sample(f"{'test' if purpose == 'test' else 'run'} #{run.number}", _read(run.input), outputs, state, about)
+    return Sample(f"{'test' if purpose == 'test' else 'run'} #{run.number}", mask.value(_read(run.input)), outputs, state, about)
 
 
 def _read(text: str | None) -> Any:

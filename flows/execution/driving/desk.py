@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from flows.engine.graph import Flow
+from flows.engine.masking import Mask, has_marks, hidden_in
 from flows.engine.plan import RunFacts
 from flows.engine.planner import Planner
 from flows.execution.carried import Carried
@@ -59,7 +61,7 @@ class Desk:
         self.handling = Handling.of(run.handling)
         for path, done in self.handling.given.items():
             self.planner.go_past(path, done)
-        self.sheet = Sheet(run.id, drill=bool(self.handling.drill))
+        self.sheet = Sheet(run.id, drill=bool(self.handling.drill), hide=functools.partial(_shown, run, flow))
         self.pasts: dict[str, Past] = {}  # by path, of steps that have not come to their end
         self.carried = Carried()
         self.answers: dict[str, str] = {}  # path of a request → hash of the payload as it was decided
@@ -76,6 +78,11 @@ class Desk:
     def may_begin(self) -> bool:
         """Whether steps may begin: not while what others did to the run is being read, so that no step begins past it."""
         return not (self.engine.draining or self.paused or self.stopped_by_switch or self.refreshing)
+
+
+def _shown(run: ClaimedRun, flow: Flow, text: str) -> str:
+    """The text without what the input's schema marks as secret or personal."""
+    return Mask(hidden_in(load(run.input), flow.document.input)).text(text) if has_marks(flow.document.input) else text
 
 
 def _planner(run: ClaimedRun, flow: Flow) -> Planner:

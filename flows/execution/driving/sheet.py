@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -43,10 +44,12 @@ class Wish:
 class Sheet:
     """What has happened since the last record was sent, in its order."""
 
-    __slots__ = ("_asks", "_drill", "_keeps", "_rows", "_run", "_saves", "_takes", "_withdraws", "ops", "wishes")
+    __slots__ = ("_asks", "_drill", "_hide", "_keeps", "_rows", "_run", "_saves", "_takes", "_withdraws", "ops", "wishes")
 
-    def __init__(self, run: UUID, *, drill: bool) -> None:
+    def __init__(self, run: UUID, *, drill: bool, hide: Callable[[str], str]) -> None:
+        """`hide` takes out of a title what must not be shown: a title goes into notices, and into logs that are never altered."""
         self._run = run
+        self._hide = hide
         self._drill = drill
         self._begin()
 
@@ -87,7 +90,7 @@ class Sheet:
         """A question to people; gives what its event says. What a drill asks is nobody's to answer."""
         if self._drill:
             ask = replace(ask, kind="test")
-        line, data = ask_line(self._run, path, ask)
+        line, data = ask_line(self._run, path, replace(ask, title=self._hide(ask.title)))
         self._asks.append(line)
         return data
 

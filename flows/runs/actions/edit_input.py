@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from flows.access.actor import Actor
 from flows.access.audit import record_change
+from flows.access.masking import mask_of
 from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require
 from flows.engine.canonical import canonical, storable
@@ -68,7 +69,7 @@ def edit_input(actor: Actor, run: Run, path: str, fields: Mapping[str, Any], *, 
         )
         signal(run)
         append_event(run, "step.edited", path, {"by": actor.name, "door": actor.door, "fields": sorted(fields)})
-        data = {"path": path, "before": json.loads(edit.before or "{}"), "after": after}
+        data = {"path": path, **mask_of(run).value({"before": json.loads(edit.before or "{}"), "after": after})}
         record_change(actor, "run.edit_input", "run", run.public_id, data)
         announce(run)
     return edit

@@ -8,6 +8,7 @@ from django.db import transaction
 
 from flows.access.actor import Actor
 from flows.access.audit import record_change
+from flows.access.masking import mask_of
 from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require
 from flows.engine.canonical import canonical, storable
@@ -67,7 +68,7 @@ def skip_step(
             run=run, pass_number=run.pass_number, path=path, kind="skip", after=text, comment=comment, by=actor.person
         )
         append_event(run, "step.passed_over", path, {"by": actor.name, "door": actor.door, "port": port, "comment": comment})
-        data = {"path": path, "port": port, "output": text[:500], "comment": comment, "pass": run.pass_number}
+        data = {"path": path, "port": port, "output": mask_of(run).text(text)[:500], "comment": comment, "pass": run.pass_number}
         record_change(actor, "run.skip", "run", run.public_id, data)
         announce(run)
     return run

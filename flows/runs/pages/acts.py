@@ -36,6 +36,11 @@ class Act:
         """The name of its page's address."""
         return {"cancel": "run-cancellation", "pause": "run-pause", "resume": "run-resumption"}[self.slug]
 
+    @property
+    def operation(self) -> str:
+        """The function of the API that does the same."""
+        return {"cancel": "post_cancellation", "pause": "post_pause", "resume": "post_resumption"}[self.slug]
+
     def said(self, run: Run) -> str:
         """What has become of the run."""
         return f"Run #{run.number} {self.done if run.owner is None and not run.open_calls else self.doing}"

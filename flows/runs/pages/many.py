@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import redirect, render
@@ -13,6 +14,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from flows.access.actor import Actor
+from flows.access.masking import mask_of
 from flows.access.refusals import Refusal
 from flows.access.rights import Right, require
 from flows.models import Run
@@ -22,7 +24,7 @@ from flows.runs.actions.tag_run import tag_run
 from flows.runs.exports import download
 from flows.runs.listing import identified, matching, wanted_by
 from flows.runs.previews import cost_of_many
-from flows.runs.reads import runs_named, value_of
+from flows.runs.reads import runs_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ def export(request: Any, form: str) -> StreamingHttpResponse:
 
 async def _lines(actor: Actor, runs: Any) -> AsyncIterator[dict[str, Any]]:
     async for run in runs.aiterator(chunk_size=1000):
-        error = value_of(run.error)
+        error = (await sync_to_async(mask_of)(run)).read(run.error) if run.error else None
         said = error if isinstance(error, dict) else {}
         costs = actor.may(Right.SEE_COSTS, run.flow.team_id)
         yield {

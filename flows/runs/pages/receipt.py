@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from flows.access.masking import mask_of
 from flows.costs.budgets import budgets_of
 from flows.models import Call
 from flows.runs.documents import documents_of
@@ -23,6 +24,7 @@ from flows.runs.receipts import call_named, receipt_of
 def receipt(request: Any, call_id: str) -> HttpResponse:
     """Tokens times prices. Raises `NotFound`, and `Forbidden` where the person may see the run, not what it costs."""
     call = call_named(request.actor, call_id)
+    call.error_message = mask_of(call.run).text(call.error_message)
     document = documents_of([call.run.version_id]).get(call.run.version_id)
     beside = Call.objects.filter(run_id=call.run_id, pass_number=call.pass_number, path=call.path).defer("request", "response")
     chosen = {"step": call.path, "attempt": call.attempt, "pass": call.pass_number}

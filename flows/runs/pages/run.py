@@ -16,11 +16,13 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from flows.access.actor import Actor
+from flows.access.masking import mask_of
 from flows.access.querysets import requests_for
 from flows.access.refusals import Fault, Invalid, NotFound
 from flows.access.rights import Right, require
 from flows.engine.document import FlowDocument
 from flows.engine.drawing import Box, Drawing, drawn
+from flows.engine.masking import Mask
 from flows.engine.states import OPEN_REQUEST_STATES, ROLL_UP, TERMINAL_STATES
 from flows.models import Attempt, Call, Request, Run
 from flows.runs.breakdown import Breakdown, CallPage, breakdown_of, dearest_calls
@@ -31,7 +33,7 @@ from flows.runs.lineage import Lineage, PassLine, lineage_of, pass_lines, taken_
 from flows.runs.listing import fingerprint_of
 from flows.runs.pages.acts import Act, StepActs, acts_at, acts_on
 from flows.runs.progress import StepLine, item_counts, progress_of, steps_below, top_level
-from flows.runs.reads import run_named, value_of
+from flows.runs.reads import run_named
 from flows.runs.reasons import Reason, reason_of
 from flows.runs.statehistory import RunState, state_of_run
 from flows.runs.timeline import Timeline, timeline_of
@@ -193,6 +195,15 @@ class RunView:
     def may_start(self) -> bool:
         return self.actor.may(Right.START_RUNS, self.run.flow.team_id)
 
+    @cached_property
+    def mask(self) -> Mask:
+        """What must not be shown of this run."""
+        return mask_of(self.run)
+
+    @property
+    def may_reveal(self) -> bool:
+        return self.actor.may(Right.REVEAL, self.run.flow.team_id)
+
     # --- the head
 
     @property
@@ -236,7 +247,7 @@ class RunView:
     @cached_property
     def error(self) -> dict[str, Any] | None:
         """Why the run failed: ``{step, class, message}``."""
-        found = value_of(self.run.error) if self.run.status in BAD else None
+        found = self.mask.read(self.run.error) if self.run.status in BAD else None
         return found if isinstance(found, dict) else None
 
     @property
@@ -457,11 +468,11 @@ class RunView:
 
     @cached_property
     def input(self) -> Any:
-        return value_of(self.run.input)
+        return self.mask.read(self.run.input)
 
     @cached_property
     def output(self) -> Any:
-        return value_of(self.run.output)
+        return self.mask.read(self.run.output)
 
     @cached_property
     def state(self) -> RunState:

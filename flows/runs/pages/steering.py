@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods
 
+from flows.access.masking import mask_of
 from flows.access.refusals import Conflict, Fault, Invalid, Refusal
 from flows.access.rights import Right, require
 from flows.engine.drawing import label_of
@@ -190,6 +191,7 @@ def _shown(
 ) -> HttpResponse:
     edits = Intervention.objects.filter(run=run, pass_number=run.pass_number, path=place.path, kind="input")
     edited = edits.select_related("by").order_by("-id").first()
+    fields = mask_of(run).read(edited.after) if edited is not None else None
     context = {
         "run": run,
         "doing": doing,
@@ -200,7 +202,8 @@ def _shown(
         "seen": standing_at(run, place.path),  # a form that is sent twice does its work once
         "sealing": ", ".join(sealed_by(place)),
         "edited": edited,
-        "edited_fields": json.loads(edited.after) if edited is not None else None,
+        "edited_fields": fields,
+        "told": fields or {},
         "action": f"{request.path}?{urlencode({'step': place.path})}",
     }
     status = refused.status if refused is not None else 422 if form.errors else 200

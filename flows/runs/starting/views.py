@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+import json
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -14,6 +14,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from flows.access.actor import Actor
+from flows.access.curl import curl
+from flows.access.masking import mask_of, masks_of
 from flows.access.querysets import flows_for, runs_for
 from flows.access.refusals import Invalid, NotFound
 from flows.access.rights import Right, require
@@ -58,7 +60,7 @@ class Ground:
 
     @property
     def before(self) -> Any:
-        return value_of(self.source.input) if self.source is not None else MISSING
+        return mask_of(self.source).without(value_of(self.source.input)) if self.source is not None else MISSING
 
     @property
     def expected(self) -> Expectation | None:
@@ -177,7 +179,7 @@ def source_of(actor: Actor, flow: Flow, wanted: str) -> tuple[Run | None, str]:
         )
     except UnknownIdentifier:
         raise NotFound("run to fill this form from") from None
-    run = found.only("id", "number", "flow_id", "input", "purpose").first()
+    run = found.only("id", "number", "flow_id", "version_id", "input", "purpose").first()
     if run is None:
         raise NotFound("run to fill this form from")
     if run.flow_id != flow.id:
@@ -185,12 +187,19 @@ def source_of(actor: Actor, flow: Flow, wanted: str) -> tuple[Run | None, str]:
     return run, ""
 
 
-def recent_inputs(actor: Actor, flow: Flow) -> list[Run]:
-    """The newest runs and tests of the flow with other inputs than those after them."""
+def recent_inputs(actor: Actor, flow: Flow) -> list[tuple[Run, str]]:
+    """The newest runs and tests of the flow with other inputs than those after them, each with its input as it may be shown."""
     found: dict[str, Run] = {}
-    for run in runs_for(actor).filter(flow=flow).order_by("-id").only("id", "number", "input", "created_at", "purpose")[:50]:
+    for run in (
+        runs_for(actor)
+        .filter(flow=flow)
+        .order_by("-id")
+        .only("id", "number", "version_id", "input", "created_at", "purpose")[:50]
+    ):
         found.setdefault(run.input, run)
-    return list(found.values())[:MOST_RECENT]
+    runs = list(found.values())[:MOST_RECENT]
+    masks = masks_of(runs)
+    return [(run, json.dumps(masks[run.id].read(run.input), ensure_ascii=False) if masks[run.id] else run.input) for run in runs]
 
 
 def blank(ground: Ground, tab: str) -> RunForm:
@@ -222,13 +231,7 @@ def curl_of(request: HttpRequest, flow: Flow, form: RunForm) -> str:
     """The command that starts the same run over the API."""
     door = "api:post_test" if form.tests_draft else "api:post_run"
     address = request.build_absolute_uri(reverse(door, kwargs={"slug": flow.slug}))
-    lines = (
-        f"curl -X POST {shlex.quote(address)}",
-        '-H "Authorization: Bearer $ORCHESTRATOR_KEY"',
-        "-H 'Content-Type: application/json'",
-        f"--data-binary {shlex.quote(as_json(form.request_body()))}",
-    )
-    return " \\\n  ".join(lines)
+    return curl("POST", address, as_json(form.request_body()))
 
 
 def shown(request: Any, ground: Ground, form: RunForm, status: int = 200, **more: Any) -> HttpResponse:

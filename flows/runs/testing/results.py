@@ -6,11 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from flows.access.masking import mask_of
 from flows.engine.states import OPEN_REQUEST_STATES, TERMINAL_STATES
 from flows.execution.handling import Handling
 from flows.models import Call, Pin, Request, Run
 from flows.runs.documents import documents_of
-from flows.runs.reads import Step, steps_of, value_of
+from flows.runs.reads import Step, steps_of
 
 MOST_SHOWN = 100  # steps
 
@@ -62,11 +63,11 @@ class Result:
 
     @property
     def error(self) -> Any:
-        return value_of(self.run.error)
+        return mask_of(self.run).read(self.run.error)
 
     @property
     def payloads(self) -> list[tuple[Request, Any]]:
-        return [(request, value_of(request.payload)) for request in self.asked]
+        return [(request, mask_of(self.run).read(request.payload)) for request in self.asked]
 
     @property
     def seconds(self) -> float | None:
@@ -81,11 +82,12 @@ def result_of(run: Run) -> Result:
     document = documents_of([run.version_id]).get(run.version_id)
     named = document.steps if document is not None else {}
     sent: dict[str, Any] = {}
+    mask = mask_of(run)
     dry: set[str] = set()
     simulated = estimated = False
     calls = Call.objects.filter(run=run, pass_number=run.pass_number).order_by("id")
     for path, request, kind, sim, source in calls.values_list("path", "request", "kind", "simulated", "usage_source")[:500]:
-        sent.setdefault(path, value_of(request))
+        sent.setdefault(path, mask.read(request))
         if kind == "tool" and sim:
             dry.add(path)
         simulated = simulated or (kind == "model" and sim)

@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from flows.access.masking import mask_of
 from flows.access.querysets import runs_for
 from flows.access.refusals import Conflict, NotFound, Refusal
 from flows.access.rights import Right, require
@@ -124,7 +125,7 @@ class NotJSON(Refusal):
 
 def _pin(request: Any, flow: Flow, step: str, run: Run, text: str | None) -> None:
     given = results_given(run, step)
-    output, edited = (given.output, False) if text is None else (json.loads(text), True)
+    output, edited = (given.output, False) if text is None else (mask_of(run).restored(json.loads(text), given.output), True)
     pin_output(request.actor, flow.slug, step, output, port=given.port, state=dict(given.state or {}), edited=edited)
 
 
@@ -162,9 +163,9 @@ def _last_input(request: Any, flow: Flow, schema: Any) -> Any:
     if request.actor.may(Right.SEE_RUNS, flow.team_id):
         runs = runs_for(request.actor).filter(flow=flow).order_by("-id")
         for purpose in ("test", "live"):
-            text = runs.filter(purpose=purpose).values_list("input", flat=True).first()
-            if text is not None:
-                return value_of(text)
+            run = runs.filter(purpose=purpose).only("input", "version_id", "purpose").first()
+            if run is not None:
+                return mask_of(run).without(value_of(run.input))
     return example_of(schema) if schema else MISSING
 
 
