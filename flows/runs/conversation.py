@@ -6,12 +6,13 @@ Of the calls' requests nothing is read: each holds the whole conversation before
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from flows.access.masking import mask_of
+from flows.access.masking import masks_of, tools_of
 from flows.engine.masking import Mask
 from flows.engine.states import TERMINAL_STATES
 from flows.models import Attempt, Call, Request, Run, ToolEntry
@@ -95,12 +96,13 @@ def conversation_at(run: Run, pass_number: int, path: str) -> Conversation:
         by_path.setdefault(call.path, []).append(call)
     asked = {each.path: each for each in requests.defer("payload", "show", "answer").order_by("round")}
     ended = run.status in TERMINAL_STATES or pass_number < run.pass_number
-    mask = mask_of(run)
+    tools = ToolEntry.objects.defer("settings").in_bulk(tools_of([run]))
+    mask = masks_of([run], tools)[run.id]
     found = Conversation(_opening(run, pass_number, path, mask))
     for index in sorted({int(match[1]) for each in {*newest, *by_path} if (match := _INSIDE.fullmatch(each[len(path) + 1 :]))}):
         prefix = f"{path}.turn[{index}]."
         found.turns.append(_turn(index, prefix, newest, by_path, asked, ended, mask))
-    _add_effects(found)
+    _add_effects(found, tools)
     return found
 
 
@@ -199,9 +201,7 @@ def _seconds(began: datetime, ended: datetime | None) -> float | None:
     return (ended - began).total_seconds() if ended is not None else None
 
 
-def _add_effects(found: Conversation) -> None:
-    tools = [tool for turn in found.turns for tool in turn.tools]
-    if tools:
-        effects = dict(ToolEntry.objects.filter(slug__in={tool.tool for tool in tools}).values_list("slug", "effect"))
-        for tool in tools:
-            tool.effect = effects.get(tool.tool, "")
+def _add_effects(found: Conversation, known: Mapping[str, ToolEntry]) -> None:
+    for turn in found.turns:
+        for tool in turn.tools:
+            tool.effect = known[tool.tool].effect if tool.tool in known else ""
