@@ -272,7 +272,7 @@ async def test_a_tool_is_asked_for_by_its_own_slug(service: ModelServer) -> None
 async def test_the_key_is_sent_and_never_told(service: ModelServer) -> None:
     request = replace(make_request(service, "x [[serve: 400 message=bad-key-s3cr3tkey1234]]"), key="s3cr3tkey1234")
 
-    assert "s3cr3tkey1234" not in repr(request)
+    assert "s3cr3tkey1234" not in repr(replace(request, messages=[]))
     with pytest.raises(BadRequest) as failure:
         await complete(request, egress=egress_to(service))
     assert service.asked[0]["authorization"] == "Bearer s3cr3tkey1234"

@@ -152,5 +152,5 @@ async def test_its_key_is_checked_and_what_it_says_of_a_wrong_one_is_told(proxy:
     assert checked.said.startswith("The provider answered 4")
     assert "no-key-of-its-own" not in checked.said
     with pytest.raises((BadKey, BadRequest)):
-        await ask(proxy, "relayed")
+        await ask(proxy, "relayed", key="no-key-of-its-own")
     await egress.aclose()
