@@ -1,7 +1,8 @@
-"""Keeping the filters of a list for oneself, and throwing them away."""
+"""Keeping the choices of a page for oneself under a name, and throwing them away."""
 
 from __future__ import annotations
 
+from typing import Literal
 from uuid import UUID
 
 from django.http import QueryDict
@@ -11,34 +12,47 @@ from flows.access.refusals import Fault, Forbidden, Invalid, NotFound
 from flows.access.rights import Right
 from flows.models import Person, PinnedView
 
-PAGE = "runs"
-MOST = 30  # views of one person
+Page = Literal["costs", "runs"]
+NEEDS: dict[Page, Right] = {"costs": Right.SEE_COSTS, "runs": Right.SEE_RUNS}
+
+MOST = 30
+"""Views of one person for one page."""
+
+LONGEST_NAME, LONGEST_QUERY = 60, 1000
 OF_A_MOMENT = ("after", "before", "rows", "cursor", "csrfmiddlewaretoken")
+"""What an address says of the moment, not of what is looked at."""
 
 
-def keep_view(actor: Actor, name: str, query: str) -> PinnedView:
-    """Keeps a list's choices under a name; one of the same name is replaced. Raises `Invalid` naming the field."""
-    person = _person(actor)
+def views_of(actor: Actor, page: Page) -> list[PinnedView]:
+    """One's own, by name."""
+    return list(PinnedView.objects.filter(person=actor.person, page=page).order_by("name")) if actor.person is not None else []
+
+
+def keep_view(actor: Actor, page: Page, name: str, query: str) -> PinnedView:
+    """Keeps these choices for the person alone; a view of the same name is replaced. Raises `Invalid` naming the fields. Who may see
+    the page, and whether it can do anything with the choices, is the page's to judge."""
+    person = _person(actor, page)
     name = " ".join(name.split())
-    choices = QueryDict(query[:2000], mutable=True)
+    choices = QueryDict(query[: 2 * LONGEST_QUERY], mutable=True)
     for each in OF_A_MOMENT:
         choices.pop(each, None)
     text = choices.urlencode(safe=",:!@")
-    if not name or len(name) > 60 or not name.isprintable():
-        raise Invalid("The view cannot be kept.", problems=[Fault("name", "is empty or too long", "Give it 1 to 60 characters.")])
-    if len(text) > 1000:
-        raise Invalid("The view cannot be kept.", problems=[Fault("query", "is too long", "Use fewer filters.")])
-    if person.pinned_views.filter(page=PAGE).exclude(name=name).count() >= MOST:
-        raise Invalid(
-            "The view cannot be kept.", problems=[Fault("name", f"would be one of more than {MOST}", "Remove one first.")]
-        )
-    return PinnedView.objects.update_or_create(person=person, page=PAGE, name=name, defaults={"query": text})[0]
+    faults = []
+    if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+        faults.append(Fault("name", "is empty or too long", f"Give it 1 to {LONGEST_NAME} characters."))
+    if len(text) > LONGEST_QUERY or len(query) > 2 * LONGEST_QUERY:
+        faults.append(Fault("query", "is too long", "Use fewer filters."))
+    if not faults and person.pinned_views.filter(page=page).exclude(name=name).count() >= MOST:
+        faults.append(Fault("name", f"would be one of more than {MOST}", "Remove one first."))
+    if faults:
+        raise Invalid("The view cannot be kept.", problems=faults)
+    return PinnedView.objects.update_or_create(person=person, page=page, name=name, defaults={"query": text})[0]
 
 
-def drop_view(actor: Actor, view_id: str) -> str:
+def drop_view(actor: Actor, page: Page, view_id: str) -> str:
     """Throws one of the actor's own views away; gives its name. Raises `NotFound`."""
     try:
-        view = _person(actor).pinned_views.filter(page=PAGE, id=UUID(hex=view_id)).first()
+        view = _person(actor, page).pinned_views.filter(page=page, id=UUID(hex=view_id)).first()
     except ValueError:
         view = None
     if view is None:
@@ -47,7 +61,7 @@ def drop_view(actor: Actor, view_id: str) -> str:
     return view.name
 
 
-def _person(actor: Actor) -> Person:
+def _person(actor: Actor, page: Page) -> Person:
     if actor.person is None:
-        raise Forbidden(Right.SEE_RUNS, "Only a person keeps views.")
+        raise Forbidden(NEEDS[page], "Only a person keeps views.")
     return actor.person

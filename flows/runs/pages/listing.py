@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from flows.access.actor import Actor
 from flows.access.rights import Right
+from flows.runs.actions.keep_view import views_of
 from flows.runs.histogram import histogram_of
 from flows.runs.listing import (
     FIRST,
@@ -53,7 +54,7 @@ def listing(request: Any) -> HttpResponse:
         "total": counted(runs) if page.lines else "",
         "wanted": wanted,
         "histogram": histogram_of(runs, period_of(wanted.period)),
-        "views": list(actor.person.pinned_views.filter(page="runs").order_by("name")) if actor.person is not None else [],
+        "views": views_of(actor, "runs"),
         "fields": _fields(actor, wanted),
         "rows_url": _rows_url(request, identifiers(page.lines)),
         "may_control": bool(actor.holdings.allow(Right.CONTROL_RUNS)),

@@ -18,8 +18,9 @@ from flows.runs.actions.keep_view import drop_view, keep_view
 def views(request: Any) -> HttpResponse:
     """Keeps the choices that the list was made with, or, with ``drop``, throws a view away; shows the list."""
     if "drop" in request.POST:
-        request.toast(f"The view {drop_view(request.actor, request.POST['drop'])} is removed.")
+        name = drop_view(request.actor, "runs", request.POST["drop"])
+        request.toast(f"The view {name} is removed.")
         return redirect("runs")
-    view = keep_view(request.actor, request.POST.get("name", ""), request.POST.get("query", ""))
+    view = keep_view(request.actor, "runs", request.POST.get("name", ""), request.POST.get("query", ""))
     request.toast(f"The view {view.name} is kept.")
     return redirect(f"{reverse('runs')}{'?' if view.query else ''}{view.query}")

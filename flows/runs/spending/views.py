@@ -21,9 +21,9 @@ from flows.costs.reports import adjusted, calls_within
 from flows.costs.sums import SUMMED, standing
 from flows.models import Call
 from flows.models.identifiers import shown
+from flows.runs.actions.keep_view import views_of
 from flows.runs.exports import download
 from flows.runs.spending import explorer
-from flows.runs.spending.pins import pins_of
 from flows.runs.spending.wanted import DIMENSIONS, FILTERS, THEN, Wanted, leading, wanted_by
 
 PURPOSES = (("real", "Real money"), ("simulated", "Simulated"), ("all", "Both"))
@@ -78,7 +78,7 @@ def costs(request: Any) -> HttpResponse:
         "query": request.GET.urlencode(safe=",:!"),
         "review": leading(request.GET, unpriced="yes", by="call"),
         "zone": timezone.get_current_timezone_name(),
-        "views": pins_of(actor),
+        "views": views_of(actor, "costs"),
     }
     if wanted.by == "call":
         context["page"] = explorer.page_of_calls(actor, wanted, request.GET.get("after", ""))
