@@ -23,7 +23,7 @@ run: $(VENV)/.runtime $(ASSETS) ## everything on this machine: servers, web, wor
 	@exec $(PY) manage.py up $(ARGS)
 
 test: $(VENV)/.dev $(ASSETS) ## the whole suite (ARGS="tests/flows -k name")
-	@DJANGO_SETTINGS_MODULE=tests.settings $(PY) -m pytest $(if $(ARGS),$(ARGS),--numprocesses auto --maxprocesses 4 --dist loadgroup)
+	@DJANGO_SETTINGS_MODULE=tests.settings $(PY) -m pytest $(if $(ARGS),$(ARGS),--numprocesses auto --maxprocesses 4 --dist loadscope)
 
 check: $(VENV)/.dev ## linters, types, import contracts, missing migrations, locks
 	$(PY) -m ruff check .

@@ -52,7 +52,7 @@ def test_a_run_that_is_paused_when_its_engine_dies_rests_and_goes_on_when_it_is_
     assert site.wait_for_end(run) == "succeeded"
     assert "started" not in calls
     assert site.calls(run)["succeeded"] == 13
-    assert len(effects(site, run, "post")) == 1
+    assert len({line["key"] for line in effects(site, run, "post")}) == 1
 
 
 def test_a_resume_while_the_engine_dies_is_not_lost(site: Site) -> None:

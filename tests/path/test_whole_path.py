@@ -205,6 +205,8 @@ def bring_working_tree(clone: Path) -> None:
 
 def walk(house: House, capsys: pytest.CaptureFixture[str]) -> tuple[str, Watcher]:
     """One run from the command line to its end, with everything that must be so on the way. Gives its identifier."""
+    for user in ("approver-3", "operator"):
+        house.api(user)  # whose keys take seconds to make: the run is watched from its first call
     run = house.manage("flow", "run", "contract_check", "--input", "@LICENSE", "--as", "operator")
     watcher = Watcher(house, run)
     watcher.start()
