@@ -23,20 +23,18 @@ from approvals.actions.hold import decide_or_hold, undo_decision
 from approvals.actions.note_view import note_view
 from approvals.actions.remark import ask_somebody, comment
 from approvals.filters import filtered, filters_in
-from approvals.models import Delegation, Docket, HeldDecision
-from approvals.pages.notices import delegation_named
-from approvals.reads import BOXES, requests_in
+from approvals.models import Delegation, HeldDecision
+from approvals.reads import BOXES, delegation_named, identifier_of, request_named, requests_in
+from approvals.standing import docket_of
 from flows.access.actor import Actor
 from flows.access.masking import masks_of
-from flows.access.querysets import requests_for
-from flows.access.refusals import Fault, Invalid, NotFound
+from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require_scope
 from flows.api.auth import actor_of
 from flows.api.paging import MOST, newest_first
 from flows.api.problems import ProblemDocument
 from flows.api.shapes import RequestPage, RequestShape, Time, request_shape
 from flows.models import Request
-from flows.models.identifiers import UnknownIdentifier, parsed
 
 router = Router(tags=["approvals"])
 
@@ -176,7 +174,9 @@ def post_many(request: HttpRequest, body: ManyIn) -> Any:
     """The same vote on many, where their policy allows it; says of each what became of it."""
     actor = actor_of(request)
     require_scope(actor, Right.DECIDE)
-    results = decide_many(actor, [Chosen(_identifier(each.id), each.revision) for each in body.items], body.outcome, body.comment)
+    results = decide_many(
+        actor, [Chosen(identifier_of(each.id), each.revision) for each in body.items], body.outcome, body.comment
+    )
     return {
         "items": [
             {"id": f"req_{each.id.hex}", "closed": each.closed, "refused": each.refusal.message if each.refusal else None}
@@ -190,7 +190,7 @@ def get_approval(request: HttpRequest, request_id: str) -> Any:
     """One request with what is to be decided. Looking decides nothing; that you have seen it is noted."""
     actor = actor_of(request)
     require_scope(actor, Right.SEE_REQUESTS)
-    asked = _visible(actor, request_id)
+    asked = request_named(actor, request_id)
     note_view(actor, asked)
     return _whole(request, asked)
 
@@ -203,8 +203,8 @@ def post_decision(request: HttpRequest, request_id: str, body: DecisionIn) -> An
     """Votes on a request. Whoever comes second is told who was first (409)."""
     actor = actor_of(request)
     verb = decide_or_hold if body.hold else decide
-    decision = verb(actor, _identifier(request_id), body.outcome, body.revision, body.payload, body.comment, body.confirm)
-    decided = _shape(request, _visible(actor, request_id))
+    decision = verb(actor, identifier_of(request_id), body.outcome, body.revision, body.payload, body.comment, body.confirm)
+    decided = _shape(request, request_named(actor, request_id))
     if isinstance(decision, HeldDecision):
         return {"request": decided, "closed": False, "votes": 0, "quorum": 1, "held_until": decision.until}
     return {
@@ -285,12 +285,12 @@ def _done(request: HttpRequest, request_id: str, verb: Callable[[Actor, Request]
     """Does it, and gives the request as it is then."""
     actor = actor_of(request)
     require_scope(actor, Right.DECIDE)
-    verb(actor, _visible(actor, request_id))
-    return _whole(request, _visible(actor, request_id))
+    verb(actor, request_named(actor, request_id))
+    return _whole(request, request_named(actor, request_id))
 
 
 def _whole(request: HttpRequest, asked: Request) -> dict[str, Any]:
-    docket = Docket.objects.filter(request=asked).select_related("claimed_by", "assigned_to").first()
+    docket = docket_of(asked)
     claimed = docket.claimed_by if docket is not None and docket.claimed_until and docket.claimed_until > timezone.now() else None
     return _shape(request, asked) | {
         "risk": risk_of(asked),
@@ -339,20 +339,6 @@ def _shape(request: HttpRequest, asked: Request) -> dict[str, Any]:
     if asked.kind == "budget" and not actor_of(request).may(Right.SEE_COSTS, flow.team_id if flow is not None else None):
         shape |= {"payload": None, "answer": None}
     return shape
-
-
-def _visible(actor: Actor, request_id: str) -> Request:
-    found = requests_for(actor).filter(id=_identifier(request_id)).select_related("run__flow", "flow", "decided_by").first()
-    if found is None:
-        raise NotFound("request")
-    return found
-
-
-def _identifier(text: str) -> Any:
-    try:
-        return parsed("req", text)
-    except UnknownIdentifier:
-        raise NotFound("request") from None
 
 
 def _root(request: HttpRequest) -> str:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils import timezone
 
 from approvals.actions.decide_many import risk_of
-from approvals.models import Delegation, Docket, Remark
+from approvals.models import Docket
 from approvals.questions import is_question
+from approvals.record import Colleague, Earlier, HandedOver, Record, RemarkLine, TrailRow
 from approvals.voting import missing_teams
-from flows.access.actor import Actor
-from flows.access.querysets import requests_for
 from flows.engine.problems import DocumentError
-from flows.models import AuditRow, Person, Request
+from flows.models import Person, Request
 from flows.runs.documents import document_of
 
-EARLIER = 5
-MOST_TRAIL = 100
 ROUND = re.compile(r"([a-z][a-z0-9_]*)\[(\d+)\]")
 ACTS = {
     "approval.request": "asked",
@@ -58,16 +56,15 @@ class Trace:
 @dataclass(slots=True)
 class Desk:
     risk: str
-    policy: str = ""
     docket: Docket | None = None
-    remarks: list[Remark] = field(default_factory=list)
-    delegations: list[Delegation] = field(default_factory=list)
+    remarks: list[RemarkLine] = field(default_factory=list)
+    delegations: list[HandedOver] = field(default_factory=list)
     trail: list[Trace] = field(default_factory=list)
-    earlier: list[Request] = field(default_factory=list)
+    earlier: list[Earlier] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     round: str = ""
     last_round: bool = False
-    colleagues: list[Person] = field(default_factory=list)
+    colleagues: list[Colleague] = field(default_factory=list)
 
     @property
     def claimed(self) -> Person | None:
@@ -78,63 +75,39 @@ class Desk:
         return docket.claimed_by
 
 
-def desk_of(actor: Actor, request: Request) -> Desk:
-    """Everything that stands around the request, which has its docket loaded; a constant number of queries."""
-    desk = Desk(risk_of(request), _policy(request))
-    desk.docket = getattr(request, "docket", None)
-    desk.remarks = list(request.remarks.select_related("person", "to").order_by("id"))
-    desk.delegations = list(request.delegations.filter(ended_at__isnull=True).select_related("giver", "taker"))
-    desk.trail = _trail(request)
-    desk.earlier = _earlier(actor, request)
+def desk_of(request: Request, record: Record) -> Desk:
+    """What stands around the request, which has its docket loaded. Teams that must still agree are looked up where there are any."""
+    desk = Desk(risk_of(request), getattr(request, "docket", None))
+    desk.remarks, desk.delegations = record.remarks, record.delegations
+    desk.trail = [_trace(row) for row in record.trail]
+    desk.earlier, desk.colleagues = record.earlier, record.colleagues
     desk.round, desk.last_round = round_of(request)
-    desk.colleagues = list(Person.objects.filter(is_active=True).exclude(username=actor.name).order_by("username")[:200])
     if request.terms.get("each_team"):
-        votes = request.votes.filter(revision=request.revision).select_related("person", "on_behalf_of")
         meanings = request.terms.get("outcomes") or {}
-        desk.missing = missing_teams(request, [vote for vote in votes if meanings.get(vote.outcome) == "approve"])
+        cast = [vote for vote in record.votes if vote.revision == request.revision]
+        desk.missing = missing_teams(request, [vote for vote in cast if meanings.get(vote.outcome) == "approve"])
     return desk
 
 
-def _policy(request: Request) -> str:
-    terms = request.terms
-    return f"{terms.get('policy_name') or terms['policy']} (v{terms['policy_version']})" if terms.get("policy_version") else ""
+def _trace(row: TrailRow) -> Trace:
+    return Trace(
+        row.who,
+        ACTS.get(row.action, row.action),
+        _about(row.action, row.data),
+        DOORS.get(row.door, row.door),
+        row.at,
+        row.data.get("revision", ""),
+        str(row.data.get("policy", "")),
+    )
 
 
-def _trail(request: Request) -> list[Trace]:
-    rows = AuditRow.objects.filter(subject_kind="request", subject=request.public_id).select_related("actor").order_by("id")
-    return [
-        Trace(
-            str(row.actor) if row.actor is not None else row.actor_name,
-            ACTS.get(row.action, row.action),
-            _about(row.action, row.data),
-            DOORS.get(row.door, row.door),
-            row.at,
-            row.data.get("revision", ""),
-            str(row.data.get("policy", "")),
-        )
-        for row in rows[:MOST_TRAIL]
-    ]
-
-
-def _about(action: str, data: dict[str, Any]) -> str:
+def _about(action: str, data: Mapping[str, Any]) -> str:
     if action in ("approval.decide", "approval.hold", "approval.undo", "approval.expire"):
         return str(data.get("outcome", ""))
     if action == "approval.refuse":
         return f"{data.get('tried', '')}: {data.get('said', '')}"
     to = data.get("to")
     return ", ".join(to) if isinstance(to, list) else str(to or "")
-
-
-def _earlier(actor: Actor, request: Request) -> list[Request]:
-    """What was decided last under the same policy, or, without one, in the same step of the flow."""
-    decided = requests_for(actor).filter(kind=request.kind, decided_by__isnull=False).exclude(id=request.id)
-    if request.terms.get("policy_version"):
-        decided = decided.filter(terms__policy=request.terms["policy"])
-    elif request.run is not None:
-        decided = decided.filter(run__flow=request.run.flow_id, path=request.path)
-    else:
-        return []
-    return list(decided.select_related("decided_by", "run").order_by("-decided_at")[:EARLIER])
 
 
 def round_of(request: Request) -> tuple[str, bool]:

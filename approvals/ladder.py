@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from approvals.models import Docket
-from approvals.notices.notify import notify
+from approvals.notices.notify import tell_about
 from approvals.notices.receivers import deciders_of
 from approvals.notices.wording import facts_of, subject_of
 from approvals.rules import addressed
@@ -78,17 +78,8 @@ def _hand_up(request: Request, run: Run | None, rung: dict[str, Any]) -> None:
 def _tell(request: Request, at: int, rung: dict[str, Any]) -> None:
     escalated = rung["act"] == "escalate"
     subject = subject_of(request, "Handed up to you" if escalated else "Still open")
-    path, told = f"/approvals/{request.public_id}", deciders_of(request)
-    facts = facts_of(request)
-    notify(
-        "escalated" if escalated else "reminded",
-        f"rung:{request.id.hex}:{at}",
-        subject,
-        path,
-        people=told,
-        facts=facts,
-        request=request,
-    )
+    event, key = "escalated" if escalated else "reminded", f"rung:{request.id.hex}:{at}"
+    tell_about(request, event, key, subject, people=deciders_of(request), facts=facts_of(request))
 
 
 def _joined(some: list[str], others: list[str]) -> list[str]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from approvals.models import Docket, HeldDecision, Vote
+from approvals.models import Delegation, Docket, HeldDecision, View, Vote
 from approvals.questions import ASKED_OF
 from approvals.standing import handed_to
 from flows.access.actor import Actor
 from flows.access.querysets import addressed_to, belonging, requests_for
+from flows.access.refusals import NotFound
 from flows.access.rights import Right
 from flows.engine.states import OPEN_REQUEST_STATES
 from flows.models import Intervention, Person, Request, RunPass
+from flows.models.identifiers import UnknownIdentifier, parsed
 
 BOXES = ("mine", "team", "all", "done")
 
@@ -95,3 +99,47 @@ def by_due(requests: QuerySet[Request]) -> QuerySet[Request]:
 def waiting_for(actor: Actor) -> int:
     """How many requests wait for this person: the badge."""
     return requests_in(actor, "mine").count()
+
+
+def identifier_of(public_id: str) -> UUID:
+    """Raises `NotFound` for what names no request."""
+    try:
+        return parsed("req", public_id)
+    except UnknownIdentifier:
+        raise NotFound("request") from None
+
+
+def request_named(actor: Actor, public_id: str) -> Request:
+    """The request with all that a page, an answer or a command says of it; the large texts of its run are left out. `seen` says
+    whether the actor has opened this revision. Raises `NotFound`
+    where there is none, or the actor may not see it."""
+    opened = View.objects.filter(request=OuterRef("pk"), person=actor.person, revision=OuterRef("revision"))
+    here = requests_for(actor).filter(id=identifier_of(public_id)).annotate(seen=Exists(opened))
+    found = here.select_related(*AROUND).defer(*LARGE).first()
+    if found is None:
+        raise NotFound("request")
+    return found
+
+
+def delegation_named(public_id: str) -> Delegation:
+    """Raises `NotFound`."""
+    try:
+        found = Delegation.objects.filter(id=parsed("del", public_id)).select_related("taker", "request").first()
+    except UnknownIdentifier:
+        found = None
+    if found is None:
+        raise NotFound("delegation")
+    return found
+
+
+AROUND = (
+    "docket__claimed_by",
+    "docket__assigned_to",
+    "run__flow__team",
+    "run__version",
+    "run__started_by",
+    "flow__team",
+    "decided_by",
+    "held__person",
+)
+LARGE = ("run__flow__draft", "run__version__document", "run__input", "run__output")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from approvals.questions import is_question, may_answer
@@ -50,14 +50,16 @@ def is_approver(actor: Actor, request: Request) -> bool:
     return actor.holdings.allow(Right.DECIDE, flow.team_id if flow is not None else None)
 
 
-def is_own(person: Person, request: Request) -> bool:
+def is_own(person: Person, request: Request, hands: Collection[int] | None = None) -> bool:
     """Whether the person started the run that asks or one of its passes, decided about a step of it, or wrote what is to be
-    decided."""
+    decided. `hands` are the identifiers of those who did the former two, where they are known."""
     if person.username in (request.terms.get("authors") or []):
         return True
     run = request.run
     if run is None or run.started_by_id == person.id:
         return run is not None
+    if hands is not None:
+        return person.id in hands
     passes, steps = RunPass.objects.filter(run=run, by=person), Intervention.objects.filter(run=run, by=person)
     return passes.values("run_id").union(steps.values("run_id")).exists()
 

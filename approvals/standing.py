@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
@@ -29,10 +30,10 @@ class Standing:
         return self.on_behalf_of or self.person
 
 
-def require_decision(actor: Actor, request: Request) -> Standing:
+def require_decision(actor: Actor, request: Request, hands: Collection[int] | None = None) -> Standing:
     """The actor's standing, if they may decide on `request` now. Raises `Forbidden` or `SelfApproval`.
 
-    `request.run.flow` should be loaded.
+    `request.run.flow` should be loaded; `hands` are those who had a hand in its run, where they have been read with it.
     """
     require_scope(actor, Right.DECIDE)
     person = actor.person
@@ -41,7 +42,7 @@ def require_decision(actor: Actor, request: Request) -> Standing:
     standing = Standing(person)
     if not is_approver(actor, request):
         standing = _in_anothers_place(actor, person, request)
-    if not is_question(request) and (is_own(person, request) or is_own(standing.mandate, request)):
+    if not is_question(request) and any(is_own(each, request, hands) for each in {person, standing.mandate}):
         raise SelfApproval
     return _as_assigned(standing, request)
 
@@ -63,13 +64,21 @@ def _in_anothers_place(actor: Actor, person: Person, request: Request) -> Standi
 
 def _as_assigned(standing: Standing, request: Request) -> Standing:
     """The standing in which a request is decided that may be assigned to one person. Raises `Forbidden` for everybody else."""
-    docket = Docket.objects.filter(request=request, assigned_to__isnull=False).select_related("assigned_to").first()
-    if docket is None or docket.assigned_to in (standing.person, standing.mandate):
+    docket = docket_of(request)
+    if docket is None or docket.assigned_to is None or docket.assigned_to in (standing.person, standing.mandate):
         return standing
     handed = delegations_to(standing.person).filter(Q(request__isnull=True) | Q(request=request), giver=docket.assigned_to)
-    if docket.assigned_to is not None and handed.exists():
+    if handed.exists():
         return Standing(standing.person, docket.assigned_to)
     raise Forbidden(Right.DECIDE, f"This request is assigned to {docket.assigned_to}.")
+
+
+def docket_of(request: Request) -> Docket | None:
+    """What approvals keep about the request, as it was loaded with it, or by a query."""
+    if "docket" in request._state.fields_cache:
+        docket: Docket | None = request._state.fields_cache["docket"]
+        return docket
+    return Docket.objects.filter(request=request).select_related("assigned_to", "claimed_by").first()
 
 
 def may_stand_in(actor: Actor, request: Request) -> bool:

@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from approvals.models import Docket
-from approvals.notices.notify import notify
+from approvals.notices.notify import tell_about
 from approvals.notices.receivers import deciders_of
 from approvals.notices.wording import facts_of, subject_of
 from approvals.trail import record
@@ -45,15 +45,8 @@ def _take_up(request: Request) -> bool:
             return False
         Docket.objects.filter(request=request).update(taken_up_at=Now(), next_at=next_rung(request, 0))
         record(APPROVALS, "request", request, kind=request.kind, title=request.title, approvers=request.terms.get("approvers"))
-        notify(
-            "asked",
-            f"asked:{request.id.hex}",
-            subject_of(request),
-            f"/approvals/{request.public_id}",
-            people=deciders_of(request),
-            facts=facts_of(request),
-            request=request,
-        )
+        key, people = f"asked:{request.id.hex}", deciders_of(request)
+        tell_about(request, "asked", key, subject_of(request), people=people, facts=facts_of(request))
     return True
 
 

@@ -43,6 +43,7 @@ def refusals_recorded(actor: Actor, request_id: UUID, act: str) -> Iterator[None
     except NotFound:
         raise
     except Refusal as refusal:
+        refusal.recorded = True
         request = Request.objects.filter(id=request_id).first()
         if request is not None and not _keeps_trying(actor):
             with transaction.atomic():

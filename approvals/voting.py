@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from approvals.models import Vote
 from approvals.policies.reach import deciders, matched
 from approvals.rules import addressed
 from flows.models import Request
+
+
+class HasMandate(Protocol):
+    @property
+    def mandate(self) -> str:
+        """The account whose vote it is, whoever cast it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +48,7 @@ def tally(request: Request, outcome: str, meaning: str, cast: Iterable[Vote]) ->
     return Tally(count, quorum, missing, count >= quorum and not missing)
 
 
-def missing_teams(request: Request, agreeing: Iterable[Vote]) -> list[str]:
+def missing_teams(request: Request, agreeing: Iterable[HasMandate]) -> list[str]:
     """The teams that must still agree, where the policy wants a vote of each."""
     _, teams = addressed(request)
     if not request.terms.get("each_team") or not teams:

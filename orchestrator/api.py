@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 
 from approvals.api import router as approvals
+from approvals.notices.api import router as notices
 from approvals.policies.api import router as policies
 from flows.access.refusals import NotFound
 from flows.api.auth import DOORS
@@ -47,6 +48,7 @@ for router in (
     runs,
     approvals,
     policies,
+    notices,
     costs,
     prices,
     budgets,

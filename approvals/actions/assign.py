@@ -6,7 +6,7 @@ from django.db import transaction
 
 from approvals.actions.opened import locked_open
 from approvals.models import Docket
-from approvals.notices.notify import notify
+from approvals.notices.notify import tell_about
 from approvals.notices.wording import facts_of, subject_of
 from approvals.standing import could_decide, require_decision
 from approvals.trail import record, refusals_recorded
@@ -40,9 +40,8 @@ def assign(actor: Actor, request: Request, to: str | None) -> Docket:
             record(actor, "assign", request, **{"from": before and before.username, "to": person and person.username})
             if person is not None and person != actor.person:
                 key = f"assigned:{request.id.hex}:{person.username}"
-                path = f"/approvals/{request.public_id}"
-                told = {"people": [person], "facts": facts_of(request), "request": request, "channels": False}
-                notify("assigned", key, subject_of(request, "Assigned to you"), path, **told)  # type: ignore[arg-type]
+                subject = subject_of(request, "Assigned to you")
+                tell_about(request, "assigned", key, subject, people=[person], facts=facts_of(request), channels=False)
             transaction.on_commit(inbox_changed)
     return docket
 

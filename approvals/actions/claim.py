@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 from approvals.actions.opened import locked_open
 from approvals.models import Docket
-from approvals.notices.notify import notify
+from approvals.notices.notify import tell_about
 from approvals.standing import require_decision
 from approvals.trail import record, refusals_recorded
 from flows.access.actor import Actor
@@ -40,15 +40,7 @@ def claim(actor: Actor, request: Request, *, release: bool = False) -> Docket:
                 docket.refresh_from_db()
                 key = f"taken:{request.id.hex}:{docket.claimed_until}:{standing.person.username}"
                 subject = f"{standing.person} took over: {request.title}"
-                notify(
-                    "taken_over",
-                    key,
-                    subject,
-                    f"/approvals/{request.public_id}",
-                    people=[before],
-                    request=request,
-                    channels=False,
-                )
+                tell_about(request, "taken_over", key, subject, people=[before], channels=False)
             transaction.on_commit(inbox_changed)
     docket.refresh_from_db()
     return docket

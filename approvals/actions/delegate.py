@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from approvals.actions.assign import person_named
 from approvals.actions.opened import locked_open
 from approvals.models import Delegation
-from approvals.notices.notify import notify
+from approvals.notices.notify import notify, tell_about
 from approvals.notices.wording import facts_of, subject_of
 from approvals.rules import is_own
 from approvals.standing import may_stand_in, require_decision
@@ -53,9 +53,8 @@ def delegate_request(actor: Actor, request: Request, to: str) -> Delegation:
                 raise AlreadyDelegated
             made = Delegation.objects.create(giver=standing.person, taker=taker, request=request)
             record(actor, "delegate", request, to=taker.username)
-            key, path = f"delegated:{made.id.hex}", f"/approvals/{request.public_id}"
-            told = {"people": [taker], "facts": facts_of(request), "request": request, "channels": False}
-            notify("assigned", key, subject_of(request, f"{standing.person} asks you to decide"), path, **told)  # type: ignore[arg-type]
+            key, subject = f"delegated:{made.id.hex}", subject_of(request, f"{standing.person} asks you to decide")
+            tell_about(request, "assigned", key, subject, people=[taker], facts=facts_of(request), channels=False)
             transaction.on_commit(inbox_changed)
     return made
 

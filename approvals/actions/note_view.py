@@ -18,7 +18,8 @@ def note_view(actor: Actor, request: Request) -> bool:
     if actor.person is None or request.state not in OPEN_REQUEST_STATES:
         return False
     seen: dict[str, Any] = {"request": request, "person": actor.person, "revision": request.revision}
-    if View.objects.filter(**seen).exists():
+    known: bool | None = getattr(request, "seen", None)  # where it was asked for with the request
+    if known or (known is None and View.objects.filter(**seen).exists()):
         return False
     with transaction.atomic():
         _, new = View.objects.get_or_create(**seen)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db import transaction
 
 from approvals.actions.assign import person_named
 from approvals.actions.decide import comment_of
 from approvals.actions.opened import locked_open
 from approvals.models import Remark
-from approvals.notices.notify import notify
-from approvals.notices.receivers import deciders_of
+from approvals.notices.notify import tell_about
 from approvals.standing import require_decision
 from approvals.trail import record, refusals_recorded
 from flows.access.actor import Actor
@@ -39,9 +36,8 @@ def comment(actor: Actor, request: Request, text: str) -> Remark:
             record(actor, kind, request, text=text)
             if asked is not None:
                 Request.objects.filter(id=request.id, state="info_requested").update(state="pending")
-                path, subject = f"/approvals/{request.public_id}", f"{person} answered: {request.title}"
-                about: dict[str, Any] = {"people": [asked.person], "request": request, "channels": False}
-                notify("answered", f"answered:{remark.id}", subject, path, **about)
+                subject = f"{person} answered: {request.title}"
+                tell_about(request, "answered", f"answered:{remark.id}", subject, people=[asked.person], channels=False)
                 if run is not None:
                     append_event(
                         run, "request.answered_question", request.path, {"request": request.public_id, "by": person.username}
@@ -69,18 +65,12 @@ def ask_somebody(actor: Actor, request: Request, to: str, text: str) -> Remark:
             Request.objects.filter(id=request.id).update(state="info_requested")
             record(actor, "ask", request, to=asked.username, text=text)
             subject = f"{standing.person} asks you about: {request.title}"
-            about: dict[str, Any] = {"people": [asked], "request": request, "channels": False}
-            notify("question", f"question:{remark.id}", subject, f"/approvals/{request.public_id}", **about)
+            tell_about(request, "question", f"question:{remark.id}", subject, people=[asked], channels=False)
             if run is not None:
                 append_event(run, "request.info_requested", request.path, {"request": request.public_id, "of": asked.username})
                 announce(run)
             transaction.on_commit(inbox_changed)
     return remark
-
-
-def tell_deciders(request: Request, event: str, key: str, subject: str, **more: Any) -> int:
-    """Notifies all who may decide on the request now."""
-    return notify(event, key, subject, f"/approvals/{request.public_id}", people=deciders_of(request), request=request, **more)
 
 
 def _question_to(request: Request, person: Person) -> Remark | None:

@@ -13,7 +13,7 @@ from flows.access.audit import record_change
 from flows.access.refusals import Fault, Forbidden, Invalid
 from flows.access.rights import Right
 
-WAYS = {"each": "One e-mail for each", "digest": "Gathered into one e-mail", "off": "No e-mail"}
+WAYS = {"each": "One e-mail for each", "digest": "Gathered into one e-mail, each half hour", "off": "No e-mail"}
 
 
 def save_preference(actor: Actor, email: str, muted: Iterable[str] = ()) -> Preference:

@@ -25,6 +25,16 @@ class Policy(models.Model):
         return self.name
 
     @property
+    def number(self) -> int:
+        """Of the newest version; 0 before there is one."""
+        return self.current.number if self.current is not None else 0
+
+    @property
+    def label(self) -> str:
+        """Its name in addresses with its version: `refunds v4`."""
+        return f"{self.slug} v{self.number}"
+
+    @property
     def rules(self) -> dict[str, Any]:
         rules: dict[str, Any] = self.current.rules if self.current is not None else {}
         return rules

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.utils import timezone
 
 from approvals.models import Channel, Notice, Preference
 from flows.models import Person, Request
+
+GATHERING = timedelta(minutes=30)
 
 EVENTS = {
     "asked": "Something needs a decision",
@@ -45,9 +49,12 @@ def notify(
     or does not want to hear of `event`, is left out; without a mail server everybody is.
     """
     wanted = {person.id: person for person in people if person.is_active and person.email} if settings.EMAIL_HOST else {}
+    gathering: set[object] = set()
     for preference in Preference.objects.filter(person__in=wanted):
         if preference.email == "off" or event in preference.muted:
             del wanted[preference.person_id]
+        elif preference.email == "digest":
+            gathering.add(preference.person_id)
     hearing = Channel.objects.filter(removed_at__isnull=True) if channels else Channel.objects.none()
     told = [channel for channel in hearing if not channel.events or event in channel.events]
     shared = {
@@ -58,10 +65,42 @@ def notify(
         "facts": [[one_line(name)[:80], one_line(text)[:300]] for name, text in facts],
         "path": path[:200],
     }
-    rows = [Notice(person=person, **shared) for person in wanted.values()] + [Notice(channel=each, **shared) for each in told]
+    later = gathered_at(timezone.now())
+    rows = [
+        Notice(person=person, **shared, **({"next_at": later} if person.id in gathering else {})) for person in wanted.values()
+    ]
+    rows += [Notice(channel=each, **shared) for each in told]
     before = Notice.objects.filter(key=shared["key"]).count()
     Notice.objects.bulk_create(rows, ignore_conflicts=True)
     return Notice.objects.filter(key=shared["key"]).count() - before
+
+
+def tell_about(
+    request: Request,
+    event: str,
+    key: str,
+    subject: str,
+    *,
+    people: Iterable[Person],
+    facts: Sequence[tuple[str, str]] = (),
+    channels: bool = True,
+) -> int:
+    """The same about a request, to whose page it leads."""
+    return notify(
+        event,
+        key,
+        subject,
+        f"/approvals/{request.public_id}",
+        people=people,
+        facts=facts,
+        request=request,
+        channels=channels,
+    )
+
+
+def gathered_at(now: datetime) -> datetime:
+    """When what is gathered from `now` on is sent: at the next half hour."""
+    return now + GATHERING - timedelta(seconds=now.timestamp() % GATHERING.total_seconds())
 
 
 def one_line(text: str) -> str:

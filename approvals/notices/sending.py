@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from smtplib import SMTPException
 from typing import Any
@@ -32,7 +32,8 @@ PAUSES = (5, 30, 120, 600, 3600, 6 * 3600)  # seconds before the next try; after
 PATIENCE = 10.0  # seconds that one receiver gets
 A_LOOK = 5.0  # seconds of sending, after which other work of the reconciler goes first
 AT_ONCE = 100
-FLOOD = 3  # notices to one person that wait at the same time; more of them become one digest
+FLOOD = 3  # e-mails to one person within `CALM`; what comes then waits, and goes as one digest
+CALM = timedelta(minutes=10)
 BEING_SENT = timedelta(minutes=2)  # a try that nobody finished counts as failed after this
 
 
@@ -61,10 +62,21 @@ def send_due() -> int:
 
 
 def _mail(notices: list[Notice]) -> int:
+    until = _flooded_until(notices)
+    if until is not None:
+        Notice.objects.filter(id__in=[notice.id for notice in notices], state="queued").update(next_at=until)
+        return 0
     preference = getattr(notices[0].person, "notice_preference", None)
     if len(notices) > FLOOD or (preference is not None and preference.email == "digest"):
         return _send_mail(notices, digest_of(notices))
     return sum(_send_mail([notice], mail_of(notice)) for notice in notices)
+
+
+def _flooded_until(notices: list[Notice]) -> datetime | None:
+    """Until when a person is left in peace who has had their e-mails; None where they may get another."""
+    lately = Notice.objects.filter(person=notices[0].person, sent_at__gt=Now() - CALM)
+    times = sorted({sent for sent in lately.values_list("sent_at", flat=True) if sent is not None})
+    return times[-FLOOD] + CALM if len(times) >= FLOOD else None
 
 
 def _send_mail(notices: list[Notice], message: tuple[str, str]) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC
 from typing import Any
 
-from approvals.context import deadline_in_words, payload_values, title_is_a_models
 from approvals.questions import is_question
+from approvals.showing.tracing import payload_values, title_is_a_models
+from approvals.showing.words import deadline_in_words
 from flows.access.audit import names_a_secret
 from flows.engine.masking import is_marked
 from flows.models import Request

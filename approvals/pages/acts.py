@@ -16,7 +16,8 @@ from approvals.actions.claim import claim
 from approvals.actions.delegate import delegate_request
 from approvals.actions.hold import undo_decision
 from approvals.actions.remark import ask_somebody, comment
-from approvals.views import lost, request_named
+from approvals.pages.request import lost
+from approvals.reads import request_named
 from flows.access.actor import Actor
 from flows.access.refusals import NotFound, Refusal
 from flows.models import Request

@@ -16,13 +16,14 @@ from django.views.decorators.http import require_http_methods, require_POST
 from approvals.actions.delegate import delegate_all, end_delegation
 from approvals.actions.save_channel import KINDS, add_channel, remove_channel, rotate_channel_secret, try_channel
 from approvals.actions.save_preference import WAYS, save_preference
-from approvals.models import Channel, Delegation, Notice, Preference
+from approvals.models import Channel, Delegation
 from approvals.notices.notify import EVENTS
+from approvals.notices.reads import channel_named, last_notices, preference_of
+from approvals.reads import delegation_named
 from flows.access.actor import Actor
 from flows.access.refusals import Fault, Invalid, NotFound, Refusal
 from flows.access.rights import Right, require
 from flows.models import Person
-from flows.models.identifiers import UnknownIdentifier, parsed
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -39,7 +40,7 @@ def settings_page(request: Any) -> HttpResponse:
             raise
         except Refusal as failed:
             refusal = failed
-    kept = Preference.objects.filter(person=actor.person).first() or Preference(person=actor.person)
+    kept = preference_of(actor)
     context = {
         "kept": kept,
         "events": [(name, words, name not in kept.muted) for name, words in EVENTS.items()],
@@ -68,16 +69,6 @@ def _saved(actor: Actor, given: Any) -> str:
     shown = set(given.getlist("event"))
     save_preference(actor, given.get("email", ""), [name for name in EVENTS if name not in shown])
     return "Saved."
-
-
-def delegation_named(public_id: str) -> Delegation:
-    try:
-        found = Delegation.objects.filter(id=parsed("del", public_id)).select_related("taker", "request").first()
-    except UnknownIdentifier:
-        found = None
-    if found is None:
-        raise NotFound("delegation")
-    return found
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -121,16 +112,6 @@ def channel_act(request: Any, channel_id: str) -> HttpResponse:
     return redirect("approval-channels")
 
 
-def channel_named(public_id: str) -> Channel:
-    try:
-        found = Channel.objects.filter(id=parsed("chn", public_id), removed_at__isnull=True).first()
-    except UnknownIdentifier:
-        found = None
-    if found is None:
-        raise NotFound("channel")
-    return found
-
-
 def _channels(request: Any, *, secret: str = "", refusal: Invalid | None = None) -> HttpResponse:
     context = {
         "channels": Channel.objects.filter(removed_at__isnull=True).order_by("name"),
@@ -140,7 +121,7 @@ def _channels(request: Any, *, secret: str = "", refusal: Invalid | None = None)
         "refusal": refusal,
         "typed": request.POST if refusal else {},
         "chosen": request.POST.getlist("event") if refusal else [],
-        "notices": Notice.objects.select_related("person", "channel").order_by("-id")[:30],
+        "notices": last_notices(),
     }
     response = render(request, "policies/channels.html", context, status=refusal.status if refusal else 200)
     if secret:

@@ -15,12 +15,13 @@ from approvals.actions.save_policy import retire_policy, save_policy
 from approvals.models import Policy
 from approvals.policies.forms import PolicyForm
 from approvals.policies.health import figures_of, loads_of
+from approvals.policies.reads import policies_for, policy_named, require_reading
 from approvals.policies.settings import PolicySettings, read_settings
 from approvals.policies.trying import tried_on_last_runs
 from approvals.policies.words import in_words, ladder_in_words
 from flows.access.actor import Actor
-from flows.access.refusals import Conflict, Invalid, NotFound
-from flows.access.rights import Right, require, require_scope
+from flows.access.refusals import Conflict, Invalid
+from flows.access.rights import Right, require
 
 
 @login_required
@@ -28,12 +29,9 @@ from flows.access.rights import Right, require, require_scope
 def policy_list(request: Any) -> HttpResponse:
     """All policies in force, with how each did in 30 days."""
     actor: Actor = request.actor
-    _require_reading(actor)
+    policies = policies_for(actor)
     figures = figures_of(actor)
-    rows = [
-        _row(policy, figures)
-        for policy in Policy.objects.filter(current__isnull=False).select_related("current").order_by("name")
-    ]
+    rows = [_row(policy, figures) for policy in policies]
     context = {
         "rows": [row for row in rows if row["policy"].retired_at is None],
         "retired": [row for row in rows if row["policy"].retired_at is not None],
@@ -47,7 +45,7 @@ def _row(policy: Policy, figures: Any) -> dict[str, Any]:
     settings = PolicySettings.model_validate(policy.rules)
     return {
         "policy": policy,
-        "version": policy.current and policy.current.number,
+        "version": policy.number,
         "applies": ", ".join([*settings.tools, *settings.flows]) or "steps that name it",
         "who": in_words(settings),
         "ladder": ladder_in_words(settings),
@@ -71,7 +69,7 @@ def new_policy(request: Any) -> HttpResponse:
 def policy_page(request: Any, slug: str) -> HttpResponse:
     """One policy: its newest version as a form, its figures, its versions."""
     actor: Actor = request.actor
-    _require_reading(actor)
+    require_reading(actor)
     policy = policy_named(slug)
     if request.method == "POST":
         require(actor, Right.MANAGE_POLICIES)
@@ -93,7 +91,7 @@ def retirement(request: Any, slug: str) -> HttpResponse:
 def health(request: Any) -> HttpResponse:
     """How reviewing goes: what each policy and each person comes to in 30 days."""
     actor: Actor = request.actor
-    _require_reading(actor)
+    require_reading(actor)
     figures = figures_of(actor)
     names = dict(Policy.objects.values_list("slug", "name"))
     context = {
@@ -102,19 +100,6 @@ def health(request: Any) -> HttpResponse:
         "loads": loads_of(actor),
     }
     return render(request, "policies/health.html", context)
-
-
-def policy_named(slug: str) -> Policy:
-    found = Policy.objects.filter(slug=slug[:64], current__isnull=False).select_related("current").first()
-    if found is None:
-        raise NotFound(f"policy {slug[:64]!r}")
-    return found
-
-
-def _require_reading(actor: Actor) -> None:
-    require_scope(actor, Right.SEE_REQUESTS)
-    if not actor.holdings.allow(Right.SEE_REQUESTS):
-        raise NotFound("policy")
 
 
 def _take(request: Any, policy: Policy | None) -> HttpResponse:
@@ -148,7 +133,7 @@ def _page(request: Any, form: PolicyForm, policy: Policy | None, *, status: int 
         "form": form,
         "policy": policy,
         "may_manage": request.actor.may(Right.MANAGE_POLICIES),
-        "based_on": request.POST.get("based_on") or (policy.current.number if policy is not None and policy.current else 0),
+        "based_on": request.POST.get("based_on") or (policy.number if policy is not None else 0),
         "versions": list(policy.versions.select_related("by").order_by("-number")[:50]) if policy is not None else [],
         "figures": figures_of(request.actor).get(policy.slug) if policy is not None else None,
         "document": json.dumps(policy.rules, indent=2, ensure_ascii=False) if policy is not None else "",

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from approvals.actions.save_policy import retire_policy, save_policy
 from approvals.models import Policy
-from approvals.pages.policies import policy_named
 from approvals.policies.health import Figures, figures_of, loads_of
+from approvals.policies.reads import policy_named
 from approvals.policies.settings import read_settings
 from approvals.policies.trying import Tried, tried_on_last_runs
 from flows.access.rights import Right, require, require_scope
@@ -156,11 +156,10 @@ def list_versions(request: HttpRequest, policy: str) -> Any:
 
 
 def _shape(policy: Policy) -> dict[str, Any]:
-    version = policy.current.number if policy.current is not None else 0
     return {
         "slug": policy.slug,
         "name": policy.name,
-        "version": version,
+        "version": policy.number,
         "retired_at": policy.retired_at,
         "rules": policy.rules,
     }

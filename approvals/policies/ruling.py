@@ -24,7 +24,7 @@ def rule_on(occasion: Occasion) -> Ruling | None:
         return None
     settings = _read(policy)
     names = {"payload": occasion.payload, "flow": occasion.flow, "tool": occasion.tool}
-    label = f"{policy.slug} v{policy.current.number}"  # type: ignore[union-attr]
+    label = policy.label
     try:
         tripped = bool(not settings.when.strip() or parse_expression(settings.when).evaluate(names) is True)
         chosen = parse_expression(settings.chosen_by).evaluate(names) if settings.chosen_by.strip() else None
@@ -62,7 +62,7 @@ def terms_of(policy: Policy, settings: PolicySettings, chosen: Any, occasion: Oc
     terms: dict[str, Any] = {
         "policy": policy.slug,
         "policy_name": policy.name,
-        "policy_version": policy.current.number if policy.current is not None else 0,
+        "policy_version": policy.number,
         "when": settings.when,
         "values": _values(settings, occasion.payload),
         "approvers": {"people": people, "teams": teams},

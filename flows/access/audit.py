@@ -48,7 +48,10 @@ def record_change(actor: Actor, action: str, subject_kind: str, subject: str, da
 
 
 def record_refusal(actor: Actor, refusal: Refusal, method: str, path: str) -> None:
-    """Writes down that somebody was not allowed what they tried. Of one who keeps trying at most `MOST_REFUSALS` rows a minute."""
+    """Writes down that somebody was not allowed what they tried, unless the verb did. Of one who keeps trying at most `MOST_REFUSALS`
+    rows a minute."""
+    if refusal.recorded:
+        return
     recent = AuditRow.objects.filter(action=REFUSAL, actor=actor.person, at__gte=Now() - timedelta(minutes=1))
     if recent.count() >= MOST_REFUSALS:
         return

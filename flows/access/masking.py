@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from flows.access.versions import document_of, documents_of
@@ -23,13 +23,24 @@ MOST_ROWS = 5_000  # attempts and calls of a run that are looked at
 _KEPT = "_mask"
 
 
+class Tool(Protocol):
+    """What is asked of a tool: the schemas that may mark fields."""
+
+    @property
+    def slug(self) -> str: ...
+    @property
+    def arguments(self) -> Any: ...
+    @property
+    def result(self) -> Any: ...
+
+
 def mask_of(run: Run) -> Mask:
     """What must not be shown of this run. It is gathered once for each `Run` that was read; without marked fields in its flow that
     takes no query, save one for the tools that it uses."""
     return masks_of([run])[run.id]
 
 
-def masks_of(runs: Sequence[Run], known: Mapping[str, ToolEntry] | None = None) -> Mapping[UUID, Mask]:
+def masks_of(runs: Sequence[Run], known: Mapping[str, Tool] | None = None) -> Mapping[UUID, Mask]:
     """The same for several runs: a constant number of queries, and three for each run whose flow has marked fields. `known` are the
     tools of `tools_of`, where they were read already."""
     fresh = [run for run in runs if _KEPT not in run.__dict__]
@@ -58,12 +69,14 @@ def tools_of(runs: Iterable[Run]) -> set[str]:
     return {tool for version in versions for tool in _marks_of(version).tools}
 
 
-def marked_tools(slugs: Iterable[str], known: Mapping[str, ToolEntry] | None = None) -> dict[str, tuple[Any, Any]]:
+def marked_tools(slugs: Iterable[str], known: Mapping[str, Tool] | None = None) -> dict[str, tuple[Any, Any]]:
     """Of these tools those whose schemas mark anything: by slug the schemas of arguments and result. One query, none without any."""
     wanted = set(slugs)
     if not wanted:
         return {}
-    tools = known.values() if known is not None else ToolEntry.objects.filter(slug__in=wanted).only("slug", "arguments", "result")
+    tools: Iterable[Tool] = (
+        known.values() if known is not None else ToolEntry.objects.filter(slug__in=wanted).only("slug", "arguments", "result")
+    )
     found = {each.slug: (each.arguments, each.result) for each in tools if each.slug in wanted}
     return {slug: schemas for slug, schemas in found.items() if any(has_marks(schema) for schema in schemas)}
 

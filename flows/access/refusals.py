@@ -24,6 +24,7 @@ class Refusal(Exception):
 
     status = 400
     slug = "refused"
+    recorded = False  # whether the verb itself has written it into the audit log, so that the door need not
 
     def __init__(self, message: str = "", *, problems: Iterable[Fault] = ()) -> None:
         self.message = message or (type(self).__doc__ or "").strip()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.core.management.base import CommandError
 
@@ -26,6 +28,14 @@ def person_named(username: str) -> Person:
     if person is None:
         raise CommandError(f"There is no person {username!r}. Add one: python manage.py person create {username} --role viewer")
     return person
+
+
+def json_given(text: str) -> Any:
+    """The value of a JSON text. Raises `CommandError`."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise CommandError(f"This is no JSON: {error}") from None
 
 
 @contextmanager

@@ -463,6 +463,7 @@ PAGES = [
 TRIGGER = {"flow": "theirs", "kind": "webhook", "name": SECRET}
 RULES = {"rules": {"teams": ["theirs"]}}
 ABSENT = {"to": "approver", "until": "2020-01-01T00:00:00Z"}
+CHAT = {"kind": "chat", "name": "Team", "address": "https://chat.example.com/hook"}
 DECISION = {"outcome": "approve", "revision": 1}
 # The outsider, a builder, may make flows; that a name is taken is told (409), since names are one for the whole installation.
 API = [
@@ -563,6 +564,14 @@ API = [
     Door("PUT", "api/v1/policies/<policy>", may="owner", right="policies.manage", outsider="refused", body={"name": "N"} | RULES),
     Door("DELETE", "api/v1/policies/<policy>", may="owner", right="policies.manage", outsider="refused"),
     Door("GET", "api/v1/policies/<policy>/versions"),
+    Door("GET", "api/v1/notices", may="owner", right="policies.manage", outsider="refused"),
+    Door("GET", "api/v1/notices/preference"),
+    Door("PUT", "api/v1/notices/preference", body={"email": "digest"}),
+    Door("GET", "api/v1/channels", may="owner", right="policies.manage", outsider="refused"),
+    Door("POST", "api/v1/channels", may="owner", right="policies.manage", outsider="refused", body=CHAT),
+    Door("DELETE", "api/v1/channels/<channel_id>", may="owner", right="policies.manage", outsider="refused"),
+    Door("POST", "api/v1/channels/<channel_id>/test", may="owner", right="policies.manage", outsider="refused"),
+    Door("POST", "api/v1/channels/<channel_id>/secret", may="owner", right="policies.manage", outsider="refused"),
     Door(
         "POST",
         "api/v1/approvals/<request_id>/decisions",

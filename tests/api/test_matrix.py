@@ -42,6 +42,8 @@ BODIES = {
     "/approvals/{request_id}/questions": {"to": "ann", "text": "Why?"},
     "/approvals/bulk": {"items": [], "outcome": "approve"},
     "/delegations": {"to": "ann", "until": "2020-01-01T00:00:00Z"},
+    "/notices/preference": {"email": "digest"},
+    "/channels": {"kind": "chat", "name": "Team", "address": "https://chat.example.com/hook"},
     "/policies/trial": {"rules": {"people": ["ann"]}},
     "/policies/{policy}": {"name": "Refunds", "rules": {"people": ["ann"]}},
     "/flows/{slug}/settings": {"tags": []},
@@ -97,6 +99,8 @@ CLOSEST = {
     "audit": "runs:write",
     "delegations": "runs:write",
     "policies": "runs:write",
+    "notices": "runs:write",
+    "channels": "runs:write",
     "retention": "runs:write",
     "tools": "approvals:write",
     "connections": "approvals:write",
@@ -106,6 +110,7 @@ FOR_ALL_WHO_SEE = {
     "/approvals/{request_id}/undo",
     "/approvals/bulk",
     "/delegations/{delegation_id}",
+    "/notices/preference",
 }
 """What needs no right of its own: it says something, or acts on what is one's own alone."""
 
@@ -166,6 +171,7 @@ def names() -> dict[str, str]:
         "policy": "none",
         "secret_name": "SPARE_KEY",
         "delegation_id": "del_none",
+        "channel_id": "chn_none",
         **things,
     }
 
@@ -214,7 +220,8 @@ def test_what_one_may_not_see_gets_404(method: str, path: str, names: dict[str, 
         assert response.status_code == 403
     elif (method, path) == ("PUT", "/flows/{slug}"):  # the body is no document; the flow's name is not told either way
         assert response.status_code in (404, 409, 422)
-    elif path == "/policies/{policy}" and method != "GET":  # policies are everybody's; to change them needs a right
+    elif (path == "/policies/{policy}" and method != "GET") or path.startswith("/channels/"):
+        # they are everybody's; to change them needs a right
         assert response.status_code == 403
     else:
         assert response.status_code == 404, response.content

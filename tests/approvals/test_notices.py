@@ -18,9 +18,9 @@ from approvals.notices.sending import PAUSES, send_due
 from approvals.taking_up import take_up_new
 from flows.access.actor import Actor
 from flows.access.refusals import Forbidden, Invalid
-from flows.models import AllowedHost, Person, Request
+from flows.models import AllowedHost, AuditRow, Person, Request
 from flows.triggers.secrets import key_of, signature
-from tests.makers import make_actor, make_flow, make_person, make_request, make_run, make_team
+from tests.makers import make_actor, make_flow, make_key, make_person, make_request, make_run, make_team
 from tests.servers.hook_server import HookServer
 from tests.servers.loopback import running
 from tests.servers.mail_server import MailServer
@@ -126,6 +126,61 @@ def test_a_flood_becomes_one_digest(ann: Person, mail: MailServer) -> None:
     assert str(letter["Subject"]).strip() == "40 notices from Orchestrator"
     assert letter.get_content().count("/approvals/req_") == 40
     assert set(Notice.objects.values_list("state", flat=True)) == {"digest"}
+
+
+def test_a_flood_that_comes_bit_by_bit_becomes_few_letters(ann: Person, mail: MailServer) -> None:
+    for number in range(9):
+        notify("alert", f"run:{number}", f"Run #{number} failed", "/runs", people=[ann])
+        send_due()
+
+    assert len(mail.letters) == 3
+    assert Notice.objects.filter(state="queued", next_at__gt=timezone.now()).count() == 6
+    Notice.objects.filter(state="sent").update(sent_at=timezone.now() - timedelta(minutes=11))
+    due_again()
+    assert send_due() == 1
+    assert str(mail.letters[-1]["Subject"]).strip() == "6 notices from Orchestrator"
+
+
+def test_who_wants_it_gathered_gets_one_letter_each_half_hour(ann: Person, mail: MailServer) -> None:
+    save_preference(Actor(person=ann), "digest")
+    for number in range(2):
+        notify("alert", f"run:{number}", f"Run #{number} failed", "/runs", people=[ann])
+    assert send_due() == 0
+    due = set(Notice.objects.values_list("next_at", flat=True))
+    assert [each.minute % 30 + each.second for each in due] == [0]
+
+    due_again()
+    assert send_due() == 1
+
+    assert str(mail.letters[0]["Subject"]).strip() == "2 notices from Orchestrator"
+
+
+def test_preference_and_channels_are_kept_by_the_api_as_on_their_pages(ann: Person, outside: HookServer) -> None:
+    _, secret = make_key(ann, "approvals:write")
+    client = Client(headers={"Authorization": f"Bearer {secret}"})
+    kept = "/api/v1/notices/preference"
+    assert client.get(kept).json() == {"email": "each", "muted": []}
+    answer = client.put(kept, {"email": "digest", "muted": ["asked"]}, content_type="application/json")
+    assert answer.json() == client.get(kept).json() == {"email": "digest", "muted": ["asked"]}
+    assert AuditRow.objects.get(action="notices.prefer").door == "api"
+    wrong = client.put(kept, {"email": "pigeon", "muted": ["nothing"]}, content_type="application/json")
+    assert (wrong.status_code, [each["place"] for each in wrong.json()["problems"]]) == (422, ["muted", "email"])
+
+    body = {"kind": "webhook", "name": "Ledger", "address": f"{outside.base}/hook", "events": ["decided"]}
+    assert client.post("/api/v1/channels", body, content_type="application/json").status_code == 403
+    _, secret = make_key(make_person("owner"), "approvals:write")
+    owner = Client(headers={"Authorization": f"Bearer {secret}"})
+    made = owner.post("/api/v1/channels", body, content_type="application/json")
+    assert (made.status_code, made.json()["secret"][:6]) == (201, "whsec_")
+    path = f"/api/v1/channels/{made.json()['id']}"
+    assert owner.post(f"{path}/test").status_code == 202
+    send_due()
+    (told,) = owner.get("/api/v1/notices").json()["items"]
+    assert (told["to"], told["state"], len(outside.deliveries)) == ("Ledger", "sent", 1)
+    assert owner.post(f"{path}/secret").json()["secret"] != made.json()["secret"]
+    assert outside.base not in owner.get("/api/v1/channels").content.decode()
+    assert owner.delete(path).status_code == 204
+    assert owner.get("/api/v1/channels").json() == {"items": []}
 
 
 def test_each_person_is_told_as_they_prefer(ann: Person, mail: MailServer) -> None:

@@ -1,5 +1,6 @@
 """What approvals leave in the audit log is sealed: `audit verify` names a row that was altered, removed or moved. And 600 at once."""
 
+import gzip
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from approvals.actions.decide import decide
 from approvals.reads import requests_in, waiting_for
 from flows.access.actor import Actor
 from flows.models import AuditRow
-from tests.makers import make_person, make_request, make_run, make_team
+from tests.makers import make_key, make_person, make_request, make_run, make_team
 
 pytestmark = pytest.mark.django_db
 
@@ -67,6 +68,30 @@ def test_votes_that_changed_places_are_found(votes: list[AuditRow]) -> None:
     assert f"row {one} was altered or moved" in refused()
 
 
+def test_a_refused_act_is_written_down_once_whatever_the_door() -> None:
+    request, viewer = make_request(), make_person("viewer", username="viv")
+    _, secret = make_key(viewer, "admin")
+    client = Client()
+    client.force_login(viewer)
+    act, api = {"outcome": "approve", "revision": 1}, Client(headers={"Authorization": f"Bearer {secret}"})
+
+    form = act | {"edit-amount": "420"}
+    assert client.post(f"/approvals/{request.public_id}/decisions", form).status_code == 403
+    assert client.post(f"/approvals/{request.public_id}/claim").status_code == 403
+    for name, body in (("decisions", act), ("claim", {}), ("delegation", {"to": "viv"})):
+        answer = api.post(f"/api/v1/approvals/{request.public_id}/{name}", body, content_type="application/json")
+        assert answer.status_code == 403
+
+    rows = AuditRow.objects.filter(actor=viewer).exclude(action__in=["approval.view", "signin"]).order_by("id")
+    assert [(row.action, row.door, row.data["tried"]) for row in rows] == [
+        ("approval.refuse", "page", "approve"),
+        ("approval.refuse", "page", "claim"),
+        ("approval.refuse", "api", "approve"),
+        ("approval.refuse", "api", "claim"),
+        ("approval.refuse", "api", "delegate"),
+    ]
+
+
 def test_of_600_open_requests_a_page_costs_what_one_of_a_few_does(ann: Actor, django_assert_max_num_queries: Any) -> None:
     run = make_run(status="waiting_approval")
     for _ in range(600):
@@ -81,3 +106,11 @@ def test_of_600_open_requests_a_page_costs_what_one_of_a_few_does(ann: Actor, dj
     assert page.count('data-testid="approval-row"') == 50
     assert waiting_for(ann) == requests_in(ann, "mine").count() == 600
     assert ">600<" in page
+    assert len(gzip.compress(page.encode())) <= 45_000
+    request = requests_in(ann, "mine").first()
+    assert request is not None
+    client.get(f"/approvals/{request.public_id}")
+    with django_assert_max_num_queries(13):  # the badge counts more than the queue looks at
+        page = client.get(f"/approvals/{request.public_id}").content.decode()
+    assert len(gzip.compress(page.encode())) <= 45_000
+    assert page.count('data-testid="queue-row"') == 12

@@ -8,7 +8,8 @@ import re
 import pytest
 from django.test import Client
 
-from approvals.context import context_of
+from approvals.record import record_of
+from approvals.showing.page import context_of
 from flows.models import Attempt, Flow, Run
 from tests.engine.course import loop, subflow, tool, value
 from tests.engine.flows import source_of
@@ -131,7 +132,7 @@ def test_a_request_inside_a_sub_flow_is_told_by_the_sub_flows_own_document() -> 
     actor = make_actor("approver", team=make_team("finance"))
     request = make_request(run, payload={"amount": 7}, path="sub/ask")
 
-    page = context_of(actor, request, {})
+    page = context_of(actor, request, record_of(actor, request))
 
     assert page.step == "The inner one"
     assert [value.by_model for value in page.arguments] == [True]

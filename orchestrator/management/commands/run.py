@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -19,7 +18,7 @@ from flows.runs.actions.retry_run import retry_run
 from flows.runs.actions.skip_step import skip_step
 from flows.runs.previews import preview_retry
 from flows.runs.reads import run_named, runs_listed
-from orchestrator.management.speaking import actor_named, spoken_refusals
+from orchestrator.management.speaking import actor_named, json_given, spoken_refusals
 
 
 class Command(BaseCommand):
@@ -96,7 +95,7 @@ class Command(BaseCommand):
     ) -> None:
         found = _named(actor, run)
         version = int(other_version) if other_version is not None and other_version.isdecimal() else other_version
-        given = SAME if text is None else _json(text)
+        given = SAME if text is None else json_given(text)
         changed = given is not SAME or route is not None
         if preview:
             self.foretell(actor, found, from_step, version, changed)
@@ -111,10 +110,10 @@ class Command(BaseCommand):
         self.tell(raise_limits(actor, _named(actor, run), given, reason=reason))
 
     def do_skip(self, actor: Actor, run: str, path: str, text: str, port: str, comment: str, **options: Any) -> None:
-        self.tell(skip_step(actor, _named(actor, run), path, output=_json(text), port=port, comment=comment))
+        self.tell(skip_step(actor, _named(actor, run), path, output=json_given(text), port=port, comment=comment))
 
     def do_input(self, actor: Actor, run: str, path: str, text: str, **options: Any) -> None:
-        fields = _json(text)
+        fields = json_given(text)
         if not isinstance(fields, dict):
             raise CommandError('The input must be a JSON object of fields, such as {"arguments": {"amount": 7}}.')
         edit = edit_input(actor, _named(actor, run), path, fields)
@@ -157,10 +156,3 @@ def _number(name: str, text: str) -> int:
     if not text.isdecimal():
         raise CommandError(f"--{name}: {text!r} is no whole number.")
     return int(text)
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise CommandError(f"This is no JSON: {error}") from None
