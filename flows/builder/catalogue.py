@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from flows.builder.findings import Ground, RouteFacts, ToolFacts
+from flows.builder.policies import named_policies
 from flows.builder.subflows import known_flows, references, steps_within
 from flows.engine.document import FlowDocument
 from flows.engine.kinds import Catalogue
@@ -25,7 +26,7 @@ class Known:
 
 def current(document: FlowDocument | None, team: UUID | None) -> Known:
     """What the document of a flow of this team (None: everybody's) may refer to, as it is now: three queries, two more where it runs
-    other flows, and one where it searches knowledge."""
+    other flows, one where it searches knowledge, and a few for each policy that it names."""
     routes = list(Route.objects.values_list("slug", "candidates", "fall_back_on", "timeout"))
     models = frozenset(ModelEntry.objects.values_list("slug", flat=True))
     tools = list(ToolEntry.objects.values_list("slug", "arguments", "effect", "repeat", "reversible"))
@@ -37,6 +38,7 @@ def current(document: FlowDocument | None, team: UUID | None) -> Known:
             tools={slug: arguments for slug, arguments, *_ in tools},
             flows=known_flows(wanted, team) if wanted else {},
             bases=known_bases(document, team),
+            policies=named_policies(document),
         ),
         Ground(
             {slug: RouteFacts(slugs_of(candidates), tuple(on), timeout) for slug, candidates, on, timeout in routes},

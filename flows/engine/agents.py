@@ -28,7 +28,7 @@ class Conversing(Kind):
 
     def turn(self, agent: Node) -> Graph:
         """The step of one turn. It gives a record ``{text, output, calls: [{id, tool, arguments, verdict, why}], ended, …}``:
-        `verdict` is run, ask or no, `ended` the bound that was reached, or empty."""
+        `verdict` is run, ask (people), rule (the policy of its tool) or no, `ended` the bound that was reached, or empty."""
         raise NotImplementedError
 
     def calls(self, agent: Node, record: Mapping[str, Any]) -> Graph | None:

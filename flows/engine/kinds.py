@@ -128,15 +128,26 @@ class KnownFlow:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownPolicy:
+    """A rule of who decides that is in force. `problem` says why nobody could decide by it as things stand; it is looked up for those
+    that the document names."""
+
+    name: str
+    detail: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Catalogue:
-    """What flows may refer to: routes, models, tools with the JSON Schema of their arguments (None where unknown), other flows and
-    knowledge bases (None where it is not known which there are)."""
+    """What flows may refer to: routes, models, tools with the JSON Schema of their arguments (None where unknown), other flows,
+    knowledge bases and policies (None where it is not known which there are)."""
 
     routes: frozenset[str] = frozenset()
     models: frozenset[str] = frozenset()
     tools: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     flows: Mapping[str, KnownFlow] | None = None
     bases: frozenset[str] | None = None
+    policies: Mapping[str, KnownPolicy] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,7 @@ class ToolEntry(models.Model):
     result = models.JSONField(default=dict)  # JSON Schema of what a call gives; empty where it is not known
     description = models.CharField(max_length=1000, blank=True, default="", db_default="")  # models read it, too
     trusted = models.BooleanField(null=True)  # whether its answers are nobody else's words; without, its kind says
+    policy = models.CharField(max_length=64, blank=True, default="", db_default="")  # who decides on an agent's calls of it
 
 
 class MCPServer(models.Model):

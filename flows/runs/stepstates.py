@@ -83,8 +83,9 @@ def refuse_if_changed(run: Run, path: str, seen: str | None) -> None:
 
 
 def asks_people(node: Node, around: frozenset[UUID] = frozenset()) -> bool:
-    """Whether the step, or one inside it, is an approval. `around` are the versions of the sub-flows that it stands in."""
-    if node.kind.slug == "approval":
+    """Whether the step, or one inside it, is an approval, or asks leave for an agent's call. `around` are the versions of the sub-flows
+    that it stands in."""
+    if node.kind.slug in {"approval", "permission"}:
         return True
     flow = _flow_run_by(node)
     if flow is not None:

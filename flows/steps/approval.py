@@ -79,6 +79,7 @@ class ApprovalKind(WorkKind):
             yield Fault(
                 ("quorum",), f"{settings.quorum} votes are asked of {len(set(people))} people", "Lower it or name more people."
             )
+        yield from _policy_faults(settings, around)
         yield from _seal_faults(settings, around)
 
     async def perform(self, context: StepContext) -> Waiting | Done:
@@ -141,6 +142,24 @@ def _decided(settings: ApprovalSettings, meaning: str, payload: Any) -> Answer:
     """What a test decides by itself: the first outcome of this meaning, or, where there is none, the first of another."""
     names = [name for name, each in settings.outcomes.items() if each == meaning] or list(settings.outcomes)
     return Answer("approved" if meaning == "approve" else "rejected", names[0], payload, "Decided by the test.", None)
+
+
+def _policy_faults(settings: ApprovalSettings, around: Surroundings) -> Iterable[Fault]:
+    if settings.policy is None:
+        return
+    named, policies = settings.policy, around.catalogue.policies if around.catalogue else None
+    if policies is None:
+        yield Fault(("policy",), f"whether there is a policy `{named[:64]}` cannot be checked here", "", warning=True)
+    elif named not in policies:
+        mend = did_you_mean(named, policies) or "Choose another, or make it under Approvals, Policies."
+        yield Fault(("policy",), f"there is no policy `{named[:64]}` in force", mend, warning=around.lenient)
+    elif policies[named].problem:
+        yield Fault(
+            ("policy",),
+            f"nobody could decide by the policy `{named}`: {policies[named].problem}",
+            "Have an owner change the policy, or grant somebody the right to decide.",
+            warning=around.lenient,
+        )
 
 
 def _deadline_faults(settings: ApprovalSettings) -> Iterable[Fault]:

@@ -39,6 +39,7 @@ class ToolSpec:
     result: Mapping[str, Any] = field(default_factory=dict)  # JSON Schema of what a call gives, where it is known
     description: str = ""  # what it is for, in words that a model reads, too
     trusted: bool = False  # whether what it answers is none of anybody's words but our own
+    policy: str = ""  # the rule of who decides on an agent's calls of it; empty: what its patterns or the agent say
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from flows.tools.base import Entering, Finding, ToolCall, ToolContext, ToolKind,
 logger = logging.getLogger(__name__)
 TOOLS = """
 SELECT slug, kind, effect, repeat, arguments, settings, timeout, reversible, max_in_flight, known_for, result,
-    description, trusted
+    description, trusted, policy
 FROM flows_toolentry ORDER BY slug
 """
 DEFAULT_TIMEOUT = 30.0  # seconds
@@ -119,7 +119,7 @@ def toolbox_from_rows(rows: Iterable[Any], kinds: Iterable[ToolKind]) -> ToolBox
     limits: dict[str, CallLimits] = {}
     for row in rows:
         slug, kind_slug, effect, repeat, arguments, settings, timeout, reversible, max_in_flight, known_for, result = row[:11]
-        description, trusted = row[11:]
+        description, trusted, policy = row[11:]
         stated = CallLimits.of("tool", slug, {"in_flight": max_in_flight})
         if stated is not None:
             limits[slug] = stated
@@ -146,6 +146,7 @@ def toolbox_from_rows(rows: Iterable[Any], kinds: Iterable[ToolKind]) -> ToolBox
             _json(result),
             description,
             kind.trusted if trusted is None else trusted,
+            policy,
         )
     for slug, why in broken.items():
         logger.warning("The tool %s cannot be used: %s", slug, why)

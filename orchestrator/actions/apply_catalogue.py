@@ -10,9 +10,10 @@ from django.db import transaction
 from flows.access.actor import Actor
 from flows.access.audit import record_change
 from flows.access.rights import Right, require
+from flows.builder.policies import known_policies
 from flows.costs.actions.put_budget import Wanted as BudgetWanted
 from flows.costs.budgets import limits_in_words
-from flows.engine.problems import DocumentError, Problem
+from flows.engine.problems import DocumentError, Problem, did_you_mean
 from flows.models import AllowedHost, Membership, ModelEntry, Person, Role, Route, Team
 from flows.routing.entries import reference_faults
 from flows.runs.actions.change_budget import change_budget
@@ -89,6 +90,13 @@ def _refuse_what_is_missing(document: CatalogueDocument) -> None:
     for slug, tool in document.tools.items():
         if tool.kind == "flow":
             problems += [Problem(f"tools.{slug}.{fault.place}", fault.message, fault.mend) for fault in flow_faults(tool)]
+    if any(tool.policy for tool in document.tools.values()):
+        in_force = known_policies()
+        problems += [
+            Problem(f"tools.{slug}.policy", f"there is no policy `{tool.policy}` in force", did_you_mean(tool.policy, in_force))
+            for slug, tool in document.tools.items()
+            if tool.policy and tool.policy not in in_force
+        ]
     if problems:
         raise DocumentError(problems)
 

@@ -10,14 +10,18 @@ from typing import Any
 import pytest
 
 from approvals.actions.decide import decide
+from approvals.actions.save_policy import save_policy
+from approvals.policies.ruling import rule_on
+from flows.access.actor import Actor
 from flows.engine.canonical import sha256_of
 from flows.engine.failures import TimedOut
-from flows.models import Attempt, Request, Run
+from flows.models import Attempt, Request, Run, ToolEntry
 from flows.routing.providers.base import ToolRequest
 from flows.runs.actions.repeat_run import repeat_run
 from flows.runs.actions.start_run import start_run
 from flows.steps.agent.settings import AgentSettings
 from flows.steps.agent.verdicts import Judge
+from flows.steps.services import StepServices
 from tests.engine.flows import source_of
 from tests.execution.conftest import AddTool, Drive
 from tests.execution.runs import (
@@ -33,7 +37,7 @@ from tests.execution.runs import (
     types_of,
     until,
 )
-from tests.makers import make_actor, make_base, make_flow
+from tests.makers import make_actor, make_base, make_flow, make_person, make_team
 
 LOOKUP = {"type": "object", "required": ["page"], "additionalProperties": False, "properties": {"page": {"type": "integer"}}}
 EVER = "Look again and again [[sim: turns=ever]]"
@@ -358,6 +362,29 @@ def test_what_people_approved_is_exactly_what_is_called(drive: Drive, paid: list
     run = finish(run)
     assert paid == [40]
     assert [call.target for call in calls_of(run)] == ["sim-a", "pay.out", "sim-a"]
+
+
+def test_the_policy_of_a_tool_says_who_decides_and_what_passes_unasked(
+    drive: Drive, add_tool: AddTool, paid: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finance = [Actor(person=make_person("approver", username=name, team=make_team("finance"))) for name in ("ann", "bob")]
+    save_policy(make_actor("owner"), "payments", "Payments", {"teams": ["finance"], "quorum": 2, "when": "payload.amount > 50"})
+    ToolEntry.objects.filter(slug="pay.out").update(policy="payments")
+    plain = StepServices.__init__
+    monkeypatch.setattr(StepServices, "__init__", lambda self, kinds, redis, rule=rule_on: plain(self, kinds, redis, rule))
+    drive()
+
+    small = finish(start({"research": agent(PAY, "pay.out")}, EDGES))
+    assert (small.status, paid) == ("succeeded", [40])
+    assert not Request.objects.exists()
+
+    large = start({"research": agent(PAY.replace("40", "90"), "pay.out")}, EDGES)
+    asked = request_of(large)
+    assert (asked.terms["policy"], asked.terms["values"], asked.terms["quorum"]) == ("payments", {"amount": 90}, 2)
+    assert not decide(finance[0], asked.id, "approve", 1).closed
+    assert decide(finance[1], asked.id, "approve", 1).closed
+    finish(large)
+    assert paid == [40, 90]
 
 
 def test_a_refusal_goes_back_to_the_model_with_its_reason(drive: Drive, paid: list[int]) -> None:

@@ -22,6 +22,7 @@ EDGES = ["start -> research"]
 SPECS = {
     "look.up": ToolSpec("look.up", "python", "read", "freely"),
     "pay.out": ToolSpec("pay.out", "http", "write", "keyed"),
+    "pay.in": ToolSpec("pay.in", "http", "write", "keyed", reversible=True, policy="payments"),
     "note.put": ToolSpec("note.put", "http", "write", "keyed", reversible=True),
 }
 
@@ -105,6 +106,16 @@ def test_the_leash_and_the_taint_decide_who_is_asked(tool: str, leash: str, tain
 
     assert found["verdict"] == verdict
     assert bool(found["why"]) == (verdict != "run")
+
+
+@pytest.mark.parametrize(
+    ("leash", "tainted", "verdict"),
+    [("risky", None, "rule"), ("risky", "web.fetch", "ask"), ("ask", None, "ask"), ("free", None, "run")],
+)
+def test_a_tools_own_policy_rules_where_the_leash_asks_about_what_is_risky(leash: str, tainted: str | None, verdict: str) -> None:
+    (found,) = judged(("pay.in", {}), leash=leash, tainted=tainted).calls
+
+    assert found["verdict"] == verdict
 
 
 def test_a_tools_own_leash_goes_before_the_agents() -> None:

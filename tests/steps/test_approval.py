@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from flows.engine.kinds import Catalogue, KnownPolicy
 from tests.engine.flows import make_flow, problems_of
 
 EDGES = ["start -> ask", "ask.approve -> pay"]
@@ -41,6 +42,19 @@ def steps(**settings: Any) -> dict[str, Any]:
 )
 def test_it_refuses(settings, said):
     assert any(said in problem for problem in problems_of(steps(**settings), EDGES)), problems_of(steps(**settings), EDGES)
+
+
+def test_the_policy_that_it_names_is_in_force_and_somebody_can_decide_by_it():
+    known = {"refunds": KnownPolicy("Refunds"), "board": KnownPolicy("Board", problem="2 votes are needed and nobody may decide")}
+    catalogue = Catalogue(tools={"refunds.create": {}}, policies=known)
+
+    assert problems_of(steps(policy="refunds"), EDGES, catalogue) == []
+    assert problems_of(steps(policy="refnds"), EDGES, catalogue) == [
+        "steps.ask.with.policy: there is no policy `refnds` in force. Did you mean `refunds`?"
+    ]
+    (refused,) = problems_of(steps(policy="board"), EDGES, catalogue)
+    assert "nobody could decide by the policy `board`: 2 votes are needed and nobody may decide" in refused
+    assert problems_of(steps(policy="refnds"), EDGES) == []  # without a catalogue nobody can tell
 
 
 def test_what_it_seals_must_follow_from_its_approval():

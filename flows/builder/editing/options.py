@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db.models import Count, OuterRef, Q, Subquery
 
 from flows.builder.catalogue import bases_of
+from flows.builder.policies import known_policies, named_policies
 from flows.builder.subflows import known_flows, references
 from flows.engine.document import FlowDocument
 from flows.engine.kinds import Catalogue
@@ -38,6 +39,9 @@ class Options:
     team: UUID | None = None
 
     def of(self, kind: str) -> Sequence[Option]:
+        """What a field that refers to this kind can name. Policies are read when a form wants them, by one query: few do."""
+        if kind == "policy":
+            return [Option(slug, each.name, each.detail) for slug, each in known_policies().items()]
         return self.by_kind.get(kind, ())
 
     def arguments_of(self, field: Literal["tool", "flow"], named: Any) -> Mapping[str, Any] | None:
@@ -50,11 +54,12 @@ class Options:
         return known.input if known is not None else None
 
     def catalogue(self, document: FlowDocument | None, team: UUID | None) -> Catalogue:
-        """The same as the checks of a document want it: no query, and two where it runs other flows."""
+        """The same as the checks of a document want it: no query, two where it runs other flows, a few for each policy that it names."""
         wanted = {each.slug for each in references(document)} if document is not None else set()
         flows = known_flows(wanted, team) if wanted else {}
         bases = frozenset(each.value for each in self.of("base"))
-        return Catalogue(frozenset(self.routes), self.models, dict(self.tools), flows, bases)
+        policies = named_policies(document)
+        return Catalogue(frozenset(self.routes), self.models, dict(self.tools), flows, bases, policies)
 
     def beside(self, steps: Mapping[str, Any]) -> Options:
         """The same, with the steps that stand beside the one that is edited."""

@@ -65,7 +65,7 @@ HELP = {
     "editable": "Names that the approver may change, one a line.",
     "due": "Such as 4h or 2d.",
     "quorum": "How many must agree.",
-    "policy": "Instead of naming people.",
+    "policy": "A rule of who decides, how many and until when. It stands above what this step says itself.",
     "outcomes": "The names are the ports; say what each means.",
     "when": 'An expression, such as steps.classify.output.topic == "refund".',
     "approvers": "Nobody chosen: whoever may approve this flow's runs may decide.",

@@ -22,7 +22,8 @@ from flows.tools.connections import KINDS
 class ToolPart(Part):
     """What stands beside these keys belongs to the tool's kind. `known_for` is how long the service knows a key; `result` the JSON
     Schema of what a call gives; `description` what it is for, which models read, too; `trusted` whether its answers are nobody else's
-    words, so that a run that has read them is not tainted.
+    words, so that a run that has read them is not tainted; `policy` the approval policy that rules on an agent's calls of it, which stays
+    as it is where nothing is said, and goes where it is empty.
     """
 
     model_config = {**Part.model_config, "extra": "allow"}
@@ -38,6 +39,7 @@ class ToolPart(Part):
     result: JSONObject = Field(default_factory=dict)
     description: str = Field(default="", max_length=1000)
     trusted: bool | None = None
+    policy: str | None = Field(default=None, max_length=64)
 
     @property
     def repeats(self) -> str:
@@ -58,6 +60,7 @@ class ToolPart(Part):
             "known_for": self.known_for,
             "result": dict(self.result),
             "description": self.description,
+            **({"policy": self.policy} if self.policy is not None else {}),
             "trusted": self.trusted,
         }
 

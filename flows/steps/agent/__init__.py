@@ -21,6 +21,8 @@ from flows.steps.agent.turn import TurnKind
 __all__ = ["AgentKind", "AgentSettings"]
 
 LIMIT = "limit"
+ASKING = frozenset({"ask", "rule"})
+"""Verdicts behind which a call waits for leave: people's, or, as the tool's policy rules, its own."""
 
 
 class AgentKind(Conversing):
@@ -98,15 +100,16 @@ class AgentKind(Conversing):
         settings: AgentSettings = agent.settings  # type: ignore[assignment]
         key, asked = f"call[{number}]", f"permission[{number}]"
         given = {"tool": call["tool"], "arguments": call["arguments"], "within": record.get("left")}
-        if call["verdict"] != "ask":
+        if call["verdict"] not in ASKING:
             return {key: _node(agent, key, self._call, CallSettings.model_construct(**given), given)}
-        wanted = CallSettings.model_construct(**given, permission=asked)
+        wanted = CallSettings.model_construct(**given, permission=asked, ruled=call["verdict"] == "rule")
         asking = {
             "agent": agent.label or agent.key,
             "tool": call["tool"],
             "arguments": call["arguments"],
             "why": call["why"],
             "text": record.get("text", ""),
+            "ruled": call["verdict"] == "rule",
         }
         terms = PermissionSettings.model_construct(
             **asking, approvers=settings.approvers, quorum=settings.quorum, due=settings.due

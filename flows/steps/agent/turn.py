@@ -217,7 +217,15 @@ class _Turn:
         if not self.turns:
             return 0.0
         last = self.turns[-1]
-        if any(call["verdict"] == "ask" for call in last["calls"]):
+        if any(_asked_people(last, number, call) for number, call in enumerate(last["calls"])):
             return float(last["used"])
         since = (self.context.now - datetime.fromisoformat(last["at"])).total_seconds()
         return float(last["used"]) + max(since - self._seconds(), 0.0)
+
+
+def _asked_people(turn: Mapping[str, Any], number: int, call: Mapping[str, Any]) -> bool:
+    """Whether a call waited for people; one on which a policy rules may have passed without."""
+    if call["verdict"] != "rule":
+        return bool(call["verdict"] == "ask")
+    leave = (turn["results"].get(f"permission[{number}]") or {}).get("output") or {}
+    return not leave.get("unasked")

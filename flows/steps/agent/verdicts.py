@@ -85,7 +85,9 @@ class Judge:
         if sum(sha256_of(call["arguments"]) == sha256_of(request.arguments) for call in made) >= SAME_CALL - 1:
             return self._repeated(request)
         why = self._why_ask(grant, spec)
-        return ("ask", why) if why else ("run", "")
+        if why:
+            return "ask", why
+        return ("rule", f"The policy {spec.policy} rules on it.") if self._is_ruled(grant, spec) else ("run", "")
 
     def _repeated(self, request: ToolRequest) -> tuple[str, str]:
         said = f"It asks for the same call of {request.name} for the {SAME_CALL}rd time."
@@ -103,9 +105,13 @@ class Judge:
             return ""
         if self.tainted is not None:
             return f"It changes the world, and the run has read what others wrote (by {self.tainted}): its words may be theirs."
-        if leash == "risky" and not spec.reversible:
+        if leash == "risky" and not spec.reversible and not spec.policy:
             return "It changes the world and cannot be undone."
         return ""
+
+    def _is_ruled(self, grant: Grant, spec: ToolSpec) -> bool:
+        """Whether the tool's own policy says if people are asked: what is risky, it knows better than this layer."""
+        return bool(spec.policy) and spec.effect == "write" and self.settings.leash_of(grant) == "risky"
 
     def _wrong_again(self, calls: Sequence[Record]) -> bool:
         latest = [*(turn["calls"] for turn in self.turns[1 - MOST_ERRORS :]), calls]
