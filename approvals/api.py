@@ -24,7 +24,7 @@ from approvals.actions.note_view import note_view
 from approvals.actions.remark import ask_somebody, comment
 from approvals.filters import filtered, filters_in
 from approvals.models import Delegation, HeldDecision
-from approvals.reads import BOXES, delegation_named, identifier_of, request_named, requests_in
+from approvals.reads import BOXES, box_named, delegation_named, identifier_of, request_named, requests_in
 from approvals.standing import docket_of
 from flows.access.actor import Actor
 from flows.access.masking import masks_of
@@ -157,14 +157,15 @@ def list_approvals(
     after: str | None = None,
     limit: int = Query(50, ge=1, le=MOST),
 ) -> Any:
-    """The requests of one box (mine, team, all, done), newest first, narrowed as on the page of the inbox."""
+    """The requests of one box (mine, team, all, done or decided), newest first, narrowed as on the page of the inbox."""
     actor = actor_of(request)
     require_scope(actor, Right.SEE_REQUESTS)
-    if box not in BOXES:
+    named = box_named(box)
+    if named is None:
         fault = Fault("box", f"{box[:40]!r} is unknown", f"Choose of: {', '.join(BOXES)}.")
         raise Invalid("There is no such box.", problems=[fault])
     chosen = filters_in({"policy": policy, "risk": risk, "due": due, "was": was})
-    found, following = newest_first(filtered(requests_in(actor, box), chosen), after, limit)
+    found, following = newest_first(filtered(requests_in(actor, named), chosen), after, limit)
     masks_of([each.run for each in found if each.run is not None])
     return {"items": [_shape(request, each) for each in found], "next": following}
 

@@ -1,4 +1,4 @@
-"""What a list of requests can be narrowed to, on the page and over the API."""
+"""What a list of requests can be narrowed to, on the page and over the API, and how the page orders it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from flows.models import Request
 RISKS = ("low", "medium", "high")
 DUE = {"hour": timedelta(hours=1), "day": timedelta(days=1), "overdue": timedelta(0)}
 WAS = ("unchanged", "edited", "rejected")
-NAMES = ("policy", "risk", "due", "was")
+SORTS = ("newest",)
+NAMES = ("policy", "risk", "due", "was", "sort")
 
 
 def filters_in(given: Mapping[str, str]) -> dict[str, str]:
     """The filters among what is given; what is unknown is left out."""
     found = {name: (given.get(name) or "").replace("\x00", "")[:64] for name in NAMES}
-    known = {"risk": RISKS, "due": tuple(DUE), "was": WAS}
+    known = {"risk": RISKS, "due": tuple(DUE), "was": WAS, "sort": SORTS}
     return {name: value for name, value in found.items() if value and value in known.get(name, (value,))}
 
 

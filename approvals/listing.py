@@ -68,11 +68,12 @@ def row_of(each: Request) -> Row:
     )
 
 
-def page_of(requests: QuerySet[Request], box: str, after: str) -> tuple[list[Request], str]:
-    """Fifty requests behind a place in the list, and the place behind them; empty where there are no more."""
+def page_of(requests: QuerySet[Request], after: str, *, newest_first: bool = False) -> tuple[list[Request], str]:
+    """Fifty requests behind a place in the list, and the place behind them; empty where there are no more. Those that are due first come
+    first, or the newest."""
     agreed = Count("votes", filter=Q(votes__revision=F("revision")))
     listed: Any = requests.select_related("docket__claimed_by", "docket__assigned_to").annotate(agreed=agreed)
-    if box == "done":
+    if newest_first:
         last = uuid_of(after)
         found = list((listed.filter(id__lt=last) if last is not None else listed)[: PAGE + 1])
         return found[:PAGE], found[PAGE - 1].id.hex if len(found) > PAGE else ""

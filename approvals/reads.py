@@ -19,8 +19,16 @@ from flows.models.identifiers import UnknownIdentifier, parsed
 
 BOXES = ("mine", "team", "all", "done")
 
+OTHER_NAMES = {"decided": "done"}  # as the page's addresses say it
+
 _open = Q(state__in=sorted(OPEN_REQUEST_STATES))
 _names_nobody = Q(terms__approvers__people__0__isnull=True, terms__approvers__teams__0__isnull=True)
+
+
+def box_named(name: str) -> str | None:
+    """The box of this name; None where there is none."""
+    box = OTHER_NAMES.get(name, name)
+    return box if box in BOXES else None
 
 
 def requests_in(actor: Actor, box: str) -> QuerySet[Request]:

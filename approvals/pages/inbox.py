@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from approvals.filters import RISKS, filtered, filters_in
 from approvals.listing import PAGE, page_of, rows_of, uuid_of
 from approvals.models import Policy
-from approvals.reads import requests_in
+from approvals.reads import box_named, requests_in
 from flows.access.actor import Actor
 from flows.access.rights import Right
 from flows.models import Request
@@ -37,7 +37,8 @@ def inbox(request: Any) -> HttpResponse:
     actor: Actor = request.actor
     box = box_of(request)
     chosen = filters_in(request.GET)
-    found, older = page_of(filtered(requests_in(actor, box), chosen), box, request.GET.get("after", ""))
+    newest = box == "done" or chosen.get("sort") == "newest"
+    found, older = page_of(filtered(requests_in(actor, box), chosen), request.GET.get("after", ""), newest_first=newest)
     counts = counts_of(actor)
     request.waiting = counts["mine"]  # the badge of the shell
     title, text = EMPTY[box]
@@ -82,8 +83,7 @@ def news(request: Any) -> HttpResponse:
 
 
 def box_of(request: Any) -> str:
-    box = request.GET.get("box", "mine")
-    return {"decided": "done"}.get(box, box if box in BOXES else "mine")
+    return box_named(request.GET.get("box", "mine")) or "mine"
 
 
 def counts_of(actor: Actor) -> dict[str, int]:

@@ -526,6 +526,16 @@ def test_what_cannot_be_traced_counts_as_a_models_words(client: Client) -> None:
         assert "IT WAS CHARGED TWICE" in part(page, "model-words")
 
 
+def test_the_newest_stand_first_where_that_is_wanted(client: Client) -> None:
+    first, second = refund(due=timezone.now() + timedelta(hours=1)), refund(due=timezone.now() + timedelta(hours=2))
+
+    def shown(query: str) -> list[str]:
+        return re.findall(r'data-testid="approval-row" data-id="(req_\w+)"', client.get(f"/approvals{query}").content.decode())
+
+    assert shown("") == shown("?sort=nonsense") == [first.public_id, second.public_id]
+    assert shown("?sort=newest") == [second.public_id, first.public_id]
+
+
 def test_the_number_of_queries_is_bounded(client: Client, approver: Person, django_assert_max_num_queries: Any) -> None:
     request = refund()
     client.get(address(request))

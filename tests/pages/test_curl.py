@@ -114,6 +114,7 @@ def test_what_is_done_to_flows_people_budgets_and_all_of_it() -> None:
     [
         "/runs?state=failed&started=24h&q=greet",
         "/approvals?box=all&risk=low&due=day",
+        "/approvals?box=decided",
         "/flows?status=live",
         "/triggers?kind=webhook",
         "/audit",
