@@ -208,3 +208,17 @@ def test_while_it_is_open_rows_go_on_and_newer_runs_are_only_counted() -> None:
     assert newer.public_id not in told
     assert ">1 new<" in told
     assert "<html" not in told
+
+
+def test_a_test_is_told_from_the_runs_beside_it() -> None:
+    flow = make_flow("greeting")
+    real, test = make_run(flow), make_run(flow, purpose="test")
+    page = signed_in("viewer").get("/flows/greeting").content.decode()
+
+    marks = {
+        each.public_id: re.findall(
+            r'data-testid="purpose"[^>]*>(\w+)<', page.split(f'data-id="{each.public_id}"')[1].split("</tr>")[0]
+        )
+        for each in (real, test)
+    }
+    assert marks == {real.public_id: [], test.public_id: ["test"]}
