@@ -176,7 +176,7 @@ def record_of(actor: Actor, request: Request, tools: Iterable[str] = ()) -> Reco
         passes=ArraySubquery(RunPass.objects.filter(run=OuterRef("run_id"), by__isnull=False).values("by")),
         steps=ArraySubquery(Intervention.objects.filter(run=OuterRef("run_id"), by__isnull=False).values("by")),
     )
-    found = seen.get()
+    found: dict[str, Any] = {name: rows or [] for name, rows in seen.get().items()}  # what cannot have any is NULL
     known = {each["slug"]: ToolFacts(**each) for each in found["tools"]}
     return Record(
         votes=[VoteLine(**_timed(each, "at")) for each in found["votes_"]],

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 EXPECTED = {
     "viewer": {Right.SEE_FLOWS, Right.SEE_RUNS, Right.SEE_REQUESTS},
     "operator": {Right.SEE_FLOWS, Right.SEE_RUNS, Right.SEE_REQUESTS, Right.START_RUNS, Right.CONTROL_RUNS, Right.SEE_COSTS},
-    "approver": {Right.SEE_FLOWS, Right.SEE_RUNS, Right.SEE_REQUESTS, Right.DECIDE},
+    "approver": {Right.SEE_FLOWS, Right.SEE_RUNS, Right.SEE_REQUESTS, Right.DECIDE, Right.REVEAL},
     "auditor": {Right.SEE_FLOWS, Right.SEE_RUNS, Right.SEE_REQUESTS, Right.SEE_COSTS, Right.SEE_AUDIT},
     "owner": set(Right),
 }

@@ -238,6 +238,7 @@ def test_a_list_takes_the_same_queries_however_long_it_is(builder: Api, path: st
     few = queries()
     for _ in range(5):
         make_request()
+    builder("GET", path)  # documents of published versions are read once in a process
     assert queries() == few
 
 
