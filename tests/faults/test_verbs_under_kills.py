@@ -35,13 +35,20 @@ def _calm(site: Site) -> None:
     site.effects.behaves()
 
 
+def under_way(site: Site) -> UUID:
+    """A run half of whose calls are in flight, and for long enough to do something to it meanwhile."""
+    run = site.start_clauses(12, 5.0)
+    read(site, run)  # the first answer after a start takes seconds
+    site.wait_for_calls(run, succeeded=1, in_flight=6)
+    return run
+
+
 HANGS: dict[str, Any] = {"behave": "hang", "seconds": 30}
 """An effect that the service takes its time for: its engine dies meanwhile."""
 
 
 def test_a_run_that_is_paused_when_its_engine_dies_rests_and_goes_on_when_it_is_resumed(site: Site) -> None:
-    run = site.start_clauses(12, 2.5)
-    site.wait_for_calls(run, succeeded=1, in_flight=6)
+    run = under_way(site)
 
     post(site, run, "pause")
     kill(site.owner(run))
@@ -56,8 +63,7 @@ def test_a_run_that_is_paused_when_its_engine_dies_rests_and_goes_on_when_it_is_
 
 
 def test_a_resume_while_the_engine_dies_is_not_lost(site: Site) -> None:
-    run = site.start_clauses(12, 2.5)
-    site.wait_for_calls(run, succeeded=1, in_flight=6)
+    run = under_way(site)
     post(site, run, "pause")
     owner = site.owner(run)
 

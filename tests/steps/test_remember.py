@@ -35,5 +35,5 @@ def test_what_it_keeps_is_known_to_the_steps_behind_it() -> None:
     }
 
     assert problems_of(steps, ["start -> keep", "keep -> after"]) == [
-        "steps.after.with.values.x: `steps.keep.output.b` does not exist. It has `a`"
+        "steps.after.with.values.x: `steps.keep.output.b` does not exist. Known here: `a`"
     ]

@@ -19,7 +19,7 @@ SPLIT = {"type": "object", "required": ["text"], "properties": {"text": {"type":
 
 
 def make_box(*rows: tuple[Any, ...]) -> ToolBox:
-    return toolbox_from_rows([(*row, None, "", None) for row in rows], [HTTPTool(), PythonTool()])
+    return toolbox_from_rows([(*row, None, "", None, "") for row in rows], [HTTPTool(), PythonTool()])
 
 
 def make_call(box: ToolBox, slug: str, arguments: Any, timeout: float = 5.0) -> ToolCall:
