@@ -19,6 +19,7 @@ const entries = {
   site: "src/site.js",
   canvas: "src/canvas.js",
   builder: "src/builder.js",
+  schema: "src/schema.js",
   "site-style": "../static/css/site.css",
   "canvas-style": "../static/css/canvas.css",
   "builder-style": "../static/css/builder.css",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from django.urls import reverse
@@ -77,13 +77,20 @@ def matched(teams: Iterable[str], able: Mapping[str, set[str]]) -> bool:
     return all(give(team, set()) for team in teams)
 
 
-def policies_on(tools: Collection[str]) -> dict[str, list[tuple[str, str]]]:
-    """By tool the policies in force whose patterns match it, whatever the flow: their names and addresses. One query."""
+def policies_on(tools: Mapping[str, str]) -> dict[str, list[tuple[str, str]]]:
+    """By tool the policies in force that it names (`tools` says which), or whose patterns match it, whatever the flow: their names and
+    addresses. One query."""
     known = Policy.objects.filter(current__isnull=False, retired_at__isnull=True).select_related("current").order_by("slug")
     found: dict[str, list[tuple[str, str]]] = {}
     for policy in known:
         patterns = policy.rules.get("tools") or []
-        for tool in tools:
-            if any(fnmatchcase(tool, each) for each in patterns):
+        for tool, own in tools.items():
+            if policy.slug == own or any(fnmatchcase(tool, each) for each in patterns):
                 found.setdefault(tool, []).append((policy.name, reverse("policy", args=[policy.slug])))
     return found
+
+
+def policies_named() -> dict[str, str]:
+    """The names of all policies in force, by what flows and tools call them. One query."""
+    known = Policy.objects.filter(current__isnull=False, retired_at__isnull=True).order_by("name")
+    return dict(known.values_list("slug", "name"))

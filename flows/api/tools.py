@@ -41,7 +41,8 @@ class ToolShape(Schema):
     result: dict[str, Any] = Field(description="JSON Schema; empty where it is not known")
     schema_hash: str
     changed: dict[str, Any] | None = Field(description="what its MCP server has made of it since it was taken in")
-    policies: list[str]
+    policy: str = Field(description="the approval policy that it names itself; empty for none")
+    policies: list[str] = Field(description="names of all that are asked about its calls")
     used_by: list[str]
 
 
@@ -56,6 +57,7 @@ class ToolTerms(Schema, extra="forbid"):
     trusted: bool | None = None
     timeout: float | None = Field(None, gt=0, le=86400)
     description: str | None = Field(None, max_length=1000)
+    policy: str | None = Field(None, max_length=64, description="an approval policy in force; empty for none")
 
 
 class ToolTried(Schema, extra="forbid"):
@@ -146,7 +148,8 @@ def get_connections(request: HttpRequest) -> Any:
 
 @router.put("/connections/{connection}", response={200: ConnectionShape} | REFUSALS)
 def put_one_connection(request: HttpRequest, connection: str, body: ConnectionPart) -> Any:
-    """Makes the connection, or changes it. MCP servers are named by a catalogue document only."""
+    """Makes the connection, or changes it. One of the kind mcp is an MCP server that has an address (`url`);
+    one that is started by a command is named by a catalogue document only."""
     put_connection(actor_of(request), connection, body)
     return next(_connection(each) for each in connections_shown() if each.slug == connection)
 
@@ -188,6 +191,7 @@ def _tool(view: ToolView) -> dict[str, Any]:
         "result": entry.result,
         "schema_hash": view.hash,
         "changed": view.change,
+        "policy": entry.policy,
         "policies": [each.name for each in view.policies],
         "used_by": sorted({use.slug for use in view.uses}),
     }

@@ -20,7 +20,13 @@ SPECIAL = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 class ChatSettings(ToolSettings):
     """`url_secret` names the secret that holds the webhook's address."""
 
-    url_secret: str = Field(min_length=1, max_length=80)
+    url_secret: str = Field(
+        min_length=1,
+        max_length=80,
+        title="Secret",
+        description="it holds the webhook's address, and must be granted to this tool",
+        json_schema_extra={"of": "secret"},
+    )
 
 
 class ChatTool:

@@ -14,8 +14,8 @@ from flows.tools.base import ToolCall, ToolContext, ToolSettings, ToolSpec
 class FlowSettings(ToolSettings):
     """Which flow: its name, and the number of a version, where it is not always to be the published one."""
 
-    flow: str = Field(min_length=1, max_length=80)
-    version: int | None = Field(default=None, ge=1, strict=True)
+    flow: str = Field(min_length=1, max_length=80, json_schema_extra={"of": "flow"})
+    version: int | None = Field(default=None, ge=1, strict=True, description="its number; without it always the published one")
 
 
 class FlowTool:

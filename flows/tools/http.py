@@ -13,8 +13,10 @@ from pydantic import Field, field_validator, model_validator
 from flows.access.egress import Answer, Exchange, HTTPError, HTTPTimeout, TooLarge, TooManyRedirects, observed
 from flows.access.redaction import secret_named
 from flows.access.waits import retry_after
+from flows.engine.evaluation import ExpressionError
 from flows.engine.failures import BadKey, BadRequest, Failure, InvalidOutput, RateLimited, TimedOut, Unavailable
 from flows.engine.problems import shorten
+from flows.engine.templates import parse_template
 from flows.tools.base import ToolCall, ToolContext, ToolSettings
 from flows.tools.granted import secrets_for
 
@@ -24,18 +26,43 @@ METHODS_WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE"})
 
 
 class HTTPSettings(ToolSettings):
-    """How the service is called. Values of `header_env` are names of environment variables, read at each call."""
+    """How the service is called. Values of `header_env` are names of environment variables, read at each call. `body` and `gives` are
+    templates: of what is sent, and of what the call gives."""
 
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "POST"
-    url: str = Field(description="http(s) address; {name} in its path takes that argument")
+    url: str = Field(title="Address", description="http or https; {name} in its path takes that argument")
     headers: dict[str, str] = Field(default_factory=dict)
-    header_env: dict[str, str] = Field(default_factory=dict, description="header: environment variable that holds its value")
-    header_secret: dict[str, str] = Field(default_factory=dict, description="header: secret that holds its value")
-    query: tuple[str, ...] = Field(default=(), description="arguments that go into the query instead of the body")
-    idempotency_header: str = ""
-    expected: tuple[int, ...] = Field(default=(), description="statuses that mean success; without any, 200 to 299")
-    response: Literal["json", "text"] = "json"
-    find: str = Field(default="", description="address that tells what became of {key}: 404 means nothing happened")
+    header_env: dict[str, str] = Field(
+        default_factory=dict,
+        title="Headers from the environment",
+        description="header: environment variable that holds its value",
+    )
+    header_secret: dict[str, str] = Field(
+        default_factory=dict, title="Headers from secrets", description="header: secret that holds its value"
+    )
+    query: tuple[str, ...] = Field(
+        default=(), title="In the query", description="arguments that go into the query instead of the body"
+    )
+    body: Any = Field(
+        default=None,
+        title="What is sent",
+        description="JSON in which {{ arguments.name }} stands for an argument; without it the arguments themselves are sent",
+    )
+    gives: Any = Field(
+        default=None,
+        title="What a call gives",
+        description="JSON, such as {{ answer.items[0].id }}; without it the whole answer",
+    )
+    idempotency_header: str = Field(
+        default="", title="Header that carries the key", description="by which the service knows a repetition"
+    )
+    expected: tuple[int, ...] = Field(default=(), title="Statuses that mean success", description="without any, 200 to 299")
+    response: Literal["json", "text"] = Field(default="json", title="It answers with")
+    find: str = Field(
+        default="",
+        title="Where to look a call up",
+        description="address that tells what became of {key}: 404 means nothing happened",
+    )
 
     @field_validator("url", "find")
     @classmethod
@@ -51,10 +78,21 @@ class HTTPSettings(ToolSettings):
             raise ValueError("must hold no password; use header_env")
         return value
 
+    @field_validator("body", "gives")
+    @classmethod
+    def _readable(cls, value: Any) -> Any:
+        errors: list[ExpressionError] = []
+        parse_template(value, errors)
+        if errors:
+            raise ValueError(str(errors[0]))
+        return value
+
     @model_validator(mode="after")
     def _url_given(self) -> HTTPSettings:
         if not self.url:
             raise ValueError("url must not be empty")
+        if self.body is not None and self.method in METHODS_WITHOUT_BODY:
+            raise ValueError(f"{self.method} sends no body; take body away, or choose another method")
         return self
 
 
@@ -80,7 +118,7 @@ class HTTPTool:
         content = None
         if settings.method not in METHODS_WITHOUT_BODY:
             headers.setdefault("Content-Type", "application/json")
-            content = orjson.dumps(body)
+            content = orjson.dumps(_rendered(call.spec.slug, settings.body, "arguments", call.arguments, body))
         answer = await _exchange(call, context, settings.method, url, headers=headers, params=params or None, content=content)
         return _result(call.spec.slug, settings, answer)
 
@@ -139,7 +177,8 @@ def _broken(name: str, error: HTTPError, exchange: Exchange) -> Failure:
 
 def _result(name: str, settings: HTTPSettings, answer: Answer) -> Any:
     if answer.status in settings.expected or (not settings.expected and 200 <= answer.status < 300):
-        return _parsed(name, settings, answer)
+        found = _parsed(name, settings, answer)
+        return _rendered(name, settings.gives, "answer", found, found)
     failure = _failure(name, answer)
     failure.answered = answer.status < 500 and answer.status != 408  # it says itself that it did nothing
     raise failure
@@ -170,6 +209,19 @@ def _parsed(name: str, settings: HTTPSettings, answer: Answer) -> Any:
         return orjson.loads(answer.content)
     except ValueError:
         raise InvalidOutput(f"{name} did not answer with JSON.", sent=True) from None
+
+
+def _rendered(tool: str, template: Any, name: str, value: Any, otherwise: Any) -> Any:
+    """What the template makes of this value, `otherwise` where there is none. Raises `BadRequest` for arguments and `InvalidOutput` for
+    an answer that it does not fit."""
+    if template is None:
+        return otherwise
+    try:
+        return parse_template(template).render({name: value})
+    except ExpressionError as error:
+        if name == "answer":
+            raise InvalidOutput(f"{tool} answered what `gives` does not fit: {error}", sent=True) from None
+        raise BadRequest(f"{tool}: {error}") from None
 
 
 def _address(url: str, arguments: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -19,9 +19,15 @@ from flows.tools.smtp import send
 class MailSettings(ToolSettings):
     """`sender` is who the letters are from; `to` are patterns (``*@example.com``) of whom they may go to, without any to everybody."""
 
-    connection: str = Field(min_length=1, max_length=60)
-    sender: str = Field(min_length=3, max_length=320)
-    to: tuple[str, ...] = Field(default=(), strict=False, max_length=50)
+    connection: str = Field(min_length=1, max_length=60, json_schema_extra={"of": "smtp"})
+    sender: str = Field(min_length=3, max_length=320, description="who the letters are from")
+    to: tuple[str, ...] = Field(
+        default=(),
+        strict=False,
+        max_length=50,
+        title="Whom it may write to",
+        description="patterns such as *@example.com; without any, everybody",
+    )
 
 
 class MailTool:

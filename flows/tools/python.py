@@ -12,6 +12,7 @@ import orjson
 import psycopg
 from kombu.exceptions import OperationalError
 from psycopg_pool import PoolTimeout
+from pydantic import Field
 from redis.exceptions import RedisError
 
 from flows.engine import failures
@@ -36,7 +37,11 @@ BY_SLUG: dict[str, type[Failure]] = {
 class PythonSettings(ToolSettings):
     """Which function: its slug, where it is not the tool's own."""
 
-    function: str = ""
+    function: str = Field(
+        default="",
+        description="a function of this installation; without it that of the tool's name",
+        json_schema_extra={"of": "function"},
+    )
 
 
 class PythonTool:

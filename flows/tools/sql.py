@@ -28,10 +28,19 @@ AT_ONCE = 200
 class SQLSettings(ToolSettings):
     """One SELECT. `%(name)s` in it is the argument of that name, bound by the database; a percent sign is written %%."""
 
-    connection: str = Field(min_length=1, max_length=60)
-    query: str = Field(min_length=1, max_length=20_000)
+    connection: str = Field(min_length=1, max_length=60, json_schema_extra={"of": "postgresql"})
+    query: str = Field(
+        min_length=1,
+        max_length=20_000,
+        description="one SELECT; %(name)s is the argument of that name, a percent sign is written %%",
+    )
     rows: int = Field(
-        default=200, ge=1, le=10_000, strict=True, description="more are an error, so that nothing is left out unseen"
+        default=200,
+        ge=1,
+        le=10_000,
+        strict=True,
+        title="Rows at most",
+        description="more are an error, so that nothing is left out unseen",
     )
 
 

@@ -10,17 +10,16 @@ from django.db import transaction
 from flows.access.actor import Actor
 from flows.access.audit import record_change
 from flows.access.rights import Right, require
-from flows.builder.policies import known_policies
 from flows.costs.actions.put_budget import Wanted as BudgetWanted
 from flows.costs.budgets import limits_in_words
-from flows.engine.problems import DocumentError, Problem, did_you_mean
+from flows.engine.problems import DocumentError, Problem
 from flows.models import AllowedHost, Membership, ModelEntry, Person, Role, Route, Team
 from flows.routing.entries import reference_faults
 from flows.runs.actions.change_budget import change_budget
 from flows.runs.actions.put_connection import write_connection, write_server
 from flows.runs.actions.put_model import Put, write_model
 from flows.runs.actions.put_route import write_route
-from flows.runs.actions.put_tool import flow_faults, write_tool
+from flows.runs.actions.put_tool import flow_faults, policy_faults, write_tool
 from orchestrator.catalogue_document import (
     BudgetPart,
     CatalogueDocument,
@@ -88,15 +87,8 @@ def _refuse_what_is_missing(document: CatalogueDocument) -> None:
         Problem(f"routes.{slug}", f"`{slug}` is the name of a model", "Give the route another name.") for slug in sorted(taken)
     ]
     for slug, tool in document.tools.items():
-        if tool.kind == "flow":
-            problems += [Problem(f"tools.{slug}.{fault.place}", fault.message, fault.mend) for fault in flow_faults(tool)]
-    if any(tool.policy for tool in document.tools.values()):
-        in_force = known_policies()
-        problems += [
-            Problem(f"tools.{slug}.policy", f"there is no policy `{tool.policy}` in force", did_you_mean(tool.policy, in_force))
-            for slug, tool in document.tools.items()
-            if tool.policy and tool.policy not in in_force
-        ]
+        faults = [*flow_faults(tool), *policy_faults(tool.policy)]
+        problems += [Problem(f"tools.{slug}.{fault.place}", fault.message, fault.mend) for fault in faults]
     if problems:
         raise DocumentError(problems)
 

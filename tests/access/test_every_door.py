@@ -338,7 +338,13 @@ PAGES = [
     Door("GET", "models/<str:model>", may="owner", right="catalogue.manage", outsider="refused", stranger="refused"),
     Door("POST", "models/<str:model>", may="owner", right="catalogue.manage", outsider="refused", body={"act": "check"}),
     Door("GET", "tools", right="flows.see"),
+    Door("GET", "tools/new", may="owner", right="catalogue.manage", outsider="refused"),
+    Door(
+        "POST", "tools/new", may="owner", right="catalogue.manage", outsider="refused", body={"kind": "http", "name": "Nonsense!"}
+    ),
     Door("GET", "tools/<str:tool>", right="flows.see"),
+    Door("GET", "tools/<str:tool>/edit", may="owner", right="catalogue.manage", outsider="refused"),
+    Door("POST", "tools/<str:tool>/edit", may="owner", right="catalogue.manage", outsider="refused", body={"url": "nonsense"}),
     Door("POST", "tools/<str:tool>", may=BUILDS, right="routes.edit", outsider="refused", body={"arguments": "{}"}),
     Door("GET", "secrets", may="owner", right="catalogue.manage", outsider="refused"),
     Door("POST", "secrets", may="owner", right="catalogue.manage", outsider="refused", body={"act": "reseal"}),
@@ -596,7 +602,7 @@ API = [
         may="owner",
         right="catalogue.manage",
         outsider="refused",
-        body={"kind": "python", "effect": "read"},
+        body={"kind": "python", "effect": "read", "function": "text.split"},
     ),
     Door("PATCH", "api/v1/tools/<tool>", may="owner", right="catalogue.manage", outsider="refused", body={"reversible": True}),
     Door("DELETE", "api/v1/tools/<tool>", may="owner", right="catalogue.manage", outsider="refused"),

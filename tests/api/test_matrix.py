@@ -73,7 +73,7 @@ BODIES = {
     "/retention": {"payload_days": 90},
     "/retention/preview": {"payload_days": 90},
     "/killswitch": {"on": True, "reason": "A test"},
-    "PUT /tools/{tool}": {"kind": "python", "effect": "read"},
+    "PUT /tools/{tool}": {"kind": "python", "effect": "read", "function": "text.split"},
     "PATCH /tools/{tool}": {"effect": "write"},
     "/tools/{tool}/trials": {"arguments": {}},
     "/connections/{connection}": {"kind": "smtp", "host": "mail.example.com"},

@@ -101,3 +101,45 @@ def test_CON_5_another_effect_warns_about_what_it_bears_on(visit: Any, person: P
     expect(at.see("affected")).to_have_count(0)
     expect(at.page.locator("main")).to_contain_text("Reads")
     assert ToolEntry.objects.get().effect == "read"
+
+
+def test_a_tool_is_made_from_nothing_by_form_with_a_plain_schema_and_then_changed(visit: Any, person: Person_) -> None:
+    at = visit(as_=person("owner"))
+
+    at.go("/tools")
+    at.see("new-tool").click()
+    at.page.get_by_role("link", name="HTTP service").click()
+    at.page.get_by_label("Name", exact=True).fill("orders.find")
+    at.page.get_by_label("Address", exact=True).fill("ftp://nowhere")
+    takes = at.page.locator('[data-field="arguments"]')
+    takes.get_by_role("button", name="Add a field").click()
+    takes.get_by_label("Field", exact=True).fill("order")
+    takes.get_by_label("Type of the field").select_option("integer")
+    takes.get_by_label("required").check()
+    takes.get_by_label("What the field is").fill("Its number")
+    at.page.get_by_text("As text").last.click()
+    at.page.get_by_label("What it gives, as JSON Schema").fill('{"type": "object", "properties": {"total": {"type": "number"}}}')
+    expect(at.page.locator('[data-field="result"] [data-name]')).to_have_value("total")
+    at.see("save").click()
+
+    expect(at.page.locator("#id_url-error")).to_contain_text("must be an http or https address")
+    expect(at.page.get_by_label("Address", exact=True)).to_have_value("ftp://nowhere")
+    expect(takes.get_by_label("Field", exact=True)).to_have_value("order")
+    at.is_accessible()
+    at.expect_noise("400")
+    at.page.get_by_label("Address", exact=True).fill("https://shop.example.com/orders/{order}")
+    at.see("save").click()
+
+    expect(at.page.get_by_label("Arguments, as JSON")).to_have_value('{\n  "order": 1\n}')
+    entry = ToolEntry.objects.get()
+    assert entry.arguments == {
+        "type": "object",
+        "required": ["order"],
+        "properties": {"order": {"type": "integer", "description": "Its number"}},
+    }
+    assert entry.result == {"type": "object", "properties": {"total": {"type": "number"}}}
+    at.page.get_by_role("link", name="How it is called").click()
+    at.page.get_by_label("Calls at a time").fill("3")
+    at.see("save").click()
+    expect(at.see("try-form")).to_be_visible()
+    assert ToolEntry.objects.get().max_in_flight == 3

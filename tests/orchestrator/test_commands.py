@@ -231,3 +231,28 @@ def test_memory_lists_shows_and_forgets(capsys: Any) -> None:
         call_command("memory", "show", entry.public_id)
     with pytest.raises(CommandError, match="scope"):
         call_command("memory", "list", "--scope", "world")
+
+
+def test_a_tool_is_made_listed_tried_and_removed(tmp_path: Path, capsys: Any) -> None:
+    file = tmp_path / "words.yaml"
+    file.write_text("{kind: python, effect: read, function: text.statistics, description: Counts words.}")
+
+    call_command("tool", "put", "count.words", str(file))
+    call_command("tool", "put", "count.words", str(file))
+    call_command("tool", "list")
+    call_command("tool", "try", "count.words", "--arguments", '{"text": "one two"}')
+
+    said = capsys.readouterr().out
+    assert "new tool count.words\ncount.words: nothing to change." in said
+    assert "count.words (python): reads, may be repeated; used by no published flow" in said
+    run = Run.objects.get()
+    assert f"{run.public_id}: queued" in said
+    assert (run.purpose, run.source) == ("test", "cli")
+    with pytest.raises(CommandError, match="`text` is missing"):
+        call_command("tool", "try", "count.words", "--arguments", "{}")
+    file.write_text("{kind: python, effect: reads, function: nothing}")
+    with pytest.raises(CommandError, match="effect"):
+        call_command("tool", "put", "count.words", str(file))
+    call_command("tool", "remove", "count.words")
+    assert "count.words was removed." in capsys.readouterr().out
+    assert AuditRow.objects.filter(action="tool.remove", door="cli").exists()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -14,8 +16,11 @@ from django.utils import timezone
 
 from approvals.actions.save_policy import save_policy
 from flows.access.actions.put_secret import put_secret
+from flows.access.refusals import Invalid
 from flows.engine.canonical import sha256_of
 from flows.models import AuditRow, Connection, Flow, MCPServer, Run, ToolEntry
+from flows.runs.actions.put_connection import put_connection
+from flows.runs.toolbox.entries import ConnectionPart
 from tests.engine.flows import source_of
 from tests.makers import make_actor, make_flow, make_person
 
@@ -150,6 +155,11 @@ def test_CON_4_check_now_reports_the_result_and_the_time() -> None:
 def make_connection(slug: str = "shop", **fields: Any) -> Connection:
     settings = {"host": "db.example.com", "port": 5432, "database": "shop", "user": "", "tls": "prefer"}
     return Connection.objects.create(**{"slug": slug, "kind": "postgresql", "settings": settings, **fields})
+
+
+def make_policy(slug: str = "refunds") -> None:
+    make_person("approver", username="ann")
+    save_policy(make_actor("owner"), slug, "Refunds over 250", {"people": ["ann"]})
 
 
 def calls_the(tool: str, slug: str = "reader") -> None:
@@ -297,3 +307,181 @@ def test_a_tool_that_a_flow_calls_is_not_removed() -> None:
 
     assert "look.up is called by flow reader v1" in refused.content.decode()
     assert not ToolEntry.objects.exists()
+
+
+# ---------------------------------------------------------------------- a tool from nothing
+
+PAGE = '{"type": "object", "required": ["page"], "properties": {"page": {"type": "integer"}}}'
+NEW: dict[str, dict[str, Any]] = {
+    "http": {
+        "method": "POST",
+        "url": "https://shop.example.com/orders/{order}",
+        "headers": "Accept: application/json",
+        "header_secret": "Authorization: SHOP_KEY",
+        "query": "dry, page",
+        "body": '{"lines": "{{ arguments.lines }}"}',
+        "gives": "{{ answer.id }}",
+        "expected": "200, 201",
+        "response": "json",
+        "idempotency_header": "Idempotency-Key",
+        "repeat": "keyed",
+        "known_for": "1d",
+        "effect": "write",
+        "arguments": PAGE,
+        "result": '{"type": "string"}',
+        "policy": "refunds",
+        "max_in_flight": "5",
+        "timeout": "20s",
+        "reversible": "on",
+        "trusted": "yes",
+    },
+    "python": {"function": "text.statistics", "effect": "read"},
+    "flow": {"flow": "asks", "effect": "read"},
+    "sql": {"connection": "shop", "query": "SELECT %(page)s", "rows": "5", "effect": "read", "arguments": PAGE},
+    "mail": {"connection": "letters", "sender": "us@example.com", "to": "*@example.com", "effect": "write"},
+    "chat": {"url_secret": "CHAT_URL", "effect": "write"},
+}
+
+
+def make_what_tools_name() -> None:
+    make_connection()
+    make_connection("letters", kind="smtp", settings={"host": "mail.example.com", "port": 587, "user": "", "tls": "starttls"})
+    make_flow("asks")
+    for name in ("SHOP_KEY", "CHAT_URL"):
+        put_secret(make_actor("owner"), name, "a long secret", [])
+    make_policy()
+
+
+@pytest.mark.parametrize("kind", sorted(NEW))
+def test_a_tool_of_every_kind_is_made_from_nothing_shown_tried_and_changed(kind: str) -> None:
+    make_what_tools_name()
+    owner = signed_in("owner")
+
+    assert f'data-id="{kind}"' in text_of(owner, "/tools/new")
+    assert 'name="name"' in text_of(owner, f"/tools/new?kind={kind}")
+    made = owner.post("/tools/new", {"kind": kind, "name": f"new.{kind}", "description": "Does it.", **NEW[kind]})
+
+    assert made.status_code == 302, made.content.decode()
+    entry = ToolEntry.objects.get()
+    assert (entry.slug, entry.kind, entry.effect, entry.description) == (f"new.{kind}", kind, NEW[kind]["effect"], "Does it.")
+    assert AuditRow.objects.filter(action="tool.create", subject=entry.slug).exists()
+    assert "Try it" in text_of(owner, f"/tools/new.{kind}")
+    edit = text_of(owner, f"/tools/new.{kind}/edit")
+    sent = {name: value for name, value in NEW[kind].items() if f'name="{name}"' in edit}
+    assert owner.post(f"/tools/new.{kind}/edit", {**sent, "result": '{"type": "object"}'}).status_code == 302
+    changed = ToolEntry.objects.get()
+    assert changed.result == {"type": "object"}
+    assert (changed.settings, changed.effect, changed.repeat) == (entry.settings, entry.effect, entry.repeat)
+    assert (changed.description, changed.policy, changed.timeout) == (entry.description, entry.policy, entry.timeout)
+
+
+def test_all_that_is_said_of_an_HTTP_tool_is_kept() -> None:
+    make_what_tools_name()
+
+    signed_in("owner").post("/tools/new", {"kind": "http", "name": "orders.take", **NEW["http"]})
+
+    entry = ToolEntry.objects.get()
+    assert entry.settings == {
+        "method": "POST",
+        "url": "https://shop.example.com/orders/{order}",
+        "headers": {"Accept": "application/json"},
+        "header_secret": {"Authorization": "SHOP_KEY"},
+        "query": ["dry", "page"],
+        "body": {"lines": "{{ arguments.lines }}"},
+        "gives": "{{ answer.id }}",
+        "expected": [200, 201],
+        "response": "json",
+        "idempotency_header": "Idempotency-Key",
+    }
+    assert (entry.repeat, entry.known_for, entry.timeout, entry.max_in_flight) == ("keyed", 86400, 20, 5)
+    assert (entry.policy, entry.reversible, entry.trusted, entry.result) == ("refunds", True, True, {"type": "string"})
+
+
+def test_a_python_tool_takes_and_gives_what_its_hints_say() -> None:
+    signed_in("owner").post("/tools/new", {"kind": "python", "name": "count.words", **NEW["python"]})
+
+    entry = ToolEntry.objects.get()
+    assert entry.arguments["properties"] == {"text": {"type": "string"}}
+    assert entry.arguments["required"] == ["text"]
+    assert entry.result["type"] == "object"
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value", "said"),
+    [
+        ("http", "url", "ftp://there", "must be an http or https address"),
+        ("http", "url", "", "This field is required"),
+        ("http", "name", "Orders!", "is no name"),
+        ("http", "name", "there.already", "there is a tool"),
+        ("http", "headers", "no colon", "line 1 is no"),
+        ("http", "body", "{", "is no JSON"),
+        ("http", "gives", "{{ answer.x.( }}", "is not closed"),
+        ("http", "expected", "ok", "is no whole number"),
+        ("http", "arguments", "{", "is no JSON Schema"),
+        ("http", "arguments", '{"type": "nonsense"}', "nonsense"),
+        ("http", "timeout", "soon", "is not a duration"),
+        ("http", "max_in_flight", "many", "whole number"),
+        ("http", "idempotency_header", "", "needs the header that carries the key"),
+        ("http", "policy", "nobodys", "nobodys"),
+        ("sql", "rows", "0", "it must be at least 1"),
+        ("sql", "connection", "", "This field is required"),
+        ("flow", "flow", "nothing", "nothing"),
+        ("python", "function", "nothing", "nothing"),
+    ],
+)
+def test_what_is_wrong_with_a_new_tool_stands_at_its_field_and_nothing_typed_is_lost(
+    kind: str, field: str, value: str, said: str
+) -> None:
+    make_what_tools_name()
+    make_tool("there.already")
+
+    typed = {"kind": kind, "name": "orders.take", "description": "What was typed.", **NEW[kind], field: value}
+    answer = signed_in("owner").post("/tools/new", typed)
+
+    page = answer.content.decode()
+    assert answer.status_code == 400
+    at = "repeat" if field == "idempotency_header" else field
+    error = re.search(rf'id="id_{at}-error">(.*?)</p>', page, re.DOTALL)
+    assert error is not None, page
+    assert said in unescape(error[1])
+    assert "What was typed." in page
+    for kept in NEW[kind].values():
+        if kept not in (NEW[kind].get(field), "on", "yes") and "\n" not in kept:
+            assert kept in unescape(page)
+    assert ToolEntry.objects.get().slug == "there.already"
+
+
+def test_the_policy_of_a_tool_is_set_with_what_it_counts_as_and_shown() -> None:
+    make_policy()
+    make_tool("pay.out", effect="write", repeat="never")
+    owner = signed_in("owner")
+
+    refused = owner.post("/tools/pay.out", {**TERMS, "effect": "write", "policy": "nobodys"})
+    owner.post("/tools/pay.out", {**TERMS, "effect": "write", "policy": "refunds"})
+
+    assert "there is no policy `nobodys` in force" in refused.content.decode()
+    assert ToolEntry.objects.get().policy == "refunds"
+    assert re.search(
+        r'data-testid="policies"><a href="/approvals/policies/refunds">Refunds over 250</a>', text_of(owner, "/tools/pay.out")
+    )
+
+
+def test_an_MCP_server_with_an_address_is_made_in_the_browser_one_with_a_command_never() -> None:
+    owner = signed_in("owner")
+    put_secret(make_actor("owner"), "FAR_KEY", "Bearer a long token", [])
+    far = {"act": "save", "name": "far", "kind": "mcp", "url": "https://far.example.com/mcp", "secret": "FAR_KEY"}
+
+    wrong = owner.post("/connections", {**far, "url": "file:///etc/passwd"})
+    made = owner.post("/connections", far)
+
+    assert "must be an http or https address" in wrong.content.decode()
+    assert 'value="file:///etc/passwd"' in wrong.content.decode()
+    assert made.status_code == 302
+    row = MCPServer.objects.get()
+    assert (row.url, row.command, row.header_secret) == ("https://far.example.com/mcp", [], {"Authorization": "FAR_KEY"})
+    assert 'action="/connections/far/check"' in text_of(owner, "/tools/new?kind=mcp")
+    with pytest.raises(Invalid) as refused:
+        part = {"kind": "mcp", "command": ["/bin/sh"], "url": ""}
+        put_connection(make_actor("owner"), "near", ConnectionPart.model_validate(part))
+    assert "in a catalogue document only" in refused.value.problems[0].message
+    assert MCPServer.objects.count() == 1

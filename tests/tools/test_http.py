@@ -67,6 +67,35 @@ async def test_arguments_can_be_path_segments_and_cannot_leave_them(service: Eff
             await perform(service, "/echo/{order}", {"order": value})
 
 
+async def test_what_is_sent_and_what_a_call_gives_are_templates(service: EffectServer) -> None:
+    body = {"order": {"lines": "{{ arguments.lines }}", "note": "From {{ arguments.who }}"}, "fixed": 1}
+    seen = await perform(service, "/echo/{who}", {"who": "ann", "lines": [1, 2]}, body=body, gives={"was": "{{ answer.path }}"})
+    sent = await perform(service, "/echo/{who}", {"who": "ann", "lines": [1, 2]}, body=body, gives="{{ answer.body }}")
+
+    assert seen == {"was": "/echo/ann"}
+    assert json.loads(sent) == {"order": {"lines": [1, 2], "note": "From ann"}, "fixed": 1}
+    with pytest.raises(BadRequest, match="lines") as early:
+        await perform(service, "/echo/{who}", {"who": "ann"}, body=body)
+    assert not early.value.sent
+    with pytest.raises(InvalidOutput, match="gives") as late:
+        await perform(service, "/echo", gives="{{ answer.nothing.here }}")
+    assert late.value.sent
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"body": "{{ arguments.__class__ }}"},
+        {"body": {"deep": ["{{ arguments.a.format('x') }}"]}},
+        {"gives": "{{ answer.x. }}"},
+        {"body": {"a": 1}, "method": "GET"},
+    ],
+)
+def test_a_template_that_reaches_for_attributes_or_cannot_be_is_refused_when_it_is_written(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        HTTPSettings(url="https://example.com/", **settings)
+
+
 async def test_a_header_comes_from_the_environment(service: EffectServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SERVICE_TOKEN", raising=False)
     with pytest.raises(BadKey, match="SERVICE_TOKEN"):

@@ -22,7 +22,7 @@ from flows.models import AllowedHost, Connection, MCPServer, ToolEntry
 from flows.routing.entries import SLUG
 from flows.runs.actions.put_model import Put, as_faults
 from flows.runs.actions.put_tool import take_grants
-from flows.runs.toolbox.entries import ConnectionPart, MCPPart, connection_faults
+from flows.runs.toolbox.entries import SERVER, ConnectionPart, MCPPart, connection_faults, read_server
 from flows.runs.toolbox.uses import InUse, flows_using
 from flows.tools import postgresql, smtp
 from flows.tools.connections import KINDS, Connected
@@ -36,20 +36,24 @@ CHECKS: Mapping[str, Any] = {"postgresql": postgresql.check, "smtp": smtp.check}
 
 
 def put_connection(actor: Actor, slug: str, part: ConnectionPart) -> Put:
-    """Makes the connection, or changes it; tools that name it use it from their next call on. Raises `Forbidden`, and `Invalid` naming
-    each fault."""
+    """Makes the connection, or changes it; tools that name it use it from their next call on. One of the kind `mcp` is an MCP server that
+    has an address. Raises `Forbidden`, and `Invalid` naming each fault."""
     require(actor, Right.MANAGE_CATALOGUE)
-    faults = list(as_faults(("connections", slug), connection_faults(slug, part)))
+    is_server = part.kind == SERVER
+    server, found = read_server(part) if is_server else (None, connection_faults(slug, part))
+    faults = list(as_faults(("connections", slug), found))
     if not SLUG.fullmatch(slug) or len(slug) > LONGEST_NAME:
         faults.append(
             Fault("name", f"`{slug[:40]}` is no name", "Use up to 60 small letters, digits, dots, hyphens and underscores.")
         )
-    elif MCPServer.objects.filter(slug=slug).exists():
+    elif not is_server and MCPServer.objects.filter(slug=slug).exists():
         faults.append(Fault("name", f"`{slug}` is the name of an MCP server", "Choose another name."))
+    elif is_server and (Connection.objects.filter(slug=slug).exists() or MCPServer.objects.filter(slug=slug, url="").exists()):
+        faults.append(Fault("name", f"`{slug}` is the name of another connection", "Choose another name."))
     if faults:
         raise Invalid("The connection cannot be used as it is.", problems=faults)
     with transaction.atomic():
-        return write_connection(actor, slug, part)
+        return write_connection(actor, slug, part) if server is None else write_server(actor, slug, server)
 
 
 def write_connection(actor: Actor, slug: str, part: ConnectionPart) -> Put:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -105,6 +106,40 @@ class ConnectionPart(Part):
             "secret": self.secret,
             "expires_on": self.expires_on,
         }
+
+
+SERVER: Final = "mcp"
+"""The kind of a connection that is an MCP server."""
+
+
+def read_server(part: ConnectionPart) -> tuple[MCPPart | None, list[tuple[Place, str, str]]]:
+    """The MCP server that a connection of that kind means, or what is wrong with it. It has an address: whoever names a command lets it
+    run here, which is left to whoever applies a catalogue document on the machine. Its header `Authorization` holds the connection's
+    secret, where it names one."""
+    extra = dict(part.model_extra or {})
+    local = [name for name in ("command", "env", "env_secret", "header_env") if extra.pop(name, None)]
+    faults: list[tuple[Place, str, str]] = [
+        (("connections", "", name), "a server that is started here is named in a catalogue document only", "Give `url`.")
+        for name in local
+    ]
+    if part.secret and not extra.get("header_secret"):
+        extra["header_secret"] = {"Authorization": part.secret}
+    if not faults:
+        faults += _address_faults(str(extra.get("url") or ""))
+    try:
+        server = MCPPart.model_validate({**extra, "expires_on": part.expires_on})
+    except ValidationError as error:
+        faults += [
+            (("connections", "", *_place(each.path)), each.message, each.mend) for each in model_problems(error, MCPPart, {})
+        ]
+    return (None, faults) if faults else (server, [])
+
+
+def _address_faults(url: str) -> list[tuple[Place, str, str]]:
+    parts = urlsplit(url)
+    if parts.scheme in ("http", "https") and parts.hostname and not parts.username and not parts.password and len(url) <= 200:
+        return []
+    return [(("connections", "", "url"), "must be an http or https address without a password", "")]
 
 
 def tool_settings(part: ToolPart) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from flows.access.refusals import Fault, Invalid
 from flows.models import ToolEntry
-from flows.runs.toolbox.entries import ConnectionPart
+from flows.runs.toolbox.entries import SERVER, ConnectionPart
 
 LONGEST_TIMEOUT = 86_400.0
 TRUST = {"": None, "yes": True, "no": False}
@@ -22,12 +22,14 @@ def terms_of(entry: ToolEntry) -> dict[str, str]:
         "trusted": "" if entry.trusted is None else "yes" if entry.trusted else "no",
         "timeout": f"{entry.timeout:g}" if entry.timeout else "",
         "description": entry.description,
+        "policy": entry.policy,
     }
 
 
 def terms_typed(given: Any) -> dict[str, str]:
     """The same as somebody typed it."""
-    return {name: given.get(name, "").strip() for name in ("effect", "repeat", "reversible", "trusted", "timeout", "description")}
+    names = ("effect", "repeat", "reversible", "trusted", "timeout", "description", "policy")
+    return {name: given.get(name, "").strip() for name in names}
 
 
 def terms_from(given: Any) -> dict[str, Any]:
@@ -50,16 +52,18 @@ def terms_from(given: Any) -> dict[str, Any]:
         "trusted": TRUST.get(typed["trusted"]),
         "timeout": timeout,
         "description": typed["description"],
+        "policy": typed["policy"],
     }
 
 
 def connection_from(given: Any) -> ConnectionPart:
     """The connection that a posted form means; what its kind does not have is left out. Raises `Invalid` naming each field."""
     faults: list[Fault] = []
-    text = {name: given.get(name, "").strip() for name in ("kind", "label", "secret", "host", "user", "database", "tls")}
-    extra: dict[str, Any] = {name: text[name] for name in ("host", "user", "database", "tls") if text[name]}
+    text = {name: given.get(name, "").strip() for name in ("kind", "label", "secret", "host", "user", "database", "tls", "url")}
+    own = ("url",) if text["kind"] == SERVER else ("host", "user", "database", "tls")
+    extra: dict[str, Any] = {name: text[name] for name in own if text[name]}
     port, until = given.get("port", "").strip(), given.get("expires_on", "").strip()
-    if port:
+    if port and text["kind"] != SERVER:
         extra["port"] = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else 0
     expires: date | None = None
     if until:

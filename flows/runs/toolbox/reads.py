@@ -25,7 +25,7 @@ REPEATS = {
 class ToolView:
     tool: ToolEntry
     uses: tuple[Use, ...]
-    policies: tuple[Affected, ...] = ()  # that are asked about its calls, where a flow seals them
+    policies: tuple[Affected, ...] = ()  # that are asked about its calls
 
     @property
     def effect(self) -> str:
@@ -68,7 +68,7 @@ class ToolView:
 def tools_shown(actor: Actor) -> list[ToolView]:
     """Every tool, by name, with the published flows that this person sees, and the policies on it: four queries."""
     uses, tools = _uses(actor), list(ToolEntry.objects.order_by("slug"))
-    policies = policies_on([tool.slug for tool in tools])
+    policies = policies_on(tools)
     return [ToolView(tool, tuple(uses.get(tool.slug, ())), policies[tool.slug]) for tool in tools]
 
 
@@ -77,7 +77,7 @@ def tool_shown(actor: Actor, slug: str) -> ToolView:
     tool = ToolEntry.objects.filter(slug=slug[:120]).first() if "\x00" not in slug else None
     if tool is None:
         raise NotFound(f"tool {slug[:80]!r}")
-    return ToolView(tool, tuple(_uses(actor).get(slug, ())), policies_on([slug])[slug])
+    return ToolView(tool, tuple(_uses(actor).get(slug, ())), policies_on([tool])[slug])
 
 
 def _uses(actor: Actor) -> dict[str, list[Use]]:

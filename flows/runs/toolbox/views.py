@@ -20,8 +20,9 @@ from flows.models import MCPServer, ModelEntry, Secret, ToolEntry
 from flows.runs.actions.put_connection import check_connection, put_connection, remove_connection
 from flows.runs.actions.put_tool import change_terms, remove_tool
 from flows.runs.actions.try_tool import try_tool
-from flows.runs.toolbox.affected import affected_by_effect
+from flows.runs.toolbox.affected import affected_by_effect, policies_in_force
 from flows.runs.toolbox.connected import KIND_LABELS, connections_shown
+from flows.runs.toolbox.entries import SERVER
 from flows.runs.toolbox.forms import connection_from, terms_from, terms_of, terms_typed
 from flows.runs.toolbox.reads import REPEATS, tool_shown, tools_shown
 from flows.tools.actions.refresh_server import accept_tool, refresh_server
@@ -33,7 +34,9 @@ from flows.tools.connections import KINDS
 def tools(request: Any) -> HttpResponse:
     """Every tool. Raises `Forbidden` where one may see no flows."""
     _require(request.actor)
-    return render(request, "tools/list.html", {"tools": tools_shown(request.actor)})
+    return render(
+        request, "tools/list.html", {"tools": tools_shown(request.actor), "may_manage": request.actor.may(Right.MANAGE_CATALOGUE)}
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -61,6 +64,7 @@ def tool(request: Any, tool: str) -> HttpResponse:
         "may_try": request.actor.may(Right.EDIT_ROUTES),
         "may_manage": request.actor.may(Right.MANAGE_CATALOGUE),
         "repeats": REPEATS.items(),
+        "policies": policies_in_force().items(),
     }
     return render(request, "tools/tool.html", context, status=400 if context["refusal"] is not None else 200)
 
@@ -137,10 +141,10 @@ def _checked(actor: Actor, name: str) -> str:
 def _connections(request: Any, *, refusal: Any = None, status: int = 200, **more: Any) -> HttpResponse:
     context = {
         "connections": connections_shown(),
-        "kinds": [(kind, KIND_LABELS[kind]) for kind in KINDS],
+        "kinds": [(kind, KIND_LABELS[kind]) for kind in (*KINDS, SERVER)],
         "secrets": list(Secret.objects.order_by("name").values_list("name", flat=True)),
         "tls": ["verify-full", "require", "prefer", "disable", "starttls", "tls", "none"],
-        "typed": request.POST if refusal is not None else {},
+        "typed": request.POST if refusal is not None else request.GET,
         "refusal": refusal,
         **more,
     }
