@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Literal
+from decimal import Decimal
+from typing import Annotated, Any, Literal
 
 from django.db.models import Q
 from django.http import HttpRequest
@@ -22,9 +23,11 @@ from approvals.actions.delegate import delegate_all, delegate_request, end_deleg
 from approvals.actions.hold import decide_or_hold, undo_decision
 from approvals.actions.note_view import note_view
 from approvals.actions.remark import ask_somebody, comment
-from approvals.filters import filtered, filters_in
+from approvals.filters import Due, Risk, Was, filtered, filters_in
 from approvals.models import Delegation, HeldDecision
+from approvals.questions import hides_figures
 from approvals.reads import BOXES, box_named, delegation_named, identifier_of, request_named, requests_in
+from approvals.showing.ahead import Spending, spending_of
 from approvals.standing import docket_of
 from flows.access.actor import Actor
 from flows.access.masking import masks_of
@@ -33,7 +36,8 @@ from flows.access.rights import Right, require_scope
 from flows.api.auth import actor_of
 from flows.api.paging import MOST, newest_first
 from flows.api.problems import ProblemDocument
-from flows.api.shapes import RequestPage, RequestShape, Time, request_shape
+from flows.api.shapes import Money, RequestPage, RequestShape, Time, request_shape
+from flows.engine.states import OPEN_REQUEST_STATES
 from flows.models import Request
 
 router = Router(tags=["approvals"])
@@ -74,7 +78,17 @@ class VoteShape(Schema):
     at: Time
 
 
+class SpendingShape(Schema):
+    cost: Money | None = Field(description="dollars; null where no earlier run tells")
+    runs: int = Field(description="of so many earlier runs, items or rounds it is the median")
+    simulated: bool
+    unpriced: bool = Field(description="whether some of them cost more than is known")
+
+
 class ApprovalShape(RequestShape):
+    expected: dict[str, SpendingShape] = Field(
+        description="by outcome what it is expected to spend, where that is known; for those who may see costs"
+    )
     risk: str = Field(description="low, medium or high")
     policy: str | None = Field(description="the policy under which it is asked")
     policy_version: int | None
@@ -151,9 +165,9 @@ def list_approvals(
     request: HttpRequest,
     box: str = "mine",
     policy: str = Query("", description="slug"),
-    risk: Literal["", "low", "medium", "high"] = "",
-    due: Literal["", "hour", "day", "overdue"] = Query("", description="at the latest then"),
-    was: Literal["", "unchanged", "edited", "rejected"] = Query("", description="how it was decided"),
+    risk: Literal[""] | Risk = "",
+    due: Annotated[Literal[""] | Due, Query(description="at the latest then")] = "",
+    was: Annotated[Literal[""] | Was, Query(description="how it was decided")] = "",
     after: str | None = None,
     limit: int = Query(50, ge=1, le=MOST),
 ) -> Any:
@@ -293,7 +307,9 @@ def _done(request: HttpRequest, request_id: str, verb: Callable[[Actor, Request]
 def _whole(request: HttpRequest, asked: Request) -> dict[str, Any]:
     docket = docket_of(asked)
     claimed = docket.claimed_by if docket is not None and docket.claimed_until and docket.claimed_until > timezone.now() else None
+    spending = spending_of(actor_of(request), asked) if asked.state in OPEN_REQUEST_STATES else {}
     return _shape(request, asked) | {
+        "expected": {name: _spending(each) for name, each in spending.items()},
         "risk": risk_of(asked),
         "policy": asked.terms.get("policy"),
         "policy_version": asked.terms.get("policy_version"),
@@ -323,6 +339,12 @@ def _whole(request: HttpRequest, asked: Request) -> dict[str, Any]:
     }
 
 
+def _spending(each: Spending) -> dict[str, Any]:
+    if each.estimate is None:
+        return {"cost": Decimal(0) if each.nothing else None, "runs": 0, "simulated": False, "unpriced": False}
+    return {name: getattr(each.estimate, name) for name in ("cost", "runs", "simulated", "unpriced")}
+
+
 def _delegation(made: Delegation) -> dict[str, Any]:
     return {
         "id": made.public_id,
@@ -336,8 +358,7 @@ def _delegation(made: Delegation) -> dict[str, Any]:
 def _shape(request: HttpRequest, asked: Request) -> dict[str, Any]:
     """As the actor may see it: the figures of a question about money only with the right to see costs."""
     shape = request_shape(asked, _root(request))
-    flow = asked.asking_flow
-    if asked.kind == "budget" and not actor_of(request).may(Right.SEE_COSTS, flow.team_id if flow is not None else None):
+    if hides_figures(actor_of(request), asked):
         shape |= {"payload": None, "answer": None}
     return shape
 

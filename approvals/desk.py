@@ -64,6 +64,7 @@ class Desk:
     missing: list[str] = field(default_factory=list)
     round: str = ""
     last_round: bool = False
+    next_round: str = ""
     colleagues: list[Colleague] = field(default_factory=list)
 
     @property
@@ -81,7 +82,10 @@ def desk_of(request: Request, record: Record) -> Desk:
     desk.remarks, desk.delegations = record.remarks, record.delegations
     desk.trail = [_trace(row) for row in record.trail]
     desk.earlier, desk.colleagues = record.earlier, record.colleagues
-    desk.round, desk.last_round = round_of(request)
+    number, most = round_of(request)
+    if most:
+        desk.round, desk.last_round = f"round {number} of {most}", number >= most
+        desk.next_round = "" if desk.last_round else f"round {number + 1} of {most}"
     if request.terms.get("each_team"):
         meanings = request.terms.get("outcomes") or {}
         cast = [vote for vote in record.votes if vote.revision == request.revision]
@@ -110,22 +114,20 @@ def _about(action: str, data: Mapping[str, Any]) -> str:
     return ", ".join(to) if isinstance(to, list) else str(to or "")
 
 
-def round_of(request: Request) -> tuple[str, bool]:
-    """ "round 2 of 5", and whether it is the last, where the request stands in a loop of its run's own flow."""
+def round_of(request: Request) -> tuple[int, int]:
+    """Which round it is, and of how many, where the request stands in a loop of its run's own flow; else 0 of 0."""
     if request.run is None or is_question(request) or "/" in request.path:
-        return "", False
+        return 0, 0
     found = ROUND.findall(request.path)
     if not found:
-        return "", False
+        return 0, 0
     key, index = found[-1]
     try:
         document = document_of(request.run.version_id)
     except DocumentError:
-        return "", False
+        return 0, 0
     most = _most_rounds(document.steps, key)
-    if most is None:
-        return "", False
-    return f"round {int(index) + 1} of {most}", int(index) + 1 >= most
+    return (int(index) + 1, most) if most is not None else (0, 0)
 
 
 def _most_rounds(steps: Any, key: str) -> int | None:

@@ -1,19 +1,21 @@
-"""What a list of requests can be narrowed to, on the page and over the API, and how the page orders it."""
+"""What a list of requests can be narrowed to, on the page, over the API and by command, and how the page orders it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Literal, cast, get_args
 
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from flows.models import Request
 
-RISKS = ("low", "medium", "high")
-DUE = {"hour": timedelta(hours=1), "day": timedelta(days=1), "overdue": timedelta(0)}
-WAS = ("unchanged", "edited", "rejected")
-SORTS = ("newest",)
+Risk = Literal["low", "medium", "high"]
+Due = Literal["hour", "day", "overdue"]
+Was = Literal["unchanged", "edited", "rejected"]
+RISKS, WAS, SORTS = get_args(Risk), get_args(Was), ("newest",)
+DUE: Mapping[Due, timedelta] = {"hour": timedelta(hours=1), "day": timedelta(days=1), "overdue": timedelta(0)}
 NAMES = ("policy", "risk", "due", "was", "sort")
 
 
@@ -32,7 +34,7 @@ def filtered(requests: QuerySet[Request], chosen: Mapping[str, str]) -> QuerySet
         wanted = Q(terms__risk=chosen["risk"])
         requests = requests.filter(wanted | Q(terms__risk__isnull=True) if chosen["risk"] == "medium" else wanted)
     if "due" in chosen:
-        requests = requests.filter(due__lte=timezone.now() + DUE[chosen["due"]])
+        requests = requests.filter(due__lte=timezone.now() + DUE[cast(Due, chosen["due"])])
     if chosen.get("was") == "rejected":
         return requests.filter(state="rejected")
     if "was" in chosen:

@@ -63,6 +63,12 @@ def may_answer(actor: Actor, request: Request) -> bool:
     return actor.holdings.allow(ASKED_OF[request.kind], team)
 
 
+def hides_figures(actor: Actor, request: Request) -> bool:
+    """Whether what is asked is about money, which this actor may not see."""
+    flow = request.asking_flow
+    return request.kind == "budget" and not actor.may(Right.SEE_COSTS, flow.team_id if flow is not None else None)
+
+
 def require_choice(actor: Actor, request: Request, outcome: str, value: Any) -> None:
     """Passes if the actor may choose this. Raises `Forbidden`, or `AboveCeiling` for a limit above the flow's own."""
     run = request.run

@@ -10,8 +10,8 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import F, OuterRef, QuerySet, Value
-from django.db.models.functions import Coalesce, JSONObject, NullIf
+from django.db.models import F, OuterRef, QuerySet, TextField, Value
+from django.db.models.functions import Cast, Coalesce, JSONObject, NullIf
 
 from approvals.models import Delegation, Remark, Vote
 from flows.access.actor import Actor
@@ -22,6 +22,7 @@ from flows.models.identifiers import shown
 EARLIER = 5
 MOST_TRAIL = 100
 MOST_COLLEAGUES = 200
+NO_SUMS: Mapping[str, QuerySet[Any, dict[str, Any]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +114,14 @@ class Record:
     tools: Mapping[str, ToolFacts]
     tool: ToolFacts | None
     hands: frozenset[int]
+    sums: Mapping[str, list[dict[str, Any]]]  # of the queries that were given along
 
 
-def record_of(actor: Actor, request: Request, tools: Iterable[str] = ()) -> Record:
-    """The record as the actor may see it, with what the catalogue says of these tools and of the one whose call is decided on."""
+def record_of(
+    actor: Actor, request: Request, tools: Iterable[str] = (), sums: Mapping[str, QuerySet[Any, dict[str, Any]]] = NO_SUMS
+) -> Record:
+    """The record as the actor may see it, with what the catalogue says of these tools and of the one whose call is decided on, and the
+    rows of these sums of calls."""
     tool = tool_in(request)
     about: dict[str, Any] = {"request": OuterRef("pk")}
     seen = Request.objects.filter(id=request.id).values(
@@ -174,6 +179,10 @@ def record_of(actor: Actor, request: Request, tools: Iterable[str] = ()) -> Reco
             result="result",
         ),
         passes=ArraySubquery(RunPass.objects.filter(run=OuterRef("run_id"), by__isnull=False).values("by")),
+        **{
+            f"sum_{number}": _rows(each, cost=Cast("cost", TextField()), unpriced="unpriced", simulated="simulated")
+            for number, each in enumerate(sums.values())
+        },
         steps=ArraySubquery(Intervention.objects.filter(run=OuterRef("run_id"), by__isnull=False).values("by")),
     )
     found: dict[str, Any] = {name: rows or [] for name, rows in seen.get().items()}  # what cannot have any is NULL
@@ -188,6 +197,7 @@ def record_of(actor: Actor, request: Request, tools: Iterable[str] = ()) -> Reco
         tools=known,
         tool=known.get(tool),
         hands=frozenset([*found["passes"], *found["steps"]]),
+        sums={name: found[f"sum_{number}"] for number, name in enumerate(sums)},
     )
 
 

@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
@@ -34,6 +34,7 @@ def many(request: Any) -> HttpResponse:
     }
     requests = [found[one.id] for one in chosen if one.id in found]
     context: dict[str, Any] = {"items": items, "outcome": outcome, "comment": comment, "requests": requests}
+    context["back"] = QueryDict(request.POST.get("back", "")[:1000]).urlencode()  # the list that they were chosen from
     try:
         refuse_unless_alike(requests, asked_for=len(items))
         meaning_of(requests[0], outcome)
@@ -46,7 +47,7 @@ def many(request: Any) -> HttpResponse:
             failed = [(found[result.id], result.refusal) for result in results if result.refusal is not None]
             if not failed:
                 request.toast(f"{done} decided: {outcome}.")
-                return redirect(reverse("approvals"))
+                return redirect(f"{reverse('approvals')}{'?' if context['back'] else ''}{context['back']}")
             return render(request, "approvals/bulk.html", {"done": done, "failed": failed, "outcome": outcome}, status=207)
     except Invalid as refusal:
         if any(fault.place != "confirm" for fault in refusal.problems):

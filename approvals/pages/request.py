@@ -24,6 +24,7 @@ from approvals.queue import Queue, next_of, queue_of
 from approvals.reads import request_named
 from approvals.record import record_of
 from approvals.rules import mask_of_request
+from approvals.showing.ahead import ahead_of, spending_from, sums_of
 from approvals.showing.page import Context, context_of
 from approvals.showing.values import differences
 from approvals.showing.words import decided_in_words, urgency_of
@@ -128,9 +129,10 @@ def shown(
     """The page. The tools and masks of the request and its queue are read at once, before anything is shown, a fresh `form` too."""
     queue: Queue = queue_of(request.actor, asked)
     runs = [each.run for each in (asked, *queue.requests) if each.run is not None]
-    record = record_of(request.actor, asked, tools_of(runs))
+    ahead = ahead_of(asked) if asked.state in OPEN_REQUEST_STATES else {}
+    record = record_of(request.actor, asked, tools_of(runs), sums_of(request.actor, asked, ahead))
     masks_of(runs, record.tools)
-    page: Context = context_of(request.actor, asked, record)
+    page: Context = context_of(request.actor, asked, record, spending_from(ahead, record.sums))
     if queue.waiting is not None:
         request.waiting = queue.waiting  # the badge of the shell
     desk: Desk = desk_of(asked, record)

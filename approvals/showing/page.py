@@ -12,6 +12,7 @@ from approvals.origins import MODEL, Origins
 from approvals.questions import FOLLOWS, LABELS, is_question, why_not
 from approvals.record import Record, ToolFacts, VoteLine
 from approvals.rules import SelfApproval, mask_of_request, wanted
+from approvals.showing.ahead import Spending
 from approvals.showing.tracing import arguments_of, follows, origin_in, origins_of
 from approvals.showing.values import Value, differences, plain
 from approvals.showing.words import deadline_in_words, decided_in_words, rung_in_words
@@ -24,6 +25,7 @@ from flows.engine.states import OPEN_REQUEST_STATES
 from flows.models import Person, Request
 from flows.runs.progress import StepLine, progress_of
 
+NO_SPENDING: Mapping[str, Spending] = {}
 ORDER = {"reject": 0, "changes": 1, "approve": 2}
 
 
@@ -37,6 +39,7 @@ class Outcome:
 
     question: bool = False  # whether it is a choice that the engine offers
     refusal: str = ""  # why this person may not choose it
+    spending: Spending | None = None  # what it is expected to spend
 
     @property
     def label(self) -> str:
@@ -121,6 +124,11 @@ class Context:
         return sum(vote.revision == self.request.revision for vote in self.votes)
 
     @property
+    def approving(self) -> list[Outcome]:
+        """The outcomes that approve, where what they spend can be told."""
+        return [each for each in self.outcomes if each.meaning == "approve" and each.spending is not None]
+
+    @property
     def wanted(self) -> str:
         return " or ".join(wanted(self.request))
 
@@ -171,8 +179,9 @@ class Context:
         return deadline_in_words(self.request)
 
 
-def context_of(actor: Actor, request: Request, record: Record) -> Context:
-    """What the page shows to this actor; `request` has its run, flow, version and decider, and what is kept beside it is its `record`."""
+def context_of(actor: Actor, request: Request, record: Record, spending: Mapping[str, Spending] = NO_SPENDING) -> Context:
+    """What the page shows to this actor; `request` has its run, flow, version and decider, what is kept beside it is its `record`, and
+    `spending` is what its outcomes are expected to spend."""
     page = Context(request, record, votes=record.votes, tool=record.tool)
     if is_question(request):
         return _question_page(page, actor)
@@ -190,7 +199,7 @@ def context_of(actor: Actor, request: Request, record: Record) -> Context:
     _add_shown(page, shown, origins, settings.get("show"))
     page.outcomes = sorted(
         (
-            Outcome(name, meaning, follows(origins, step[0] if step else "", name))
+            Outcome(name, meaning, follows(origins, step[0] if step else "", name), spending=spending.get(name))
             for name, meaning in (request.terms.get("outcomes") or {}).items()
         ),
         key=lambda each: ORDER.get(each.meaning, 1),

@@ -10,10 +10,13 @@ from approvals.questions import is_question
 from approvals.rules import mask_of_request
 from approvals.showing.values import Value
 from flows.engine.agents import conversation_around
+from flows.engine.document import FlowDocument
 from flows.engine.problems import DocumentError
 from flows.models import Request
 from flows.runs.documents import document_of
 from flows.runs.inspection import subflows_around
+
+_KEPT = "_subflows"
 
 
 def payload_values(request: Request) -> list[Value]:
@@ -48,11 +51,21 @@ def origins_of(request: Request) -> Origins | None:
     try:
         if "/" not in request.path:
             return Origins(document_of(request.run.version_id))
-        documents = subflows_around(request.run, request.pass_number, request.path)
-        inner = documents.get(request.path.rpartition("/")[0])
+        inner = subflows_of(request).get(request.path.rpartition("/")[0])
         return Origins(inner, given=MODEL) if inner is not None else None
     except DocumentError:
         return None
+
+
+def subflows_of(request: Request) -> dict[str, FlowDocument]:
+    """The documents of the sub-flows that the request stands in, by the paths of their steps; read once for each `Request`."""
+    if request.run is None or "/" not in request.path:
+        return {}
+    kept = request.__dict__
+    if _KEPT not in kept:
+        kept[_KEPT] = subflows_around(request.run, request.pass_number, request.path)
+    found: dict[str, FlowDocument] = kept[_KEPT]
+    return found
 
 
 def arguments_of(request: Request, payload: Any, origins: Origins | None, settings: Mapping[str, Any]) -> list[Value]:

@@ -123,7 +123,7 @@ def test_APR_10_high_risk_is_never_chosen_together(visit: Any, finance: Person) 
     for _ in range(2):
         make_request(terms=BULK)
     approver = visit(as_=finance)
-    approver.go("/approvals")
+    approver.go("/approvals?box=team")
     boxes = approver.see("approval-row").locator("[data-select]")
 
     boxes.nth(0).check()
@@ -140,6 +140,7 @@ def test_APR_10_high_risk_is_never_chosen_together(visit: Any, finance: Person) 
     approver.see("bulk-confirm").click()
 
     expect(approver.see("approval-row")).to_have_count(1)
+    assert approver.path == "/approvals?box=team", "back in the list that they were chosen from"
     assert Vote.objects.count() == 2
     approver.is_quiet()
 

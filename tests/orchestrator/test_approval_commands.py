@@ -59,6 +59,19 @@ def test_requests_are_listed_shown_and_decided(finance: list[Person], capsys: An
     assert "Approved by ann" in capsys.readouterr().out
 
 
+def test_the_list_is_narrowed_as_the_page_is(finance: list[Person], capsys: Any) -> None:
+    low = make_request(terms={"risk": "low", "policy": "refunds"})
+    make_request(terms={"risk": "high", "policy": "refunds"})
+    edited = make_request(state="approved", answer='{"amount":1,"reason":"double"}', decided_by=finance[0])
+    make_request(state="rejected", decided_by=finance[0])
+
+    for words, only in ((("--risk", "low", "--policy", "refunds"), low), (("--box", "done", "--was", "edited"), edited)):
+        call_command("approval", "list", *words, "--as", "ann")
+        said = capsys.readouterr()
+        assert said.out.startswith(only.public_id)
+        assert said.err.startswith("1 of 1")
+
+
 def test_a_hidden_field_is_not_shown_and_decided_as_it_was(finance: list[Person], capsys: Any) -> None:
     schema = {"type": "object", "properties": {"card": {"type": "string", "x-mask": "secret"}}}
     source = source_of({"a": {"kind": "set", "with": {"values": {"x": 1}}}}, ["start -> a"], input=schema)

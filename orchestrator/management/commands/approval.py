@@ -16,14 +16,17 @@ from approvals.actions.decide_many import risk_of
 from approvals.actions.delegate import delegate_all, delegate_request
 from approvals.actions.note_view import note_view
 from approvals.actions.remark import ask_somebody, comment
-from approvals.questions import is_question
+from approvals.filters import DUE, NAMES, RISKS, SORTS, WAS, filtered, filters_in
+from approvals.questions import hides_figures, is_question
 from approvals.reads import BOXES, by_due, request_named, requests_in
 from approvals.rules import mask_of_request, wanted
+from approvals.showing.ahead import spending_of
 from approvals.showing.words import deadline_in_words, decided_in_words
 from flows.access.actor import Actor
 from flows.access.rights import Right, require_scope
 from flows.models import Request
 from orchestrator.management.speaking import actor_named, json_given, spoken_refusals
+from orchestrator.templatetags.numbers import money_run
 
 
 class Command(BaseCommand):
@@ -37,6 +40,10 @@ class Command(BaseCommand):
         listing = verbs.add_parser("list", help="the requests of a box, those that are due first in front")
         listing.add_argument("--box", choices=BOXES, help="mine, where somebody is named; else all")
         listing.add_argument("--policy", help="only those that this policy asks")
+        listing.add_argument("--risk", choices=RISKS, help="only those of this risk")
+        listing.add_argument("--due", choices=sorted(DUE), help="only those that are due by then")
+        listing.add_argument("--was", choices=WAS, help="only those that were decided so")
+        listing.add_argument("--sort", choices=SORTS, help="instead of those first that are due first")
         listing.add_argument("--limit", type=int, default=50)
         away = verbs.add_parser("away", help="let somebody decide everything in one's place until then")
         away.add_argument("--to", required=True, help="username")
@@ -82,11 +89,12 @@ class Command(BaseCommand):
 
     # --- what there is
 
-    def do_list(self, actor: Actor, box: str | None, policy: str | None, limit: int, **options: Any) -> None:
+    def do_list(self, actor: Actor, box: str | None, limit: int, **options: Any) -> None:
         require_scope(actor, Right.SEE_REQUESTS)
         box = box or ("mine" if actor.person is not None else "all")
-        found = requests_in(actor, box) if box == "done" else by_due(requests_in(actor, box))
-        found = found.filter(terms__policy=policy) if policy is not None else found
+        chosen = filters_in({name: options.get(name) or "" for name in NAMES})
+        found = filtered(requests_in(actor, box), chosen)
+        found = found if box == "done" or "sort" in chosen else by_due(found)
         shown = list(found[: max(0, limit)])
         for each in shown:
             flow = each.asking_flow
@@ -116,6 +124,14 @@ class Command(BaseCommand):
         ):
             if value:
                 self.stdout.write(f"{name}: {value}")
+        for outcome, spending in spending_of(actor, asked).items() if asked.decided_at is None else ():
+            if (estimate := spending.estimate) is not None:
+                sim = " sim" if estimate.simulated else ""
+                known = "at least" if estimate.unpriced else "about"
+                self.stdout.write(f"{outcome}: spends {known} {money_run(estimate.cost)}{sim} (median of {estimate.runs})")
+        if hides_figures(actor, asked):
+            self.stdout.write("The figures are for those who may see costs.")
+            return
         self.stdout.write(json.dumps(mask_of_request(asked).read(asked.payload), indent=2, ensure_ascii=False))
 
     # --- what people do
