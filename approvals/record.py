@@ -22,7 +22,7 @@ from flows.models.identifiers import shown
 EARLIER = 5
 MOST_TRAIL = 100
 MOST_COLLEAGUES = 200
-NO_SUMS: Mapping[str, QuerySet[Any, dict[str, Any]]] = {}
+NO_SUMS: Mapping[str, QuerySet[Any, Any]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Record:
 
 
 def record_of(
-    actor: Actor, request: Request, tools: Iterable[str] = (), sums: Mapping[str, QuerySet[Any, dict[str, Any]]] = NO_SUMS
+    actor: Actor, request: Request, tools: Iterable[str] = (), sums: Mapping[str, QuerySet[Any, Any]] = NO_SUMS
 ) -> Record:
     """The record as the actor may see it, with what the catalogue says of these tools and of the one whose call is decided on, and the
     rows of these sums of calls."""

@@ -45,7 +45,7 @@ class Spending:
     again: bool = False  # it is about another round
 
 
-Sums = QuerySet[Call, dict[str, Any]]
+Sums = QuerySet[Call, Any]
 
 
 def ahead_of(request: Request) -> dict[str, Ahead]:

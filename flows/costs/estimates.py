@@ -48,19 +48,20 @@ def paths_of_steps(keys: Iterable[str], before: str = "") -> str:
     return rf"^{before}(?:{names})(?:\[|[./]|$)" if names else ""
 
 
-def spent_before(actor: Actor, flow: Flow, paths: str, one: str = "") -> QuerySet[Call, dict[str, Any]]:
+def spent_before(actor: Actor, flow: Flow, paths: str, one: str = "") -> QuerySet[Call, Any]:
     """`spent_at` of the last runs of the flow that have ended and that the actor may see."""
     return spent_at(Call.objects.filter(run_id__in=_last_runs(actor, flow)), paths, one)
 
 
-def spent_at(calls: QuerySet[Call], paths: str, one: str = "") -> QuerySet[Call, dict[str, Any]]:
+def spent_at(calls: QuerySet[Call], paths: str, one: str = "") -> QuerySet[Call, Any]:
     """Of those of the calls whose paths match the one expression, the sums of each run, newest first, and of each part of it (an item
     of a map, a round of a loop) whose beginning matches the other: ``cost``, ``unpriced``, ``simulated``."""
     part = Func(F("path"), Value(one), function="substring", output_field=TextField()) if one else Value("")
     found = calls.filter(path__regex=paths).annotate(part=part).order_by("-run_id", "part").values("run_id", "part")
-    return found.annotate(
+    sums: QuerySet[Call, Any] = found.annotate(
         cost=Sum("settled"), unpriced=Count("id", filter=Q(settled__isnull=True)), simulated=BoolOr("simulated")
     )
+    return sums
 
 
 def estimate_from(sums: Iterable[Mapping[str, Any]]) -> Estimate | None:
