@@ -219,8 +219,6 @@ class Adjusted:
 
 def adjusted(calls: QuerySet[Call]) -> Adjusted | None:
     """The adjustments of these calls; None where there are none. They stand beside what was charged, never in it."""
-    if not Adjustment.objects.exists():
-        return None
     rows = Adjustment.objects.filter(call_id__in=calls.order_by().values("id"))
     found = rows.aggregate(amount=Sum("amount"), calls=Count("call_id", distinct=True), fresh=Count("id", filter=Q(priced=False)))
     return Adjusted(found["amount"], found["calls"], found["fresh"]) if found["calls"] else None

@@ -137,6 +137,11 @@ class Sources:
         _add(cells, names, self._ledger(names, None))
         return cells
 
+    def left(self, *names: str) -> Unsummed:
+        """The same, to be looked at by several groups: one query."""
+        names = tuple(dict.fromkeys(("day", *names)))
+        return Unsummed(names, self.unsummed(*names))
+
     def _ledger(self, names: Sequence[str], only: Collection[Any] | None) -> Iterable[tuple[Any, ...]]:
         groups = {f"by_{name}": self._group(name, OF_CALLS, TruncDate("started_at")) for name in names}
         calls = _only(self.calls.annotate(sparing=SPARED, **groups), names, only).order_by().values(*groups)
@@ -146,6 +151,21 @@ class Sources:
 
     def _group(self, name: str, known: Mapping[str, Any], day: Any) -> Any:
         return SpanOf(day, self.span) if name == "span" and self.span is not None else known[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Unsummed:
+    """What only the ledger has of a scope, by days and the groups of `names`: read once for all tables of a page."""
+
+    names: tuple[str, ...]
+    cells: Cells
+
+    def beside(self, sums: Cells, *names: str, first: date, last: date, span: Span | None = None) -> Cells:
+        """These sums by some of its groups, with what it has of these days added. `span` says what the group `span` is."""
+        at = [None if name == "span" else self.names.index(name) for name in names]
+        of_days = {key: figures for key, figures in self.cells.items() if first <= key[0] <= last}
+        keys = (tuple(span.of(key[0]) if n is None and span else key[n or 0] for n in at) for key in of_days)
+        return merged(sums, keys, of_days.values())
 
 
 FIGURE: Any = DecimalField(max_digits=40, decimal_places=18)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from flows.access.actor import Actor
 from flows.access.refusals import Fault, Invalid
 from flows.costs.forecast import WEEKS, Forecast, month_end
 from flows.costs.reports import IN_ORDER, MOST_ROWS, PROVIDER, PURPOSE, Spend, calls_within, grouped
-from flows.costs.sums import SUMMED, Cells, Figures, Span, Standing, added, figures_of, merged, sources_of
-from flows.models import AuditRow, Call, Flow, Run
+from flows.costs.sums import SUMMED, Cells, Span, Standing, Unsummed, added, figures_of, merged, sources_of
+from flows.models import Call, Flow, Run
 from flows.models.identifiers import shown
 from flows.runs.inspection import CallView
 from flows.runs.spending.chart import Chart, chart_of, span_of
@@ -26,7 +26,6 @@ from flows.runs.spending.wanted import Wanted
 
 CALLS_AT_ONCE = 100
 ROWS_AT_ONCE = 50
-MOST_PARTS = 8
 SOURCES = {"page": "Page", "api": "API", "cli": "Command line", "schedule": "Schedule", "webhook": "Webhook"}
 
 
@@ -63,18 +62,25 @@ class Picture:
     """All that the page sums: `cells` by (kind, name in the table), and `bars` by (day or first day of a bar, kind, name in the
     chart)."""
 
-    def __init__(self, wanted: Wanted, cells: Cells, bars: Cells, before: Decimal) -> None:
+    def __init__(self, wanted: Wanted, cells: Cells, bars: Cells, left: Unsummed | None) -> None:
+        first = wanted.first
         self.wanted = wanted
-        self.before = before
+        self.before = cost_in(
+            added(figures for key, figures in bars.items() if wanted.before[0] <= key[0] < first), wanted.purpose
+        )
         """What the period before cost, by the same choices."""
-        self.bars = bars
+        self.bars = {key: figures for key, figures in bars.items() if key[0] >= first}
+        self.forecast = _foreseen(bars) if _of_this_month(wanted) else None
+        """Of the month that goes on, where that is the period; None elsewhere, and with too little history."""
+        self.left = left
+        """What no sums have, by all that the page groups by; None where no sums can be read at all."""
         spends = {key: Spend(key[1], *figures) for key, figures in cells.items()}
         self.total = together(spends.values())
         self.models = together(spend for (kind, _), spend in spends.items() if kind == "model")
         rows: defaultdict[Any, list[Spend]] = defaultdict(list)
         for (kind, name), spend in spends.items():
             if wanted.by not in ("model", "tool") or kind == wanted.by:
-                rows[_name(name)].append(spend)
+                rows[moment_of(name)].append(spend)
         self.spends = [together(each, name) for name, each in rows.items()]
         self.below = together(self.spends)
         """What the table's rows come to: by model those of models, by tool those of tools."""
@@ -97,7 +103,7 @@ def together(spends: Iterable[Spend], name: Any = None) -> Spend:
     return added((figures_of(spend) for spend in spends), name)
 
 
-def _name(name: Any) -> Any:
+def moment_of(name: Any) -> Any:
     """Days as moments, as the ledger names them."""
     if isinstance(name, date) and not isinstance(name, datetime):
         return datetime.combine(name, time.min, timezone.get_current_timezone())
@@ -109,27 +115,37 @@ def charted(wanted: Wanted) -> str:
 
 
 def picture_of(actor: Actor, wanted: Wanted, at: Standing) -> Picture:
-    """Three queries, or two where the table and the chart are of one grouping. The bars reach back over the period before."""
-    first, chart = wanted.first, charted(wanted)
+    """Three queries, or two where the table and the chart are of one grouping. The bars reach back over the period before, and as far
+    as a forecast looks."""
+    first, last, chart = wanted.first, wanted.last, charted(wanted)
     by = wanted.by if wanted.by in SUMMED else "kind"
-    span = Span(first, span_of(first, wanted.last))
-    daily = by == "day" and span.days == 1
-    scope = wanted.scope(wanted.before[0], wanted.last)
-    sources = sources_of(actor, scope, "kind", chart, by, at=at, span=span)
-    names = ("day", "kind", chart, *([by] if by not in ("day", "kind", chart) else ()))
-    late = sources.unsummed(*names)
-    bars = merged(sources.summed("span", "kind", chart), ((span.of(key[0]), *key[1:3]) for key in late), late.values())
-    earlier = [figures for key, figures in bars.items() if key[0] < first]
-    bars = {key: figures for key, figures in bars.items() if key[0] >= first}
-    if by in (chart, "kind") or daily:
-        which = 0 if daily else ("day", "kind", chart).index(by)
-        cells = merged({}, ((key[1], key[which]) for key in bars), bars.values())
+    earliest = min(wanted.before[0], last - timedelta(days=7 * WEEKS)) if _of_this_month(wanted) else wanted.before[0]
+    span = Span(first, span_of(first, last))
+    sources = sources_of(actor, wanted.scope(earliest, last), "kind", chart, by, at=at, span=span)
+    summed = sources.sums is not None
+    left = sources.left("kind", chart, by, *([wanted.then] if wanted.then and summed and by != "kind" else ()))
+    of_bars = ("span", "kind", chart)
+    bars = left.beside(sources.summed(*of_bars), *of_bars, first=earliest, last=last, span=span)
+    if by in (chart, "kind") or (by == "day" and span.days == 1):
+        which = ("day", "kind", chart).index(by)
+        here = [key for key in bars if key[0] >= first]
+        cells = merged({}, ((key[1], key[which]) for key in here), (bars[key] for key in here))
     else:
-        here = replace(sources, sums=None if sources.sums is None else sources.sums.filter(day__gte=first))
-        of_late = {key: figures for key, figures in late.items() if key[0] >= first}
-        where = names.index(by)
-        cells = merged(here.summed("kind", by), ((key[1], key[where]) for key in of_late), of_late.values())
-    return Picture(wanted, cells, bars, cost_in(added(earlier), wanted.purpose))
+        of_period = replace(sources, sums=sources.sums.filter(day__gte=first) if sources.sums is not None else None)
+        cells = left.beside(of_period.summed("kind", by), "kind", by, first=first, last=last)
+    return Picture(wanted, cells, bars, left if summed else None)
+
+
+def _of_this_month(wanted: Wanted) -> bool:
+    today = timezone.localdate()
+    return (wanted.first, wanted.last) == (today.replace(day=1), today)
+
+
+def _foreseen(bars: Cells) -> Forecast | None:
+    spent: defaultdict[date, Decimal] = defaultdict(Decimal)
+    for (day, *_), (cost, simulated, *_) in bars.items():
+        spent[day] += cost + simulated
+    return month_end(spent, timezone.localdate(), min(spent, default=None))
 
 
 def rows_of(actor: Actor, wanted: Wanted, picture: Picture, after: int = 0) -> list[Row]:
@@ -149,41 +165,6 @@ def rows_of(actor: Actor, wanted: Wanted, picture: Picture, after: int = 0) -> l
     return rows
 
 
-def parts_of(actor: Actor, wanted: Wanted, rows: Sequence[Row], at: Standing) -> list[list[Row]]:
-    """What each of these rows consists of by `then`, the dearest `MOST_PARTS` and the others together: exactly the row. Two queries,
-    and one for names."""
-    only = None if wanted.by in IN_ORDER else [row.name for row in rows]
-    cells = sources_of(actor, wanted.scope(), wanted.by, wanted.then, "kind", at=at).by(wanted.by, wanted.then, "kind", only=only)
-    found: defaultdict[Any, defaultdict[Any, list[Figures]]] = defaultdict(lambda: defaultdict(list))
-    for (name, part, kind), figures in cells.items():
-        if wanted.by not in ("model", "tool") or kind == wanted.by:
-            found[_name(name)][_name(part) if wanted.then not in ("model", "tool") or kind == wanted.then else None].append(
-                figures
-            )
-    labels = labels_of(wanted.then, [part for parts in found.values() for part in parts])
-    return [_parts(wanted, row, found[row.name], labels) for row in rows]
-
-
-def _parts(wanted: Wanted, row: Row, found: Mapping[Any, list[Figures]], labels: Mapping[Any, tuple[str, str]]) -> list[Row]:
-    spends = [added(figures, part) for part, figures in found.items()]
-    if wanted.then in IN_ORDER:
-        spends.sort(key=lambda each: (each.name is None, each.name))
-    else:
-        spends.sort(key=lambda each: (-each.cost, -each.simulated, str(each.name)))
-    parts = []
-    for spend in spends[:MOST_PARTS]:
-        cost = cost_in(spend, wanted.purpose)
-        label, page = labels.get(spend.name) or (plain_name(wanted.then, spend.name), "")
-        share = cost / row.cost if row.cost else None
-        parts.append(Row(label, spend, cost, share, wanted.into_part(row.name, spend.name), page, spend.name))
-    rest = spends[MOST_PARTS:]
-    if rest:
-        others = together(rest)
-        cost = cost_in(others, wanted.purpose)
-        parts.append(Row(f"{len(rest)} others", others, cost, cost / row.cost if row.cost else None, None))
-    return parts
-
-
 def page_of_calls(actor: Actor, wanted: Wanted, after: str) -> CallPage:
     """The calls themselves. Raises `Invalid` for what is no cursor."""
     calls = calls_within(actor, wanted.scope()).select_related("run__flow").defer("request", "response").order_by("-id")
@@ -195,45 +176,6 @@ def page_of_calls(actor: Actor, wanted: Wanted, after: str) -> CallPage:
     found = list(calls[: CALLS_AT_ONCE + 1])
     older = found[CALLS_AT_ONCE - 1].id.hex if len(found) > CALLS_AT_ONCE else ""
     return CallPage([CallView(call) for call in found[:CALLS_AT_ONCE]], older)
-
-
-def forecast(actor: Actor, wanted: Wanted, at: Standing) -> Forecast | None:
-    """Of the month that goes on, where that is the period; None elsewhere, and with too little history."""
-    today = timezone.localdate()
-    if (wanted.first, wanted.last) != (today.replace(day=1), today):
-        return None
-    since = min(today.replace(day=1), today - timedelta(days=7 * WEEKS))
-    cells = sources_of(actor, wanted.scope(since, today), "day", at=at).by("day")
-    spent = {day: cost + simulated for (day,), (cost, simulated, *_) in cells.items()}
-    return month_end(spent, today, min(spent, default=None))
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A day on which a budget passed a share of its limit, and where it stands in the chart."""
-
-    day: date
-    x: float
-    words: str
-
-
-def marks_of(actor: Actor, wanted: Wanted, chart: Chart | None) -> list[Mark]:
-    """The marks of the chart: one query. Budgets count real money only, and are those of the whole installation or of a kept flow."""
-    if chart is None or wanted.purpose not in ("real", "all"):
-        return []
-    scope = wanted.scope()
-    names = Q(subject__startswith="all,")
-    for flow in wanted.chosen.get("flow", ()):
-        names |= Q(subject__startswith=f"flow {flow},")
-    rows = AuditRow.objects.filter(names, subject_kind="budget", action="budget.reached", at__gte=scope.since, at__lt=scope.until)
-    marks = []
-    for row in rows.order_by("id")[:100]:
-        day = _local(row.at)
-        bar = next((bar for bar in chart.bars if bar.first <= day <= bar.last), None)
-        if bar is not None:
-            words = f"{day:%a} {day.day} {day:%b}: the budget {row.subject} passed {row.data.get('share')} % of its limit"
-            marks.append(Mark(day, round(bar.x + bar.width / 2, 2), words))
-    return marks
 
 
 def exported(actor: Actor, wanted: Wanted) -> QuerySet[Call, dict[str, Any]]:
@@ -302,7 +244,7 @@ def labels_of(by: str, names: Sequence[Any]) -> dict[Any, tuple[str, str]]:
 
 def plain_name(by: str, name: Any) -> str:
     if isinstance(name, datetime):
-        day = _local(name)
+        day = local_day(name)
         if by == "hour":
             return f"{timezone.localtime(name):%a} {day.day} {day:%b %Y, }{timezone.localtime(name):%H:%M}"
         return f"{day:%B %Y}" if by == "month" else f"{day:%a} {day.day} {day:%b %Y}"
@@ -313,5 +255,5 @@ def plain_name(by: str, name: Any) -> str:
     return "nobody" if name is None and by == "person" else str(name or "none")
 
 
-def _local(moment: datetime) -> date:
+def local_day(moment: datetime) -> date:
     return timezone.localtime(moment).date()

@@ -24,6 +24,8 @@ from flows.models.identifiers import shown
 from flows.runs.actions.keep_view import views_of
 from flows.runs.exports import download
 from flows.runs.spending import explorer
+from flows.runs.spending.marks import marks_of
+from flows.runs.spending.parts import parts_of
 from flows.runs.spending.wanted import DIMENSIONS, FILTERS, THEN, Wanted, leading, wanted_by
 
 PURPOSES = (("real", "Real money"), ("simulated", "Simulated"), ("all", "Both"))
@@ -56,10 +58,10 @@ def costs(request: Any) -> HttpResponse:
         "before": wanted.before,
         "adjusted": adjusted(calls_within(actor, wanted.scope())) if at.adjusted else None,
         "saved": total.saved,
-        "forecast": explorer.forecast(actor, wanted, at),
+        "forecast": picture.forecast,
         "method": METHOD,
         "chart": chart,
-        "marks": explorer.marks_of(actor, wanted, chart),
+        "marks": marks_of(wanted, chart),
         "dimensions": [
             (label, leading(request.GET, by=name, **({"then": None} if name == wanted.then else {})), name == wanted.by)
             for name, label in DIMENSIONS.items()
@@ -87,7 +89,7 @@ def costs(request: Any) -> HttpResponse:
         context |= {"below": below, "below_cost": explorer.cost_in(below, wanted.purpose)}
         after = _row_number(request.GET.get("after", ""))
         rows = explorer.rows_of(actor, wanted, picture, after)
-        parts = explorer.parts_of(actor, wanted, rows, at) if wanted.then else [[] for _ in rows]
+        parts = parts_of(actor, wanted, rows, picture, at) if wanted.then else [[] for _ in rows]
         context["rows"] = [
             (row, _onward(request, row), [(part, _onward(request, part)) for part in of_row])
             for row, of_row in zip(rows, parts, strict=True)

@@ -100,7 +100,7 @@ class Wanted:
     @property
     def before(self) -> tuple[date, date]:
         """The period of the same length that ends where this one begins; for whole months, the months before."""
-        if self.first.day == 1 and self.last == _month_end(self.last):
+        if self.first.day == 1 and self.last == month_end_of(self.last):
             months = (self.last.year - self.first.year) * 12 + self.last.month - self.first.month + 1
             first = self.first
             for _ in range(months):
@@ -147,7 +147,7 @@ class Wanted:
             return None
         if isinstance(name, datetime):
             day = timezone.localtime(name).date()
-            end = _month_end(day) if by == "month" else day
+            end = month_end_of(day) if by == "month" else day
             return {"from": max(day, self.first).isoformat(), "to": min(end, self.last).isoformat()}
         return {"run": shown("run", name)} if isinstance(name, UUID) else {by: str(name)}
 
@@ -224,5 +224,5 @@ def _begin(day: date) -> datetime:
     return datetime.combine(day, time.min, timezone.get_current_timezone())
 
 
-def _month_end(day: date) -> date:
+def month_end_of(day: date) -> date:
     return (day.replace(day=1) + timedelta(days=32)).replace(day=1) - timedelta(days=1)
