@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
@@ -126,7 +126,7 @@ def budgets() -> list[Wrong]:
         def people(owner: Person | None = owner) -> Iterable[Person]:
             return [owner] if owner is not None and owner.is_active else holders_of(Right.MANAGE_BUDGETS)
 
-        wrongs.append(Wrong("budget", period.id, period.noted, subject, "/budgets", people, facts))
+        wrongs.append(Wrong("budget", uuid5(period.id, budget.bounds), period.noted, subject, "/budgets", people, facts))
     told = set(Alert.objects.filter(kind="budget", about__in=[each.about for each in wrongs]).values_list("about", "level"))
     return [each for each in wrongs if (each.about, each.level) not in told]
 

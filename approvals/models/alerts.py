@@ -11,7 +11,7 @@ class Alert(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     kind = models.CharField(max_length=16)  # failed | stuck | budget | overdue
-    about = models.UUIDField()  # the run, the budget's period, the request
+    about = models.UUIDField()  # the run, the budget's period with its bounds, the request
     level = models.BigIntegerField(default=0)  # the run's pass, its newest event, the share of the limit: a higher one is news
     at = models.DateTimeField(db_default=Now())
 

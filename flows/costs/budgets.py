@@ -103,7 +103,7 @@ class Stuck:
 def gauges() -> list[Gauge]:
     """All budgets as they stand now: four queries."""
     now = timezone.now()
-    here = BudgetPeriod.objects.filter(begins__lte=now, ends__gt=now, run_id=None)
+    here = BudgetPeriod.objects.filter(begins__lte=now, ends__gt=now, run_id=None).select_related("budget")
     running = {each.budget_id: each for each in here}
     of_runs = BudgetPeriod.objects.filter(run_id__isnull=False, begins__gte=now - LOOKED_AT).order_by()
     dearest = dict(of_runs.values_list("budget_id").annotate(Max("spent")))
@@ -170,11 +170,12 @@ def _written(value: object) -> str:
 
 def reached() -> list[BudgetPeriod]:
     """The present periods that have passed a share of their limit which is noted (`noted`, in percent), the fullest first. Whoever tells
-    people of them tells each (period's `id`, `noted`) once: that rises, and never falls, within a period, and a share that was passed
-    together with a higher one is not noted alone. The audit log has one row of each."""
+    people of them tells each (period's `id`, the budget's `bounds`, `noted`) once: a share of a limit that was raised is passed anew. One
+    that was passed together with a higher one is not noted alone. The audit log has one row of each."""
     now = timezone.now()
-    found = BudgetPeriod.objects.filter(begins__lte=now, ends__gt=now, run_id=None, noted__gt=0).select_related("budget")
-    return list(found.order_by("-noted", "budget__scope", "budget__subject"))
+    found = BudgetPeriod.objects.filter(begins__lte=now, ends__gt=now, run_id=None).exclude(told={}).select_related("budget")
+    passed = [each for each in found.order_by("budget__scope", "budget__subject", "budget__period") if each.noted]
+    return sorted(passed, key=lambda each: -each.noted)
 
 
 def history_of(budget: Budget) -> list[BudgetPeriod]:

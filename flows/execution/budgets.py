@@ -130,16 +130,18 @@ EXISTS (SELECT 1 FROM flows_run r WHERE r.id = h.run_id AND r.id = ANY(%s) AND (
 """
 NOTE: Final = """
 WITH noted AS (
-UPDATE flows_budgetperiod s SET noted = reached.share FROM (
-    SELECT s.id, (SELECT max(w::int) FROM jsonb_array_elements_text(b.warn || '[100]'::jsonb) w
+UPDATE flows_budgetperiod s SET told = s.told || jsonb_build_object(reached.bounds, reached.share) FROM (
+    SELECT s.id, concat_ws('/', coalesce(trim_scale(b.cost)::text, '-'), coalesce(b.tokens::text, '-'),
+        coalesce(b.calls::text, '-')) AS bounds, (SELECT max(w::int) FROM jsonb_array_elements_text(b.warn || '[100]'::jsonb) w
         WHERE b.cost > 0 AND s.spent * 100 >= b.cost * w::int OR b.tokens > 0 AND s.spent_tokens * 100 >= b.tokens * w::int
             OR b.calls > 0 AND s.spent_calls * 100 >= b.calls * w::int) AS share
     FROM flows_budgetperiod s JOIN flows_budget b ON b.id = s.budget_id WHERE s.ends > now() AND s.run_id IS NULL
-) reached WHERE s.id = reached.id AND reached.share > s.noted RETURNING s.budget_id, s.noted, s.spent
+) reached WHERE s.id = reached.id AND reached.share > coalesce((s.told ->> reached.bounds)::int, 0)
+RETURNING s.budget_id, reached.share, s.spent
 )
 INSERT INTO flows_auditrow (at, actor_name, door, action, subject_kind, subject, data)
 SELECT now(), 'budgets', 'worker', 'budget.reached', 'budget', trim(b.scope || ' ' || b.subject) || ', ' || b.period,
-    jsonb_build_object('id', b.id, 'share', n.noted, 'spent', n.spent::text, 'limit', b.cost::text)
+    jsonb_build_object('id', b.id, 'share', n.share, 'spent', n.spent::text, 'limit', b.cost::text)
 FROM noted n JOIN flows_budget b ON b.id = n.budget_id
 """
 
@@ -310,7 +312,8 @@ async def settle_left_behind(connection: AsyncConnection[Any]) -> None:
 
 
 async def note_thresholds(connection: AsyncConnection[Any]) -> None:
-    """Marks the periods that have passed one of their shares, once each, with a row of the audit log."""
+    """Marks the periods that have passed one of their shares, once each, with a row of the audit log. A share of a limit that was
+    changed since is another one; that of a limit that comes back is not."""
     await connection.execute(NOTE)
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.db.models.functions import Now
 
 from flows.models.access import Person
@@ -71,6 +71,12 @@ class Budget(models.Model):
         """What is limited, by measure."""
         return {name: value for name in MEASURES if (value := getattr(self, name)) is not None}
 
+    @property
+    def bounds(self) -> str:
+        """What a period may use, as the keys of `told` are written: dollars, tokens and calls."""
+        cost = "-" if self.cost is None else f"{self.cost.normalize():f}"
+        return "/".join([cost, *("-" if each is None else str(each) for each in (self.tokens, self.calls))])
+
 
 class BudgetPeriod(models.Model):
     """One period of a budget, or one run or step: what was spent in it, and what is held for calls that have not been settled."""
@@ -88,7 +94,8 @@ class BudgetPeriod(models.Model):
     reserved_calls = models.BigIntegerField(default=0, db_default=0)
     spent_calls = models.BigIntegerField(default=0, db_default=0)
     unpriced = models.BigIntegerField(default=0, db_default=0)  # calls whose cost is not known
-    noted = models.SmallIntegerField(default=0, db_default=0)  # the highest share of the limit, in percent, that was noted
+    told = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))
+    """By the bounds that held (`Budget.bounds`), the highest share of them, in percent, that was passed and noted."""
 
     class Meta:
         constraints = [
@@ -99,6 +106,16 @@ class BudgetPeriod(models.Model):
                 condition=Q(reserved__gte=0, reserved_tokens__gte=0, reserved_calls__gte=0), name="budget_reserved_not_negative"
             ),
         ]
+
+    @property
+    def noted(self) -> int:
+        """The highest share of the limit as it is now, in percent, that was passed and noted; 0 where none was."""
+        return int(self.told.get(self.budget.bounds, 0))
+
+    @property
+    def noted_ever(self) -> int:
+        """The highest share that was noted, whatever the limit was then."""
+        return max(self.told.values(), default=0)
 
 
 class BudgetHold(models.Model):

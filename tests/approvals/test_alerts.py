@@ -114,13 +114,19 @@ def test_a_budgets_owner_hears_of_each_share_once() -> None:
     period = BudgetPeriod.objects.create(budget=budget, begins=now - timedelta(hours=1), ends=now + timedelta(hours=1), spent=9)
 
     assert raise_alerts() == 0
-    BudgetPeriod.objects.filter(id=period.id).update(noted=80)
+    BudgetPeriod.objects.filter(id=period.id).update(told={budget.bounds: 80})
     assert raise_alerts() == 1
     assert raise_alerts() == 0
-    BudgetPeriod.objects.filter(id=period.id).update(noted=100)
+    BudgetPeriod.objects.filter(id=period.id).update(told={budget.bounds: 100})
     assert raise_alerts() == 1
 
-    assert told() == [("budget", "Budget all, day: 80 % used", "ann"), ("budget", "Budget all, day: 100 % used", "ann")]
+    Budget.objects.filter(id=budget.id).update(cost=Decimal(20))
+    assert raise_alerts() == 0
+    BudgetPeriod.objects.filter(id=period.id).update(told={budget.bounds: 100, "20/-/-": 80})
+    assert (raise_alerts(), raise_alerts()) == (1, 0)
+
+    assert [subject for _, subject, _ in told()] == [f"Budget all, day: {share} % used" for share in (80, 100, 80)]
+    assert {name for *_, name in told()} == {"ann"}
 
 
 def test_a_request_that_is_open_past_its_time_is_told_to_those_who_decide() -> None:

@@ -11,12 +11,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import connection
 from django.db.models import F
+from django.utils import timezone
 from psycopg import AsyncConnection
 
 from flows.access.refusals import Forbidden
+from flows.execution.budgets import NOTE, settle, settle_left_behind
 from flows.execution.budgets import held as hold
-from flows.execution.budgets import settle, settle_left_behind
 from flows.execution.context import Intent
 from flows.models import AuditRow, Budget, BudgetPeriod, Price, Request, Run
 from flows.models.identifiers import new_id
@@ -72,8 +74,37 @@ def test_BUD_1_a_threshold_is_noted_once(drive: Drive, pair: Pair) -> None:
     for _ in range(2):
         finish(start({"a": model("Hello", "primary")}, ["start -> a"]))
 
-    until(lambda: BudgetPeriod.objects.filter(budget=budget, noted=100, spent_calls=2).exists())
+    until(lambda: BudgetPeriod.objects.filter(budget=budget, told={budget.bounds: 100}, spent_calls=2).exists())
     assert AuditRow.objects.filter(action="budget.reached").count() == 1
+
+
+@pytest.mark.django_db
+def test_BUD_1_a_share_of_a_limit_that_was_raised_is_noted_anew_and_one_that_comes_back_is_not() -> None:
+    budget = make_budget(cost="10", warn=[80])
+    now = timezone.now()
+    times = {"begins": now - timedelta(hours=1), "ends": now + timedelta(hours=1)}
+    period = BudgetPeriod.objects.create(budget=budget, spent=Decimal(8), **times)
+
+    def noted(cost: str, spent: str) -> tuple[int, int]:
+        """What stands at the meter, and how many shares were noted in all."""
+        Budget.objects.filter(id=budget.id).update(cost=Decimal(cost))
+        BudgetPeriod.objects.filter(id=period.id).update(spent=Decimal(spent))
+        for _ in range(2):
+            with connection.cursor() as cursor:
+                cursor.execute(NOTE)
+        found = BudgetPeriod.objects.select_related("budget").get(id=period.id)
+        return found.noted, AuditRow.objects.filter(action="budget.reached").count()
+
+    assert noted("10", "8") == (80, 1)
+    assert noted("20", "9") == (0, 1)
+    assert noted("10", "9") == (80, 1)
+    assert noted("20", "16") == (80, 2)
+    assert noted("20", "20") == (100, 3)
+    assert [row.data["limit"] for row in AuditRow.objects.filter(action="budget.reached").order_by("id")] == [
+        "10.000000000000",
+        "20.000000000000",
+        "20.000000000000",
+    ]
 
 
 # ------------------------------------------------------------------ single runs and steps
