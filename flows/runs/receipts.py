@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
+from itertools import groupby
 
 from flows.access.actor import Actor
 from flows.access.querysets import runs_for
@@ -83,6 +86,16 @@ class Receipt:
         return exact_text(self.difference)
 
     @property
+    def difference_share(self) -> Decimal | None:
+        """The difference as a part of what was computed; None where there is nothing to compare."""
+        return self.difference / self.total if self.difference and self.total else None
+
+    @property
+    def said_free(self) -> bool:
+        """Whether the provider says that tokens which have a price cost nothing: that is not believed."""
+        return self.call.reported == 0 and bool(self.total)
+
+    @property
     def now(self) -> Decimal | None:
         """What the call costs with its adjustments."""
         return (self.charged or Decimal(0)) + sum(each.amount for each in self.adjustments) if self.adjustments else self.charged
@@ -93,7 +106,12 @@ class Receipt:
 
     @property
     def estimated(self) -> bool:
+        """Whether the tokens are ours."""
         return self.call.usage_source == "estimated"
+
+    @property
+    def cost_estimated(self) -> bool:
+        return self.estimated or self.said_free
 
     @property
     def wasted(self) -> bool:
@@ -131,7 +149,9 @@ _BIG = ("run__flow__draft", "run__version__document")
 
 def receipt_of(call: Call) -> Receipt:
     """The account of a call: one query for the rows of its model's price, one for its adjustments."""
-    rows = list(Price.objects.filter(model__prices=call.price_id)) if call.price_id is not None else []
+    rows = (
+        list(Price.objects.filter(model__prices=call.price_id).select_related("entered_by")) if call.price_id is not None else []
+    )
     price = next((row for row in rows if row.id == call.price_id), None)
     newer = None
     if price is not None:
@@ -146,6 +166,17 @@ def receipt_of(call: Call) -> Receipt:
     tier = tier_of(price, any(row.above for row in rows)) if price is not None else ""
     unpriced = is_unpriced(call) and not adjustments
     return Receipt(call, price, newer, lines, total, call.settled, unpriced, _why(call, lines), tier, adjustments)
+
+
+def asked_words(call: Call, beside: Iterable[Call]) -> str:
+    """Who was asked of the step's attempt until this call, and why each before it did not do: `small-1 (rate_limit ×2) → large-1`."""
+    chain = [each for each in beside if each.attempt == call.attempt and each.n <= call.n]
+    parts = []
+    for target, calls in groupby(chain, key=lambda each: each.target):
+        errors = Counter(each.error_class for each in calls if each.error_class)
+        said = ", ".join(error if n == 1 else f"{error} ×{n}" for error, n in errors.items())
+        parts.append(f"{target} ({said})" if said else target)
+    return " → ".join(parts)
 
 
 def _lines(call: Call, price: Price | None) -> tuple[ReceiptLine, ...]:

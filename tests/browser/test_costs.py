@@ -10,14 +10,24 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from playwright.sync_api import Locator, expect
 
+from approvals.alerts import raise_alerts
+from approvals.models import Notice
 from flows.costs.folding import fold_everything
 from flows.execution.budgets import NOTE
-from flows.models import AuditRow, Budget, BudgetPeriod, Call, Price, Run
+from flows.models import AllowedHost, AuditRow, Budget, BudgetPeriod, Call, Person, Price, Run
+from tests.execution.conftest import Drive, drive, models_loaded
+from tests.execution.runs import finish, make_model, start
+from tests.execution.runs import model as asking
 from tests.makers import make_flow, make_run
 from tests.runs.journals import make_call, make_price
+from tests.servers.loopback import running
+from tests.servers.model_server import ModelServer
+
+__all__ = ["drive", "models_loaded"]
 
 DAYS = 12
 
@@ -187,8 +197,11 @@ def test_CST_8_the_chart_has_a_table_with_the_same_figures(visit: Any, person: A
 # --- receipts
 
 
-def test_RCP_1_and_6_rows_multiply_and_add_and_the_providers_figure_stands_beside(visit: Any, person: Any) -> None:
+def test_RCP_1_2_and_6_rows_multiply_and_add_at_the_price_of_then_and_the_providers_figure_stands_beside(
+    visit: Any, person: Any
+) -> None:
     price = make_price("large-1", at=timezone.now() - timedelta(days=3), input="2.5", cached_input="0.25", output="10")
+    make_price("large-1", at=timezone.now() + timedelta(minutes=1), input="3", output="12")
     run = make_run(status="succeeded")
     tokens = {"input_tokens": 9812, "cached_input_tokens": 8608, "output_tokens": 412}
     call = make_call(run, "a", cost="0.009282", price_id=price.id, target="large-1", reported="0.00929", **tokens)
@@ -201,16 +214,33 @@ def test_RCP_1_and_6_rows_multiply_and_add_and_the_providers_figure_stands_besid
     expect(amounts.nth(2)).to_contain_text("$0.0041200000")
     expect(owner.see("receipt-total")).to_contain_text("$0.0092820000")
     expect(owner.see("reported")).to_contain_text("$0.0092900000")
-    expect(owner.see("reported")).to_contain_text("difference $0.0000080000")
+    expect(owner.see("reported")).to_contain_text("difference +$0.0000080000 (0.09 %)")
+    expect(owner.see("price-row")).to_have_attribute("data-id", price.id.hex)
+    expect(owner.see("newer-price")).to_be_visible()
+    expect(owner.see("asked")).to_have_text("large-1")
     expect(owner.see("basis")).to_contain_text("times our price")
     expect(owner.see("charged-to")).to_contain_text("all, month")
     owner.is_accessible()
     owner.is_quiet()
 
 
-def test_RCP_5_a_failed_call_that_was_billed_is_marked_as_waste(visit: Any, person: Any, ledger: list[Call]) -> None:
+def test_RCP_3_4_and_5_what_is_said_to_be_free_unpriced_or_lost_is_called_so(visit: Any, person: Any, ledger: list[Call]) -> None:
+    """A streamed call with tokens and a reported cost of 0 is an estimate from the price row; one without a price has no total; one
+    that failed and was billed is waste."""
     lost = next(call for call in ledger if call.status == "failed_retryable")
+    price = Price.objects.get(model_id="large-1")
+    free = make_call(make_run(status="succeeded"), "a", cost="0.0035", target="large-1", price_id=price.id, reported="0")
+    dark = next(call for call in ledger if call.settled is None)
     owner = visit(as_=person("owner"))
+    owner.go(f"/costs/calls/call_{free.id.hex}")
+    expect(owner.see("receipt-total")).to_contain_text("~$0.0035000000")
+    expect(owner.see("charged")).to_contain_text("~$0.0035000000")
+    expect(owner.see("said-free")).to_have_text("not taken as free")
+    expect(owner.see("basis")).to_contain_text("estimated from the price row: the provider reported tokens and a cost of $0")
+    owner.go(f"/costs/calls/call_{dark.id.hex}")
+    expect(owner.see("receipt-total")).to_contain_text("—")
+    expect(owner.see("add-price").get_by_role("link", name="Add a price")).to_have_attribute("href", re.compile("model=mini-x"))
+    Call.objects.filter(id=free.id).delete()
     owner.go(f"/costs/calls/call_{lost.id.hex}")
     expect(owner.page.get_by_text("This call failed and was paid for all the same.")).to_be_visible()
     owner.go(f"/costs?{period()}")
@@ -238,26 +268,48 @@ def used(spent: str, reserved: str = "0", **fields: Any) -> Budget:
 
 @pytest.mark.parametrize("look", [{}, {"dark": True}, {"phone": True}], ids=["light", "dark", "phone"])
 def test_BUD_1_5_and_6_the_meter_says_spent_reserved_projected_and_when_the_limit_comes(
-    visit: Any, person: Any, look: dict[str, bool]
+    visit: Any, person: Any, look: dict[str, bool], settings: Any
 ) -> None:
-    from django.db import connection
-
+    settings.EMAIL_HOST = "127.0.0.1"
     used("8.2", "0.5")
+    holder = person("owner")
+    Person.objects.update(email="owner@example.com")
     for _ in range(2):
         with connection.cursor() as cursor:
             cursor.execute(NOTE)
+        raise_alerts()
     assert AuditRow.objects.filter(action="budget.reached").count() == 1
-    owner = visit(as_=person("owner"), **look)
+    assert [notice.subject for notice in Notice.objects.filter(event="budget")] == ["Budget all, month: 80 % used"]
+    make_call(make_run(status="succeeded"), "a", cost="8.2")
+    owner = visit(as_=holder, **look)
+    owner.go("/costs")
+    expect(owner.see("marks")).to_contain_text("the budget all, month passed 80 % of its limit")
     owner.go("/budgets")
     row = owner.see("budget-row")
-    meter = row.locator("[role=meter], [data-testid=budget-meter]").first
-    said = (meter.get_attribute("aria-label") or "") + (meter.get_attribute("aria-valuetext") or "") + row.inner_text()
-    for figure in ("8.20", "0.50", "10"):
-        assert figure in said, said
+    said = row.locator("svg[role=img]").get_attribute("aria-label") or ""
+    for words in ("$8.20 spent", "$0.5000 reserved", "projected", "of $10.00"):
+        assert words in said, said
     expect(row).to_contain_text("limit about")
     expect(row).to_contain_text("passed 80 %")
     expect(row.get_by_test_id("band")).to_be_visible()
     owner.is_accessible("dark" if look.get("dark") else "light")
+    owner.is_quiet()
+
+
+def test_BUD_2_at_the_limit_no_call_is_sent_and_the_run_shows_stopped_by_budget(visit: Any, person: Any, drive: Drive) -> None:
+    with running(ModelServer()) as service:
+        make_model("small", model="openai/small-1", api_base=f"{service.base}/v1")
+        AllowedHost.objects.create(host=service.host)
+        Budget.objects.create(scope="model", subject="small", period="day", cost=Decimal("0.000001"))
+        drive()
+        run = finish(start({"a": asking("Hello", "small")}, ["start -> a"]))
+        assert not service.asked
+    owner = visit(as_=person("owner"))
+    owner.go(f"/runs/{run.public_id}")
+    main = owner.page.get_by_role("main")
+    expect(main.locator("[data-state=budget_stopped]").first).to_contain_text("Stopped by budget")
+    expect(main).to_contain_text("budget model small, day")
+    assert not Call.objects.exists()
     owner.is_quiet()
 
 
@@ -327,7 +379,20 @@ def test_PRC_1_and_5_a_date_shows_the_rows_of_then_with_their_tiers(visit: Any, 
     make_price("large-1", at=june, input="2.5", output="10")
     make_price("large-1", at=june, above=200_000, input="5", output="20")
     make_price("large-1", at=july, input="3", output="12")
+    long = Price.objects.get(model_id="large-1", above=200_000)
+    call = make_call(
+        make_run(status="succeeded"),
+        "a",
+        cost="1.252",
+        target="large-1",
+        price_id=long.id,
+        input_tokens=250_000,
+        output_tokens=100,
+    )
     owner = visit(as_=person("owner"))
+    owner.go(f"/costs/calls/call_{call.id.hex}")
+    expect(owner.see("tier")).to_contain_text("over 200,000 input tokens")
+    expect(owner.see("receipt-line").first).to_contain_text("$1.2500000000")
     owner.go(f"/prices?on={(june + timedelta(days=2)).date()}")
     page = owner.page.get_by_role("main")
     expect(page).to_contain_text("$2.5")
@@ -344,7 +409,13 @@ def test_PRC_2_an_overlap_is_refused_with_both_rows(visit: Any, person: Any) -> 
     owner.page.locator("[name=input]").fill("-1")
     owner.page.locator("[name=output]").fill("12")
     owner.page.locator("form button.primary").click()
-    expect(owner.see("problems")).to_be_visible()
+    expect(owner.see("problems")).to_contain_text("is not a price")
+    owner.page.locator("[name=input]").fill("3")
+    owner.page.locator("[name=since]").fill(f"{timezone.now() - timedelta(days=30):%Y-%m-%dT00:00}")
+    owner.page.locator("form button.primary").click()
+    expect(owner.see("problems")).to_contain_text("$3")
+    expect(owner.see("problems")).to_contain_text("$2.5")
+    expect(owner.page.locator("[name=input]")).to_have_value("3")
     assert Price.objects.filter(model_id="large-1").count() == 1
     owner.is_accessible()
     owner.expect_noise("422")
@@ -359,7 +430,17 @@ def test_PRC_3_an_import_shows_what_it_will_do_and_a_broken_line_stops_all_of_it
     owner.page.locator("form button.primary").first.click()
     expect(owner.page.get_by_role("main")).to_contain_text("line 3")
     assert Price.objects.count() == before
+    make_price("small-1", input="1", output="2")
+    owner.page.locator("textarea").fill("model,input,output\nlarge-1,3,12\nsmall-1,1,2\n")
+    owner.page.locator("form button.primary").first.click()
+    for group, model in (("new", ""), ("changed", "large-1"), ("ignored", "small-1")):
+        expect(owner.see(f"group-{group}")).to_contain_text(model or "New 0")
+    expect(owner.see("group-changed")).to_contain_text("$2.5")
+    assert Price.objects.count() == before + 1
     owner.is_accessible()
+    owner.see("import-now").click()
+    owner.page.wait_for_url("**/prices")
+    assert Price.objects.filter(model_id="large-1").count() == 2
     owner.expect_noise("422")
 
 

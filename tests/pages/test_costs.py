@@ -285,6 +285,19 @@ def test_CST_7_days_are_those_of_the_readers_zone(client: Client) -> None:
     assert "Days are those of Asia/Tokyo" in page
 
 
+def test_each_row_says_how_much_more_it_costs_than_in_the_period_before(client: Client) -> None:
+    noon = timezone.now().replace(hour=12, minute=0)
+    runs = {slug: make_run(make_flow(slug), status="succeeded") for slug in ("refunds", "contracts")}
+    for slug, days, cost in (("refunds", 1, "3"), ("refunds", 3, "2"), ("contracts", 1, "1"), ("contracts", 9, "5")):
+        when(make_call(runs[slug], f"s{days}", cost=cost), noon - timedelta(days=days))
+    today = timezone.localdate()
+    page = seen(client, f"/costs?from={today - timedelta(days=2)}&to={today - timedelta(days=1)}&by=flow")
+
+    changes = re.findall(r'data-label="Against before">(?:<span class="faint">)?([^<]+)<', page)
+    assert changes == ["+50 %", "–"]
+    assert 'data-label="Against before"' not in seen(client, f"/costs?{period()}&by=month")
+
+
 def test_what_failed_and_was_paid_for_is_waste(client: Client, spent: list[Run]) -> None:
     make_call(spent[0], "lost", cost="0.5", status="failed_final")
 

@@ -213,7 +213,30 @@ def test_RCP_6_what_the_provider_says_stands_beside_what_was_computed() -> None:
 
     assert 'data-money="0.0010000000"' in page
     assert 'data-money="0.0010080000"' in page
-    assert "difference $0.0000080000" in page
+    assert "difference +$0.0000080000 (0.80 %)" in page
+
+
+def test_RCP_3_tokens_at_a_reported_cost_of_nothing_are_not_taken_as_free() -> None:
+    price = make_price(input="1", output="2")
+    page = receipt_of(priced_call(price, 1000, 0, 0, reported="0"))
+
+    assert "~$0.0010000000" in page
+    assert "not taken as free" in page
+    assert "a cost of $0" in page.partition('data-testid="basis"')[2][:140]
+    free = receipt_of(priced_call(make_price("gratis", input="0", output="0"), 1000, 0, 0, reported="0", target="gratis"))
+    assert "not taken as free" not in free
+
+
+def test_it_says_who_was_asked_before_and_what_went_wrong() -> None:
+    run = make_run(status="succeeded")
+    for n in (1, 2):
+        failed = {"status": "failed_retryable", "error_class": "rate_limit", "cost": "0"}
+        make_call(run, "a", n=n, target="small-1", route="balanced", **failed)
+    call = make_call(run, "a", n=3, target="large-1", route="balanced", route_version=7)
+    page = receipt_of(call)
+
+    asked = re.sub(r"<[^>]+>", "", page.partition('data-testid="asked">')[2].partition("</dd>")[0])
+    assert asked == "route balanced v7 → small-1 (rate_limit ×2) → large-1"
 
 
 def test_an_adjustment_stands_beside_what_was_charged() -> None:

@@ -16,7 +16,7 @@ from flows.costs.budgets import budgets_of
 from flows.models import Call
 from flows.runs.documents import documents_of
 from flows.runs.inspection import CallView, step_at, subflows_around
-from flows.runs.receipts import call_named, receipt_of
+from flows.runs.receipts import asked_words, call_named, receipt_of
 
 
 @require_safe
@@ -28,8 +28,10 @@ def receipt(request: Any, call_id: str) -> HttpResponse:
     document = documents_of([call.run.version_id]).get(call.run.version_id)
     beside = Call.objects.filter(run_id=call.run_id, pass_number=call.pass_number, path=call.path).defer("request", "response")
     chosen = {"step": call.path, "attempt": call.attempt, "pass": call.pass_number}
+    calls = list(beside.order_by("attempt", "n")[:50])
     context = {
         "receipt": receipt_of(call),
+        "asked": asked_words(call, calls),
         "budgets": budgets_of(call),
         "call": call,
         "run": call.run,
@@ -38,6 +40,6 @@ def receipt(request: Any, call_id: str) -> HttpResponse:
         ),
         "own": CallView(call),
         "step_url": f"{reverse('run', args=[call.run.public_id])}?{urlencode(chosen, safe='[]')}",
-        "beside": [CallView(each) for each in beside.order_by("attempt", "n")[:50]],
+        "beside": [CallView(each) for each in calls],
     }
     return render(request, "costs/receipt.html", context)

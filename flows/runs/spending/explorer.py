@@ -17,7 +17,7 @@ from flows.access.actor import Actor
 from flows.access.refusals import Fault, Invalid
 from flows.costs.forecast import WEEKS, Forecast, month_end
 from flows.costs.reports import IN_ORDER, MOST_ROWS, PROVIDER, PURPOSE, Spend, calls_within, grouped
-from flows.costs.sums import SUMMED, Cells, Span, Standing, Unsummed, added, figures_of, merged, sources_of
+from flows.costs.sums import SUMMED, Cells, Figures, Span, Standing, Unsummed, added, figures_of, merged, sources_of
 from flows.models import Call, Flow, Run
 from flows.models.identifiers import shown
 from flows.runs.inspection import CallView
@@ -40,6 +40,8 @@ class Row:
     onward: dict[str, str | None] | None
     page: str = ""
     name: Any = None
+    change: Decimal | None = None
+    """Against what the same cost in the period before; None where that is not known, or was nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class Picture:
             added(figures for key, figures in bars.items() if wanted.before[0] <= key[0] < first), wanted.purpose
         )
         """What the period before cost, by the same choices."""
+        self.rows_before = self._rows_before(bars) if wanted.by == charted(wanted) else None
+        """By name what each row of the table cost in the period before; None where the bars do not tell."""
         self.bars = {key: figures for key, figures in bars.items() if key[0] >= first}
         self.forecast = _foreseen(bars) if _of_this_month(wanted) else None
         """Of the month that goes on, where that is the period; None elsewhere, and with too little history."""
@@ -88,6 +92,19 @@ class Picture:
             self.spends.sort(key=lambda each: (each.name is None, each.name))
         else:
             self.spends.sort(key=lambda each: (-each.cost, -each.simulated, str(each.name)))
+
+    def _rows_before(self, bars: Cells) -> dict[Any, Decimal]:
+        wanted = self.wanted
+        rows: defaultdict[Any, list[Figures]] = defaultdict(list)
+        for (day, kind, name), figures in bars.items():
+            if wanted.before[0] <= day < wanted.first and (wanted.by not in ("model", "tool") or kind == wanted.by):
+                rows[name].append(figures)
+        return {name: cost_in(added(each), wanted.purpose) for name, each in rows.items()}
+
+    def change_of(self, name: Any, cost: Decimal) -> Decimal | None:
+        """How much more a row costs than in the period before, as a part of that."""
+        before = (self.rows_before or {}).get(name)
+        return (cost - before) / before if before else None
 
     def chart(self) -> Chart | None:
         """Dollars a day, stacked by the table's group, or by model where that is the time."""
@@ -161,7 +178,18 @@ def rows_of(actor: Actor, wanted: Wanted, picture: Picture, after: int = 0) -> l
     for spend in spends:
         cost = cost_in(spend, wanted.purpose)
         label, page = labels.get(spend.name) or (plain_name(wanted.by, spend.name), "")
-        rows.append(Row(label, spend, cost, cost / whole if whole else None, wanted.into(spend.name), page, spend.name))
+        rows.append(
+            Row(
+                label,
+                spend,
+                cost,
+                cost / whole if whole else None,
+                wanted.into(spend.name),
+                page,
+                spend.name,
+                picture.change_of(spend.name, cost),
+            )
+        )
     return rows
 
 

@@ -86,7 +86,11 @@ def costs(request: Any) -> HttpResponse:
         context["page"] = explorer.page_of_calls(actor, wanted, request.GET.get("after", ""))
     else:
         below = picture.below
-        context |= {"below": below, "below_cost": explorer.cost_in(below, wanted.purpose)}
+        context |= {
+            "compared": picture.rows_before is not None,
+            "below": below,
+            "below_cost": explorer.cost_in(below, wanted.purpose),
+        }
         after = _row_number(request.GET.get("after", ""))
         rows = explorer.rows_of(actor, wanted, picture, after)
         parts = parts_of(actor, wanted, rows, picture, at) if wanted.then else [[] for _ in rows]
