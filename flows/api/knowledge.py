@@ -15,7 +15,8 @@ from flows.access.refusals import Fault, Invalid, NotFound
 from flows.access.rights import Right, require_scope
 from flows.api.auth import actor_of
 from flows.api.problems import ProblemDocument
-from flows.api.shapes import Time
+from flows.api.runs import runs_root
+from flows.api.shapes import RunStarted, Time
 from flows.builder.knowledge.uses import flows_searching
 from flows.models import KnowledgeBase, KnowledgeDocument, Team
 from flows.retrieval.actions.change_base import change_base
@@ -35,6 +36,7 @@ from flows.retrieval.reads import (
     search,
 )
 from flows.retrieval.searching import LONGEST_QUERY, MOST, Search
+from flows.runs.actions.try_search import try_search
 
 router = Router(tags=["knowledge"])
 REFUSALS = {403: ProblemDocument, 404: ProblemDocument, 409: ProblemDocument, 422: ProblemDocument}
@@ -45,6 +47,10 @@ class BaseIn(Schema, extra="forbid"):
     name: str = ""
     team: str | None = Field(None, description="whose flows alone may search it; everybody's, where it is left out")
     language: str = Field("english", description="a text search configuration of PostgreSQL: german, simple, …")
+
+
+class Question(Schema, extra="forbid"):
+    query: str = Field(min_length=1, max_length=LONGEST_QUERY)
 
 
 class BaseChange(Schema, extra="forbid"):
@@ -200,6 +206,17 @@ def find_passages(
     """What a `retrieve` step would find now."""
     base = base_named(_reader(request), slug)
     return {"items": [hit.as_json() for hit in search(base, Search(query, top, least=min_score))]}
+
+
+@router.post("/knowledge/{slug}/trials", response={202: RunStarted} | REFUSALS)
+def post_trial(request: HttpRequest, response: HttpResponse, slug: str, body: Question) -> Any:
+    """Asks by words and meaning as a `retrieve` step does, in a run marked as a test; its output is the passages. Of a base whose vectors a
+    model makes that model is asked, at its price."""
+    actor = _reader(request)
+    run = try_search(actor, base_named(actor, slug), body.query, source="api")
+    url = f"{runs_root(request)}/{run.public_id}"
+    response["Location"] = url
+    return Status(202, {"id": run.public_id, "url": url, "state": run.status})
 
 
 def _reader(request: HttpRequest) -> Actor:

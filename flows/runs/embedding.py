@@ -41,7 +41,7 @@ def embed_waiting() -> list[Run]:
 
 def run_of(base: KnowledgeBase) -> Run | None:
     """The newest run that brings the vectors of this base up to date."""
-    return Run.objects.filter(flow__slug__startswith=SLUG, tags__contains=[_tag(base)]).order_by("-id").first()
+    return Run.objects.filter(flow__slug__startswith=SLUG, tags__contains=[tag_of(base)]).order_by("-id").first()
 
 
 def _begin(base: KnowledgeBase) -> Run | None:
@@ -51,12 +51,12 @@ def _begin(base: KnowledgeBase) -> Run | None:
     ):
         return None
     with transaction.atomic():
-        flow = _flow_of(base)
+        flow = flow_of(base)
         version = tested_version(INDEXING, flow, load_document(_document(base)))
-        return begin_run(INDEXING, flow, version.id, canonical({}), Limits(), source="knowledge", tags=[_tag(base)])
+        return begin_run(INDEXING, flow, version.id, canonical({}), Limits(), source="knowledge", tags=[tag_of(base)])
 
 
-def _flow_of(base: KnowledgeBase) -> Flow:
+def flow_of(base: KnowledgeBase) -> Flow:
     """One for each team: a run may search what belongs to its flow's team."""
     slug = SLUG if base.team is None else f"{SLUG}_{base.team.slug}"[:64]
     flow, _ = Flow.objects.get_or_create(
@@ -65,7 +65,8 @@ def _flow_of(base: KnowledgeBase) -> Flow:
     return flow
 
 
-def _tag(base: KnowledgeBase) -> str:
+def tag_of(base: KnowledgeBase) -> str:
+    """By which its runs are found."""
     return f"base:{base.slug}"
 
 

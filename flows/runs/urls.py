@@ -2,7 +2,21 @@
 
 from django.urls import path
 
-from flows.runs.pages import comparing, control, events, hidden, limits, listing, many, receipt, retrying, run, steering, views
+from flows.runs.pages import (
+    asking,
+    comparing,
+    control,
+    events,
+    hidden,
+    limits,
+    listing,
+    many,
+    receipt,
+    retrying,
+    run,
+    steering,
+    views,
+)
 
 urlpatterns = [
     path("runs", listing.listing, name="runs"),
@@ -22,5 +36,6 @@ urlpatterns = [
     path("runs/<str:run_id>/hidden-fields", hidden.hidden_fields, name="run-hidden"),
     path("runs/<str:run_id>/events.jsonl", events.events, name="run-events"),
     path("runs/<str:run_id>/regions/<slug:name>", run.region, name="run-region"),
+    path("knowledge/<slug:slug>/trials", asking.trials, name="knowledge-trials"),
     path("costs/calls/<str:call_id>", receipt.receipt, name="call"),
 ]

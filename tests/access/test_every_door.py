@@ -276,6 +276,7 @@ PAGES = [
     Door(
         "POST", "knowledge/<slug:slug>/documents", may=BUILDS, right="flows.edit", thing=True, body={"source": "a", "text": "b"}
     ),
+    Door("POST", "knowledge/<slug:slug>/trials", may=BUILDS, right="flows.edit", thing=True, body={"q": "x"}),
     Door("POST", "knowledge/<slug:slug>/vectors", may=BUILDS, right="flows.edit", thing=True, body={"embedding": ""}),
     Door("POST", "knowledge/<slug:slug>/reindexing", may=BUILDS, right="flows.edit", thing=True),
     Door("GET", "knowledge/<slug:slug>/removal", may=BUILDS, right="flows.edit", thing=True),
@@ -674,6 +675,7 @@ API = [
     ),
     Door("GET", "api/v1/knowledge/<slug>/documents/<document>", thing=True),
     Door("DELETE", "api/v1/knowledge/<slug>/documents/<document>", may=BUILDS, right="flows.edit", thing=True),
+    Door("POST", "api/v1/knowledge/<slug>/trials", may=BUILDS, right="flows.edit", thing=True, body={"query": "x"}),
     Door("POST", "api/v1/knowledge/<slug>/reindexing", may=BUILDS, right="flows.edit", thing=True),
     Door("GET", "api/v1/memory", right="runs.see"),
     Door("GET", "api/v1/memory/<entry>", right="runs.see", thing=True),

@@ -69,6 +69,7 @@ BODIES = {
     "/knowledge": {"slug": "others"},
     "/knowledge/{slug}": {"embedding": ""},
     "/knowledge/{slug}/documents": {"source": "a.txt", "text": "Twice."},
+    "/knowledge/{slug}/trials": {"query": "x"},
     "/memory/{entry}": {"value": 1},
     "/retention": {"payload_days": 90},
     "/retention/preview": {"payload_days": 90},

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from django.db.models import Sum
+from django.test import Client
 
-from flows.access.refusals import Invalid
+from flows.access.refusals import Forbidden, Invalid
 from flows.costs.reports import PURPOSES
 from flows.models import AllowedHost, AuditRow, Call, KnowledgeBase, Passage, Run
 from flows.retrieval.actions.change_base import change_base
@@ -18,10 +19,11 @@ from flows.retrieval.actions.delete_document import delete_document
 from flows.retrieval.actions.reindex_base import reindex_base
 from flows.retrieval.indexing import index_document
 from flows.runs import embedding
+from flows.runs.actions.try_search import try_search
 from flows.runs.embedding import embed_waiting
 from tests.execution.conftest import Drive
 from tests.execution.runs import calls_of, error_of, finish, make_model, output_of, start
-from tests.makers import make_actor
+from tests.makers import make_actor, make_person
 from tests.retrieval.house import make_shop
 from tests.servers.loopback import running
 from tests.servers.model_server import ModelServer
@@ -149,3 +151,35 @@ def test_a_model_that_makes_none_is_refused(service: ModelServer) -> None:
         with pytest.raises(Invalid) as refusal:
             change_base(make_actor("builder"), base, name)
         assert refusal.value.problems[0].message == said
+
+
+def test_a_question_asked_by_hand_is_looked_for_by_meaning_too_at_the_ledgers_cost(drive: Drive, service: ModelServer) -> None:
+    drive()
+    base = chosen()
+    vectors = indexed()
+    builder = Client()
+    builder.force_login(make_person("builder"))
+
+    by_words = builder.get("/knowledge/shop", {"q": "zzz"}).content.decode()
+    started = builder.post("/knowledge/shop/trials", {"q": "How long may goods be sent back?"})
+    waiting = builder.get(started["Location"]).content.decode()
+    run = finish(Run.objects.filter(purpose="test").latest("id"))
+    found = builder.get(started["Location"]).content.decode()
+
+    assert 'data-testid="ask-model"' in by_words
+    assert 'data-testid="ask-model"' not in waiting
+    embedded, looked = calls_of(run, "look")
+    assert (embedded.kind, embedded.target, embedded.reason) == ("model", "vectors", "embeds the question to shop")
+    assert embedded.settled == Decimal(2) * (embedded.input_tokens or 0) / 1_000_000
+    assert Call.objects.filter(PURPOSES["test"], run=run).aggregate(sum=Sum("settled"))["sum"] == embedded.settled
+    assert run.spent == embedded.settled
+    assert run.started_by is not None
+    hits = json.loads(looked.response or "")
+    assert hits
+    assert all(hit["id"] in found for hit in hits)
+    assert "by words and meaning" in found
+    assert f"/runs/{run.public_id}" in found
+    other = builder.get("/knowledge/shop", {"q": "x", "trial": vectors.public_id}).content.decode()
+    assert "by words alone" in other
+    with pytest.raises(Forbidden):
+        try_search(make_actor("operator"), base, "x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -48,8 +49,12 @@ def test_a_model_is_made_and_changed_on_its_page(owner: Client) -> None:
     assert (entry.slug, entry.context, entry.capabilities, entry.revision) == ("small", 32000, ["tools"], 1)
     page = owner.get("/models/small").content.decode()
     assert 'value="sim/small"' in page
-    saved(owner, "/models/small", {**MODEL, "model": "sim/other", "revision": "1", "in_flight": "8", "within": "2m"})
+    assert re.search(r'value="embeddings"(?! checked)', page)
+    changed = {"model": "sim/other", "revision": "1", "in_flight": "8", "within": "2m", "capabilities": ["tools", "embeddings"]}
+    saved(owner, "/models/small", {**MODEL, **changed})
     entry.refresh_from_db()
+    assert entry.capabilities == ["embeddings", "tools"]
+    assert 'value="embeddings" checked' in owner.get("/models/small").content.decode()
     assert (entry.model, entry.limits, entry.breaker) == ("sim/other", {"in_flight": 8}, {"within": 120.0})
 
 

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from flows.access.actor import Actor
 from flows.access.refusals import Fault, Invalid, Refusal
 from flows.access.rights import Right, require
+from flows.builder.knowledge.trials import trial_of
 from flows.builder.knowledge.uses import flows_searching
 from flows.builder.pages.making import require_some_edit, team_of, teams_for
 from flows.models import KnowledgeBase
@@ -79,7 +80,7 @@ def new_base(request: Any) -> HttpResponse:
 @require_safe
 @login_required
 def base_page(request: Any, slug: str) -> HttpResponse:
-    """Its documents, and with ``q=`` what that question finds. Raises `NotFound`."""
+    """Its documents, and with ``q=`` what that question finds; with ``trial=`` what the run found that asked it. Raises `NotFound`."""
     return render(request, "knowledge/base.html", _page(request, base_named(request.actor, slug)))
 
 
@@ -200,13 +201,16 @@ def _page(request: Any, base: KnowledgeBase) -> dict[str, Any]:
     after = request.GET.get("after", "")
     rows = documents_of(base, after=after, most=SHOWN + 1)
     (figures,) = figures_for(KnowledgeBase.objects.filter(id=base.id))
+    trial = trial_of(actor, base, request.GET["trial"]) if request.GET.get("trial") else None
+    hits = trial.hits if trial is not None else search(base, Search(query, FOUND)) if query else []
     return {
         "base": base,
         "figures": figures,
         "documents": rows[:SHOWN],
         "next": rows[SHOWN - 1].source if len(rows) > SHOWN else "",
         "query": query,
-        "hits": search(base, Search(query, FOUND)) if query else [],
+        "hits": hits,
+        "trial": trial,
         "uses": flows_searching(base.slug),
         "embedders": models_that_embed(),
         "may_edit": actor.may(Right.EDIT_FLOWS, base.team_id),

@@ -19,6 +19,7 @@ from flows.runs.actions.put_route import put_route, remove_route
 from flows.runs.catalogue.dryrun import dry_run
 from flows.runs.catalogue.forms import (
     CHOICES,
+    OF_MODELS,
     changed_rows,
     model_from,
     route_from,
@@ -60,6 +61,7 @@ def model(request: Any, model: str = "") -> HttpResponse:
         "holders": holders_of_model(model) if entry is not None else [],
         "summary": SUMMARIES.get(given.get("act", "save") if given is not None else "", "Nothing was changed"),
         **CHOICES,
+        "capabilities": OF_MODELS,
     }
     return render(request, "models/model.html", context, status=context["refusal"].status if context["refusal"] else 200)
 

@@ -17,6 +17,8 @@ from flows.routing.definitions import STRATEGIES
 from flows.routing.entries import ModelPart, RoutePart
 
 CAPABILITIES: Final = ("streaming", "json", "tools", "vision")
+OF_MODELS: Final = (*CAPABILITIES, "embeddings")
+"""No route needs vectors: those of two models have nothing to do with each other."""
 CAUSES: Final = tuple(RETRYABLE_SLUGS)
 CONDITIONS: Final = ("min_input", "max_input", "max_cost", "tag")
 
@@ -56,8 +58,8 @@ def values_of_model(entry: ModelEntry | None) -> dict[str, Any]:
         "api_key_secret": entry.api_key_secret,
         "context": entry.context,
         "max_output": entry.max_output,
-        "capabilities": [each for each in entry.capabilities if each in CAPABILITIES],
-        "more_capabilities": ", ".join(each for each in entry.capabilities if each not in CAPABILITIES),
+        "capabilities": [each for each in entry.capabilities if each in OF_MODELS],
+        "more_capabilities": ", ".join(each for each in entry.capabilities if each not in OF_MODELS),
         "unpriced": entry.unpriced,
         "settings": orjson.dumps(entry.settings).decode() if entry.settings else "",
         **entry.limits,
