@@ -9,8 +9,9 @@ from uuid import UUID
 from flows.access.refusals import Fault, Invalid
 from flows.builder.catalogue import current
 from flows.builder.findings import Ground
+from flows.builder.inside import look_inside
 from flows.builder.report import Report, report_on
-from flows.builder.subflows import circle
+from flows.builder.subflows import References, circle
 from flows.engine.document import FlowDocument, parse_document
 from flows.engine.graph import Flow as CompiledFlow
 from flows.engine.graph import compile_flow
@@ -64,8 +65,11 @@ def checked(document: FlowDocument | None, slug: str, team: UUID | None) -> Chec
         compiled = compile_flow(document, known_kinds(), known.catalogue)
     except DocumentError as error:
         return Checked(list(error.problems), [])
-    around = circle(slug, document)
-    return Checked([], list(compiled.warnings), compiled, known.ground) if around is None else Checked([around], [])
+    refers = References()
+    around = circle(slug, document, refers)
+    if around is not None:
+        return Checked([around], [])
+    return Checked([], list(compiled.warnings), compiled, look_inside(document, known.ground, refers))
 
 
 def faults(problems: Iterable[Problem]) -> list[Fault]:

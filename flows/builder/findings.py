@@ -29,10 +29,22 @@ class RouteFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Inside:
+    """What the flow behind a tool does: whether it asks models, and which tools it lets write without anybody's approval."""
+
+    flow: str
+    asks_models: bool = False
+    writes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ToolFacts:
+    """`inside` is of a tool that is a flow."""
+
     effect: str = "read"
     repeat: str = "freely"
     reversible: bool = False
+    inside: Inside | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +54,13 @@ class Ground:
     routes: Mapping[str, RouteFacts] = field(default_factory=dict)
     models: frozenset[str] = frozenset()
     tools: Mapping[str, ToolFacts] = field(default_factory=dict)
+
+    def effect_of(self, tool: str) -> str:
+        return self.tools.get(tool, ToolFacts()).effect
+
+    def behind(self, each: Placed) -> list[tuple[str, Inside]]:
+        """The flows that a step may go on as, by the tools that it calls or lets its agent call."""
+        return [(tool, inside) for tool in each.callable if (inside := self.tools.get(tool, ToolFacts()).inside) is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +113,14 @@ class Placed:
     def tool(self) -> str | None:
         return getattr(self.node.settings, "tool", None) if self.node.kind.slug == "tool" else None
 
+    @property
+    def callable(self) -> list[str]:
+        """The tools that it calls, or may, where it is an agent."""
+        if not self.is_agent:
+            return [self.tool] if self.tool else []
+        settings: Any = self.node.settings
+        return [grant.tool for grant in settings.tools if settings.leash_of(grant) != "never"]
+
 
 def placed(graph: Graph, holder: str = "", approved: bool = False) -> Iterator[Placed]:
     """Every step, those of bodies behind the one that holds them."""
@@ -125,9 +152,14 @@ def _without_approval(graph: Graph) -> set[str]:
 def findings(flow: Flow, ground: Ground) -> list[Finding]:
     """What is found, the serious first, each sort in the order of the document."""
     steps = list(placed(flow.graph))
-    found = [*_of_flow(flow, steps)]
+    found = [*_of_flow(flow, steps, ground)]
     for each in steps:
-        found += [*_of_models(each, ground), *_of_effects(each, flow, ground), *_of_people(each, ground)]
+        found += [
+            *_of_models(each, ground),
+            *_of_effects(each, flow, ground),
+            *_of_inside(each, ground),
+            *_of_people(each, ground),
+        ]
     return sorted(found, key=lambda finding: finding.weight != "serious")
 
 
@@ -143,9 +175,10 @@ def asks_models(each: Placed) -> bool:
     return reaches_outside(each) and each.route is not None
 
 
-def _of_flow(flow: Flow, steps: list[Placed]) -> Iterator[Finding]:
+def _of_flow(flow: Flow, steps: list[Placed], ground: Ground) -> Iterator[Finding]:
     limits = flow.document.limits or Limits()
-    if limits.cost is None and any(asks_models(each) for each in steps):
+    paying = (asks_models(each) or any(inside.asks_models for _, inside in ground.behind(each)) for each in steps)
+    if limits.cost is None and any(paying):
         edit = (
             Edit("", "/limits", {"cost": FIRST_CAP, "at_limit": "pause"})
             if flow.document.limits is None
@@ -267,6 +300,17 @@ def _of_effects(each: Placed, flow: Flow, ground: Ground) -> Iterator[Finding]:
         message = f"{each.tool} cannot be repeated"
         why = "After a crash or a lost answer nobody knows whether it was done, and the step fails as unknown. A key would mend that."
         yield _finding(each, "not_idempotent", "errors", "advice", message, why)
+
+
+def _of_inside(each: Placed, ground: Ground) -> Iterator[Finding]:
+    """Of tools that are flows and count as reading although these flows write."""
+    for tool, inside in ground.behind(each):
+        if inside.writes and not each.approved and ground.effect_of(tool) == "read":
+            message = f"{tool} counts as reading, but its flow {inside.flow} calls {', '.join(inside.writes)} without anybody’s approval"
+            why = (
+                "Who looks at this flow takes the call for harmless. Let the tool count as one that writes, or let its flow ask."
+            )
+            yield _finding(each, "hidden_write", "approvals", "serious", message, why)
 
 
 def _of_people(each: Placed, ground: Ground) -> Iterator[Finding]:

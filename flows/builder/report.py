@@ -74,9 +74,9 @@ def report_on(flow: Flow, ground: Ground) -> Report:
     steps = list(placed(flow.graph))
     found = findings(flow, ground)
     said = {
-        "sequence": _sequence(flow, steps),
+        "sequence": _sequence(flow, steps, ground),
         "errors": _errors(flow, steps, ground),
-        "cost": _cost(flow, steps),
+        "cost": _cost(flow, steps, ground),
         "approvals": _approvals(steps, ground),
     }
     answers = [
@@ -86,7 +86,7 @@ def report_on(flow: Flow, ground: Ground) -> Report:
     return Report(tuple(answers), tuple(found))
 
 
-def _sequence(flow: Flow, steps: list[Placed]) -> Iterator[str]:
+def _sequence(flow: Flow, steps: list[Placed], ground: Ground) -> Iterator[str]:
     first = [flow.graph.nodes[key] for key in flow.graph.start]
     names = _and([each.label for each in steps if each.node in first and not each.holder])
     yield f"It has {_count(len(steps), 'step')} and begins with {names}."
@@ -106,6 +106,13 @@ def _sequence(flow: Flow, steps: list[Placed]) -> Iterator[str]:
             yield f"{each.label} lets a model decide what to do next, within at most {most}; {_at_bounds(each)}."
         elif kind == "subflow":
             yield f"{each.label} runs the flow {getattr(settings, 'flow', '?')} within this one."
+        for tool, inside in ground.behind(each):
+            goes = (
+                f"may go on as the flow {inside.flow}, its tool {tool},"
+                if each.is_agent
+                else f"goes on as the flow {inside.flow}"
+            )
+            yield f"{each.label} {goes} within this one."
     forks = [each.label for each in steps if any(len(targets) > 1 for targets in each.node.outgoing.values())]
     if forks or len(first) > 1:
         yield f"Paths run in parallel after {_and(forks or ['the start'])}."
@@ -159,7 +166,7 @@ def _errors(flow: Flow, steps: list[Placed], ground: Ground) -> Iterator[str]:
         yield "When the run fails, steps of their own follow, which cannot make it succeed."
 
 
-def _cost(flow: Flow, steps: list[Placed]) -> Iterator[str]:
+def _cost(flow: Flow, steps: list[Placed], ground: Ground) -> Iterator[str]:
     limits = flow.document.limits or Limits()
     caps = [
         f"${limits.cost}" if limits.cost is not None else "",
@@ -177,9 +184,12 @@ def _cost(flow: Flow, steps: list[Placed]) -> Iterator[str]:
     if own:
         yield f"Limits of their own have {_and(own)}."
     bounded = [each for each in asking if getattr(each.node.settings, "max_output", None)]
+    inside = sorted({found.flow for each in steps for _, found in ground.behind(each) if found.asks_models})
+    if inside:
+        yield f"Models are asked inside {_and(inside)}, too, which this run pays for."
     if asking:
         yield f"The length of the answer is bounded in {len(bounded)} of {_count(len(asking), 'model step')}."
-    else:
+    elif not inside:
         yield "It asks no model, so a run costs nothing but its tools."
 
 
@@ -192,8 +202,12 @@ def _approvals(steps: list[Placed], ground: Ground) -> Iterator[str]:
         yield from _leashes(each, ground)
     if not asking:
         yield "No step of it asks for approval."
+    behind_tools = [(inside.flow, tool) for each in steps for _, inside in ground.behind(each) for tool in inside.writes]
+    for flow, tool in dict.fromkeys(behind_tools):
+        yield f"The flow {flow}, which it calls as a tool, calls {tool} without anybody’s approval."
     if not writing:
-        yield "It changes nothing outside."
+        if not behind_tools:
+            yield "It changes nothing outside."
         return
     behind = [each.label for each in writing if each.approved]
     free = [each.label for each in writing if not each.approved]

@@ -13,16 +13,18 @@ from flows.engine.document import FlowDocument, parse_document
 from flows.engine.explaining import problem_at
 from flows.engine.kinds import KnownFlow
 from flows.engine.problems import DocumentError, Place, Problem
-from flows.models import Flow, FlowVersion
+from flows.models import Flow, FlowVersion, ToolEntry
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One sub-flow step: which flow it runs (`version` None: the published one), and where it says so."""
+    """A step that goes on as another flow: which one (`version` None: the published one), and where it says so. `tool` is the tool that is
+    that flow; empty of a sub-flow."""
 
     slug: str
     version: int | None
     place: Place
+    tool: str = ""
 
 
 def references(document: FlowDocument) -> list[Reference]:
@@ -35,6 +37,43 @@ def references(document: FlowDocument) -> list[Reference]:
             place = (*here, "with", "flow")
             found.append(Reference(settings["flow"], version if isinstance(version, int) else None, place))
     return found
+
+
+class References:
+    """The flows that documents run inside their own, by sub-flows and by tools that are flows: their own and those of their agents. Which
+    tools these are is asked once, where a document calls any."""
+
+    def __init__(self) -> None:
+        self._flows: dict[str, tuple[str, int | None]] | None = None
+
+    def of(self, document: FlowDocument) -> list[Reference]:
+        """The sub-flows first, then the tools in the order of the document."""
+        return [*references(document), *self._by_tools(document)]
+
+    def _by_tools(self, document: FlowDocument) -> Iterator[Reference]:
+        for tool, place in _tools_of(document):
+            if tool in (flows := self._known()):
+                slug, version = flows[tool]
+                yield Reference(slug, version, place, tool)
+
+    def _known(self) -> dict[str, tuple[str, int | None]]:
+        if self._flows is None:
+            rows = ToolEntry.objects.filter(kind="flow").values_list("slug", "settings")
+            self._flows = {tool: (str(settings.get("flow")), settings.get("version")) for tool, settings in rows}
+        return self._flows
+
+
+def _tools_of(document: FlowDocument) -> Iterator[tuple[str, Place]]:
+    """The tools that a document calls itself or grants to agents, with the place of each."""
+    for here, step in steps_within(document):
+        settings = step.get("with") or {}
+        if step.get("kind") == "tool":
+            yield str(settings.get("tool")), (*here, "with", "tool")
+        grants = settings.get("tools") if step.get("kind") == "agent" else None
+        for number, grant in enumerate(grants if isinstance(grants, list) else ()):
+            named = grant if isinstance(grant, dict) else {"tool": grant}
+            if named.get("leash") != "never":
+                yield str(named.get("tool")), (*here, "with", "tools", number)
 
 
 def steps_within(document: FlowDocument) -> Iterator[tuple[Place, Mapping[str, Any]]]:
@@ -70,11 +109,12 @@ def known_flows(wanted: set[str], team: UUID | None) -> dict[str, KnownFlow]:
     return found
 
 
-def circle(slug: str, document: FlowDocument) -> Problem | None:
-    """The first way on which the flow `slug`, once this document is published, would run itself; None where there is none."""
-    live = (slug, None)
+def circle(slug: str, document: FlowDocument, refers: References | None = None) -> Problem | None:
+    """The first way on which the flow `slug`, once this document is published, would run itself, by sub-flows or by tools that are flows;
+    None where there is none."""
+    live, refers = (slug, None), refers or References()
     ways: list[tuple[tuple[str, int | None], tuple[str, ...], Place]] = [
-        ((each.slug, each.version), (slug, each.slug), each.place) for each in references(document)
+        ((each.slug, each.version), (slug, *_way(each)), each.place) for each in refers.of(document)
     ]
     seen: set[tuple[str, int | None]] = set()
     while ways:
@@ -85,13 +125,18 @@ def circle(slug: str, document: FlowDocument) -> Problem | None:
         if at in seen:
             continue
         seen.add(at)
-        inner = _document_at(*at)
+        inner = document_at(*at)
         if inner is not None:
-            ways += [((each.slug, each.version), (*way, each.slug), place) for each in references(inner)]
+            ways += [((each.slug, each.version), (*way, *_way(each)), place) for each in refers.of(inner)]
     return None
 
 
-def _document_at(slug: str, number: int | None) -> FlowDocument | None:
+def _way(reference: Reference) -> tuple[str, ...]:
+    return (f"tool {reference.tool}", reference.slug) if reference.tool else (reference.slug,)
+
+
+def document_at(slug: str, number: int | None) -> FlowDocument | None:
+    """The document of this version of a flow (None: the published one); None where there is none that can be read."""
     if number is None:
         flow = Flow.objects.filter(slug=slug[:80]).select_related("published").first()
         return _read(flow.published) if flow is not None else None

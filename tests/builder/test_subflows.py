@@ -9,8 +9,9 @@ import pytest
 from flows.builder.actions.import_flow import import_flow
 from flows.builder.actions.publish_flow import publish_flow
 from flows.builder.actions.save_draft import save_draft
-from flows.builder.checking import DocumentRefused
-from flows.models import Flow
+from flows.builder.checking import DocumentRefused, checked
+from flows.engine.document import parse_document
+from flows.models import Flow, Route, ToolEntry
 from tests.engine.flows import source_of
 from tests.makers import make_actor, make_flow, make_team
 
@@ -59,6 +60,48 @@ def test_a_circle_through_what_others_have_published_is_named() -> None:
     (said,) = refused("a", calls("c"))
 
     assert "the flow would run itself (a -> c -> b -> a)" in said
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"kind": "tool", "with": {"tool": "ask.a", "arguments": {}}},
+        {"kind": "agent", "with": {"route": "r", "prompt": "p", "tools": [{"tool": "ask.a", "leash": "free"}]}},
+    ],
+)
+def test_a_circle_through_a_tool_that_is_a_flow_is_named(step: dict[str, Any]) -> None:
+    make_flow("a", document=plain())
+    Route.objects.create(slug="r", candidates=["small"])
+    ToolEntry.objects.create(slug="ask.a", kind="flow", effect="read", repeat="freely", settings={"flow": "a"})
+    make_flow("b", document=source_of({"x": step}, ["start -> x"]))
+
+    (said,) = refused("a", calls("b"))
+    (itself,) = refused("a", source_of({"x": step}, ["start -> x"]))
+
+    assert "the flow would run itself (a -> b -> tool ask.a -> a)" in said
+    assert "the flow would run itself (a -> tool ask.a -> a)" in itself
+
+
+def test_the_report_looks_into_tools_that_are_flows() -> None:
+    Route.objects.create(slug="r", candidates=["small"])
+    ToolEntry.objects.create(slug="pay.out", kind="python", effect="write", repeat="keyed")
+    ToolEntry.objects.create(slug="ask.a", kind="flow", effect="read", repeat="freely", settings={"flow": "a"})
+    steps = {"m": {"kind": "model", "with": {"route": "r", "prompt": "p"}}, "p": {"kind": "tool", "with": {"tool": "pay.out"}}}
+    make_flow("a", document=source_of(steps, ["start -> m", "m -> p"]))
+    caller = source_of({"x": {"kind": "tool", "with": {"tool": "ask.a", "arguments": {}}}}, ["start -> x"])
+
+    report = checked(parse_document(caller), "b", None).report
+
+    assert report is not None
+    found = {each.slug: each for each in report.findings}
+    assert found["hidden_write"].message == "ask.a counts as reading, but its flow a calls pay.out without anybody’s approval"
+    assert "no_cap" in found, "the models inside cost this run"
+    said = " ".join(sentence for answer in report.answers for sentence in answer.sentences)
+    assert "X goes on as the flow a within this one." in said
+    assert "Models are asked inside a, too, which this run pays for." in said
+    assert "The flow a, which it calls as a tool, calls pay.out without anybody’s approval." in said
+    assert "It changes nothing outside." not in said
+    assert "It asks no model" not in said
 
 
 def test_an_older_version_that_leads_nowhere_may_be_run() -> None:
