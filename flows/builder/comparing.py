@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from flows.access.refusals import NotFound
@@ -12,11 +12,14 @@ from flows.builder.files import file_named
 from flows.builder.overview import read
 from flows.builder.reads import version_of
 from flows.builder.wording import Words, words_apart
-from flows.engine.document import FlowDocument
+from flows.engine.courses import HANDLER
+from flows.engine.document import Body, Edge, FlowDocument, Handler, Step, body_of
 from flows.engine.drawing import Box, Drawing, Line, drawn
 from flows.engine.writing import write_yaml
 from flows.models import Flow, Request
 from flows.models.identifiers import UnknownIdentifier, parsed
+
+Part = FlowDocument | Body | Handler
 
 MARKS = {"added": "+", "removed": "−", "changed": "~"}
 LONGEST_SHOWN = 20_000  # characters of one field
@@ -163,25 +166,75 @@ class Overlay:
 
 
 def overlay(before: FlowDocument, after: FlowDocument, found: Differences) -> Overlay:
-    """The steps of the flow itself; a map or loop is changed where something within it is."""
-    gone = {key: step for key, step in before.steps.items() if key not in after.steps}
-    edges = list(after.edges) + [edge for edge in before.edges if edge not in after.edges]
-    both = FlowDocument.model_construct(
-        name=after.name, steps={**after.steps, **gone}, edges=edges, layout={}, orchestrator=1, limits=None, input=None
-    )
-    drawing = drawn(both)
+    """What both have, with the bodies of maps and loops and the error handlers. What stands inside a step that was added or removed
+    was so, too; a frame is changed where its own settings or the edges inside it are."""
+    drawing = drawn(_both(before, after))
     marks: dict[str, str] = {}
     for change in found.changes:
-        if change.what == "step" and "/" not in change.path:
-            marks[change.path] = change.sort
-        elif change.step:
-            marks.setdefault(change.step, "changed")
-    old = {(edge.source, edge.port, edge.target) for edge in before.edges}
-    new = {(edge.source, edge.port, edge.target) for edge in after.edges}
+        if change.what == "step":
+            marks[change.box] = change.sort
+        elif change.box:
+            marks.setdefault(change.box, "changed")
+    old, new = set(_edges(before)), set(_edges(after))
+    handlers = (before.on_error is not None, after.on_error is not None)
+    if handlers[0] != handlers[1]:
+        marks[HANDLER] = "removed" if handlers[0] else "added"
 
     def mark(line: Line) -> str:
         edge = (line.source, line.leaves_by, line.target)
         return "" if edge in old and edge in new else "added" if edge in new else "removed"
 
-    boxes = [(box, marks.get(box.key, "")) for box in drawing.boxes]
+    boxes = [(box, _mark_of(box.key, marks)) for box in drawing.boxes]
     return Overlay(drawing, boxes, [(line, mark(line)) for line in drawing.lines])
+
+
+def _mark_of(path: str, marks: Mapping[str, str]) -> str:
+    """The mark of a box: its own, else that of the step that came or went with it."""
+    around = path.rpartition(".")[0]
+    whole = _mark_of(around, marks) if around else ""
+    return marks.get(path, whole if whole in ("added", "removed") else "")
+
+
+def _both(before: FlowDocument, after: FlowDocument) -> FlowDocument:
+    """The later flow, with what only the earlier one has."""
+    handlers = [each.on_error for each in (before, after) if each.on_error is not None]
+    steps, edges = _merged(before, after)
+    handler = None
+    if handlers:
+        handled, ways = _merged(handlers[0], handlers[-1])
+        handler = Handler.model_construct(steps=handled, edges=ways)
+    return FlowDocument.model_construct(
+        name=after.name,
+        steps=steps,
+        edges=edges,
+        layout={},
+        orchestrator=1,
+        limits=None,
+        input=None,
+        on_error=handler,
+    )
+
+
+def _merged(before: Part, after: Part) -> tuple[dict[str, Step], list[Edge]]:
+    gone = {key: step for key, step in before.steps.items() if key not in after.steps}
+    steps = {**after.steps, **gone}
+    for key in before.steps.keys() & after.steps.keys():
+        old, new = body_of(before.steps[key]), body_of(after.steps[key])
+        if old is not None and new is not None:
+            inner, ways = _merged(old, new)
+            written = {name: step.model_dump(by_alias=True, exclude_unset=True) for name, step in inner.items()}
+            body = {"steps": written, "edges": [str(edge) for edge in ways]}
+            steps[key] = after.steps[key].model_copy(update={"with_": {**after.steps[key].with_, "body": body}})
+    return steps, list(after.edges) + [edge for edge in before.edges if edge not in after.edges]
+
+
+def _edges(part: Part, scope: str = "") -> Iterator[tuple[str, str, str]]:
+    """The edges between steps, those of bodies and of the error handler too, by the paths that the drawing gives them."""
+    for edge in part.edges:
+        yield f"{scope}{edge.source}", edge.port, f"{scope}{edge.target}"
+    for key, step in part.steps.items():
+        body = body_of(step)
+        if body is not None:
+            yield from _edges(body, f"{scope}{key}.")
+    if isinstance(part, FlowDocument) and part.on_error is not None:
+        yield from _edges(part.on_error, f"{HANDLER}.")

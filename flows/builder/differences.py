@@ -56,16 +56,20 @@ class FieldChange:
 class Change:
     """One thing that differs: a step, an edge, or the flow's own settings.
 
-    `path` is the step's (`rate/assess`), the edge's text behind the path of its body, or empty for the flow itself. `step` names
-    the step of the flow itself in which it lies; empty where it lies in none.
+    `path` is the step's (`rate/assess`), the edge's text behind the path of its body, or empty for the flow itself.
     """
 
     what: Literal["step", "edge", "flow"]
     sort: Sort
     path: str
     label: str
-    step: str
     fields: tuple[FieldChange, ...] = ()
+
+    @property
+    def box(self) -> str:
+        """The step in which a drawing shows it, as `rate.assess`; empty for the flow itself."""
+        place = self.path.split("/")
+        return ".".join(place[:-1] if self.what == "edge" else place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ def differences(before: FlowDocument, after: FlowDocument) -> Differences:
     found.graph((HANDLER,), old.get("on_error") or {}, new.get("on_error") or {})
     own = tuple(_fields(_settings(old), _settings(new), ()))
     if own:
-        found.changes.insert(0, Change("flow", "changed", "", "Settings of the flow", "", own))
+        found.changes.insert(0, Change("flow", "changed", "", "Settings of the flow", own))
     return Differences(tuple(found.changes), moves, found.unchanged)
 
 
@@ -129,14 +133,14 @@ class _Found:
         if before is MISSING or after is MISSING:
             sort: Sort = "added" if before is MISSING else "removed"
             whole = FieldChange((), before, after)
-            self.changes.append(Change("step", sort, "/".join(path), label, path[0], (whole,)))
+            self.changes.append(Change("step", sort, "/".join(path), label, (whole,)))
             return
         old_body, new_body = _body(before), _body(after)
         both = old_body is not None and new_body is not None
         fields = tuple(_fields(_shell(before), _shell(after), ()) if both else _fields(before, after, ()))
         count = len(self.changes)
         if fields:
-            self.changes.append(Change("step", "changed", "/".join(path), label, path[0], fields))
+            self.changes.append(Change("step", "changed", "/".join(path), label, fields))
         if old_body is not None and new_body is not None:
             self.graph(path, old_body, new_body)
         self.unchanged += len(self.changes) == count
@@ -146,14 +150,14 @@ class _Found:
         for sort, edges in (("added", come), ("removed", gone)):
             for edge in edges:
                 path = "/".join((*place, edge))
-                self.changes.append(Change("edge", sort, path, edge, place[0] if place else ""))  # type: ignore[arg-type]
+                self.changes.append(Change("edge", sort, path, edge))  # type: ignore[arg-type]
         self.order(place, [edge for edge in before if edge in after], [edge for edge in after if edge in before], "edges")
 
     def order(self, place: tuple[str, ...], before: list[str], after: list[str], what: str) -> None:
         if before != after:
             fields = (FieldChange((what,), before, after),)
             path = "/".join(place)
-            self.changes.append(Change("flow", "changed", path, f"Order of {what}", place[0] if place else "", fields))
+            self.changes.append(Change("flow", "changed", path, f"Order of {what}", fields))
 
 
 def _fields(before: Any, after: Any, pointer: Pointer) -> Iterator[FieldChange]:

@@ -15,7 +15,7 @@ from flows.access.querysets import runs_for
 from flows.access.rights import Right
 from flows.builder.figures import Median
 from flows.engine.courses import HANDLER
-from flows.engine.document import Body, FlowDocument, Handler, Step, parse_document
+from flows.engine.document import Body, FlowDocument, Handler, Step, body_of, parse_document
 from flows.engine.problems import DocumentError
 from flows.models import Call, Flow, FlowVersion, Run
 from flows.steps import known_kinds
@@ -159,7 +159,7 @@ def _steps(body: FlowDocument | Body | Handler, depth: int, ends: str, prefix: s
             leads=[("" if port == "done" else port, ", ".join(targets)) for port, targets in leads.items()],
             asks=step.kind == "approval",
         )
-        inner = _body(step)
+        inner = body_of(step)
         if inner is not None:
             yield from _steps(inner, depth + 1, "next round" if step.kind == "loop" else "next item")
 
@@ -173,16 +173,6 @@ def _uses(step: Step) -> str:
     if isinstance(approvers, Mapping):
         return ", ".join(str(each) for part in ("people", "teams") for each in approvers.get(part) or [])
     return ""
-
-
-def _body(step: Step) -> Body | None:
-    """The body of a map or loop; None where there is none, or it is not one yet."""
-    if not isinstance(step.with_.get("body"), Mapping):
-        return None
-    try:
-        return Body.model_validate(step.with_["body"])
-    except ValueError:
-        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,6 +202,16 @@ class Body(Part):
     output: JSONValue = None
 
 
+def body_of(step: Step) -> Body | None:
+    """The body of a map or loop; None where there is none, or it is not one yet."""
+    if not isinstance(step.with_.get("body"), Mapping):
+        return None
+    try:
+        return Body.model_validate(step.with_["body"])
+    except ValueError:
+        return None
+
+
 class Handler(Part):
     """What a flow does when it is about to fail: steps with `error` in scope, at paths that begin with `error.`"""
 

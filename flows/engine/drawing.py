@@ -1,27 +1,34 @@
 """How the steps of a flow are drawn: layers from top to bottom, found from the edges, or the places that the document gives.
 
-From top to bottom, because a flow is rather long than wide: so it fits beside the list of steps, and on a phone. The result is plain
-numbers in pixels, which the pages draw.
+From top to bottom, because a flow is rather long than wide: so it fits beside the list of steps, and on a phone. A map or loop is a
+frame around its body, and so is the flow's error handler. The result is plain numbers in pixels, which the pages draw.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
-from flows.engine.document import FlowDocument
+from flows.engine.courses import HANDLER
+from flows.engine.document import Body, FlowDocument, Handler, body_of
+from flows.engine.layering import APART, Placed, depths, layered, placed
 
-WIDTH, HEIGHT = 196.0, 48.0  # of a node
-GAP_X, GAP_Y = 20.0, 36.0  # between boxes of a layer, between layers
-PASSAGE = 24.0  # what a long edge takes of a layer that it passes
+WIDTH, HEIGHT = 196.0, 48.0  # of a step, and of a frame's head
+PAD = 16.0  # between a frame and what it holds
 MARGIN = 16.0
-SWEEPS = 4  # passes over the layers that bring neighbours near each other
+REACH = 4.0  # pixels by which a port's name may stand out of the drawing
+LETTER = 6.5  # pixels of a port's name
 PORTS_UNSAID = frozenset({"done", "start"})
+TROUBLE = frozenset({"error", "fail", "timeout", "limit"})
+FAILING: Final = "When the run fails"
 
 
 @dataclass(slots=True)
 class Box:
-    """One step and where it stands (its upper left corner)."""
+    """One step and where it stands (its upper left corner). `key` is its path in the document, `rate.assess` for a step in the body of
+    `rate`. A `frame` has a head as large as a step and stands around what it holds; the one of the error handler has the kind
+    ``error``, which is no step."""
 
     key: str
     label: str
@@ -30,6 +37,12 @@ class Box:
     y: float = 0.0
     width: float = WIDTH
     height: float = HEIGHT
+    frame: bool = False
+
+    @property
+    def head(self) -> float:
+        """How high what says its name is."""
+        return HEIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +61,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A flow as it is drawn."""
+    """A flow as it is drawn. A frame stands before what it holds in `boxes`."""
 
     boxes: tuple[Box, ...]
     lines: tuple[Line, ...]
@@ -56,42 +69,20 @@ class Drawing:
     height: float
     words: str = field(default="")
 
+    @property
+    def frames(self) -> tuple[Box, ...]:
+        """What is drawn first, so that edges and steps lie upon it."""
+        return tuple(box for box in self.boxes if box.frame)
 
-TROUBLE = frozenset({"error", "fail", "timeout", "limit"})
+    @property
+    def steps(self) -> tuple[Box, ...]:
+        """The boxes that stand for a step: all but the frame of the error handler."""
+        return tuple(box for box in self.boxes if box.kind != HANDLER)
 
 
 def label_of(key: str, label: str | None) -> str:
     """What a step is called: its label, or its key in words."""
     return label or key.replace("_", " ").capitalize()
-
-
-def drawn(document: FlowDocument) -> Drawing:
-    """The flow's own steps; what stands inside a map or loop is not drawn here."""
-    boxes = {key: Box(key, label_of(key, step.label), step.kind) for key, step in document.steps.items() if step.kind != "note"}
-    edges = list(dict.fromkeys((edge.source, edge.port, edge.target) for edge in document.edges if edge.target in boxes))
-    inner = [(source, target) for source, _, target in edges if source in boxes]
-    layers = layered(boxes, inner)
-    bends = place(boxes, layers)
-    given = bool(boxes) and all(_is_place(document.layout.get(key)) for key in boxes)
-    if given:  # as on the canvas, where edges go from left to right
-        bends = {}
-        for key, box in boxes.items():
-            box.x, box.y = float(document.layout[key][0]), float(document.layout[key][1])
-        left, top = min(box.x for box in boxes.values()), min(box.y for box in boxes.values())
-        for box in boxes.values():
-            box.x, box.y = box.x - left + MARGIN, box.y - top + MARGIN
-    drawable = [edge for edge in edges if edge[0] in boxes]
-    leaving, arriving = _spread(drawable, boxes, 0), _spread(drawable, boxes, 2)
-    lines = tuple(
-        _across(boxes[edge[0]], boxes[edge[2]], edge[1])
-        if given
-        else _down(boxes[edge[0]], boxes[edge[2]], edge[1], bends.get((edge[0], edge[2]), ()), leaving[edge], arriving[edge])
-        for edge in drawable
-    )
-    edge = [box.x + box.width for box in boxes.values()] + [x for way in bends.values() for x, _ in way]
-    lowest = max((box.y + box.height for box in boxes.values()), default=0.0)
-    width = max(edge, default=0.0) + MARGIN
-    return Drawing(tuple(boxes.values()), lines, width, lowest + MARGIN, _in_words(boxes, edges))
 
 
 def in_order(document: FlowDocument) -> list[str]:
@@ -103,103 +94,168 @@ def in_order(document: FlowDocument) -> list[str]:
     return sorted(keys, key=lambda key: (depth[key], place_of[key]))
 
 
-def depths(keys: Iterable[str], edges: Iterable[tuple[str, str]]) -> dict[str, int]:
-    """How many steps come before each on the longest way to it. A document has no cycles; an edge that made one is left out."""
-    after: dict[str, list[str]] = {key: [] for key in keys}
-    missing = dict.fromkeys(after, 0)
-    for source, target in edges:
-        after[source].append(target)
-        missing[target] += 1
-    depth = dict.fromkeys(after, 0)
-    ready = [key for key, count in missing.items() if count == 0]
-    for key in ready:
-        for target in after[key]:
-            depth[target] = max(depth[target], depth[key] + 1)
-            missing[target] -= 1
-            if missing[target] == 0:
-                ready.append(target)
-    return depth
+def drawn(document: FlowDocument) -> Drawing:
+    """The flow with the bodies of its maps and loops, and with its error handler. Notes are left out."""
+    by_hand = _are_placed(document, "", document.layout)
+    flow = _Part(document, "", document.layout, down=not by_hand)
+    if document.on_error is not None:
+        flow.hold_below(_Part(document.on_error, HANDLER, document.layout, down=not by_hand))
+    boxes = tuple(flow.spread(MARGIN, MARGIN))
+    lines = tuple(flow.lines())
+    right = [box.x + box.width for box in boxes] + [x for way in flow.ways.passages.values() for x, _, _ in way]
+    right += [line.label_x + LETTER * len(line.port) - MARGIN + REACH for line in lines if line.port]
+    low = max((box.y + box.height for box in boxes), default=0.0)
+    return Drawing(boxes, lines, max(right, default=0.0) + MARGIN, low + MARGIN, flow.in_words)
 
 
-Slot = str | tuple[str, str, int]
-"""What stands in a layer: a step, or the place where a long edge passes through (source, target, layer)."""
+class _Part:
+    """The steps of a flow, of a body or of the error handler. Their places count from its corner until it is spread out.
 
+    `down`: in layers from top to bottom. Otherwise as on the canvas, where edges go to the right: at the places that the layout has
+    where it has all of them, else in layers."""
 
-def layered(keys: Iterable[str], edges: Iterable[tuple[str, str]]) -> list[list[Slot]]:
-    """The steps in layers; an edge that spans several has a place in each between."""
-    keys, edges = list(keys), list(edges)
-    depth = depths(keys, edges)
-    layers: list[list[Slot]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
-    for key in keys:
-        layers[depth[key]].append(key)
-    links: dict[Slot, list[Slot]] = {}
-    for source, target in dict.fromkeys(edges):
-        before: Slot = source
-        for layer in range(depth[source] + 1, depth[target]):
-            passing = (source, target, layer)
-            layers[layer].append(passing)
-            _link(links, before, passing)
-            before = passing
-        _link(links, before, target)
-    for sweep in range(SWEEPS):
-        order = range(1, len(layers)) if sweep % 2 == 0 else range(len(layers) - 2, -1, -1)
-        for at in order:
-            near = {slot: position for position, slot in enumerate(layers[at - 1 if sweep % 2 == 0 else at + 1])}
-            layers[at].sort(key=lambda slot, near=near, layer=layers[at]: _middle(slot, links, near, len(layer)))  # type: ignore[misc]
-    return layers
+    def __init__(self, part: FlowDocument | Body | Handler, scope: str, layout: Mapping[str, object], *, down: bool) -> None:
+        self.down = down
+        self.boxes: dict[str, Box] = {}
+        self.inner: dict[str, _Part] = {}
+        for key, step in part.steps.items():
+            if step.kind == "note":
+                continue
+            path = f"{scope}.{key}" if scope else key
+            self.boxes[key] = Box(path, label_of(key, step.label), step.kind)
+            body = body_of(step)
+            if body is not None:
+                self._frame(key, _Part(body, path, layout, down=down))
+        edges = dict.fromkeys((edge.source, edge.port, edge.target) for edge in part.edges if edge.target in self.boxes)
+        self.begins = [target for source, _, target in edges if source == "start"]
+        self.edges = [edge for edge in edges if edge[0] in self.boxes]
+        self.ways = Placed()
+        if not down and _are_placed(part, scope, layout):
+            for box in self.boxes.values():
+                box.x, box.y = layout[box.key]  # type: ignore[misc]
+        else:
+            self._lay_out()
+        self._move_to_the_corner()
 
+    @property
+    def width(self) -> float:
+        return max((box.x + box.width for box in self.boxes.values()), default=0.0)
 
-def _link(links: dict[Slot, list[Slot]], one: Slot, other: Slot) -> None:
-    links.setdefault(one, []).append(other)
-    links.setdefault(other, []).append(one)
+    @property
+    def height(self) -> float:
+        return max((box.y + box.height for box in self.boxes.values()), default=0.0)
 
+    @property
+    def in_words(self) -> str:
+        """The drawing for those who do not see it."""
+        leads: dict[str, list[str]] = {}
+        for source, port, target in self.edges:
+            way = self.boxes[target].label if port in PORTS_UNSAID else f"{self.boxes[target].label} ({port})"
+            leads.setdefault(source, []).append(way)
+        begins = ", ".join(self.boxes[key].label for key in self.begins)
+        sentences = [f"It begins with {begins}." if begins else ""]
+        sentences += [f"{box.label} leads to {', '.join(leads[key])}." for key, box in self.boxes.items() if key in leads]
+        for key, part in self.inner.items():
+            said = f"{FAILING}" if key == HANDLER else f"Inside {self.boxes[key].label}"
+            sentences.append(f"{said}: {part.in_words or ', '.join(box.label for box in part.boxes.values())}")
+        return " ".join(filter(None, sentences))
 
-def _middle(slot: Slot, links: Mapping[Slot, list[Slot]], near: Mapping[Slot, int], size: int) -> float:
-    """Where the neighbours of a slot stand, on average; one without keeps to the end."""
-    places = [near[other] for other in links.get(slot, ()) if other in near]
-    return sum(places) / len(places) if places else float(size)
+    def hold_below(self, handler: _Part) -> None:
+        """Takes in the error handler, as a frame below everything."""
+        if not handler.boxes:
+            return
+        self.boxes[HANDLER] = Box(HANDLER, FAILING, HANDLER)
+        low, wide = self.height, self.width
+        self._frame(HANDLER, handler)
+        box = self.boxes[HANDLER]
+        box.y = low + APART if len(self.boxes) > 1 else 0.0
+        if not self.down:
+            return
+        box.x = (wide - box.width) / 2
+        self._move_to_the_corner()
 
+    def spread(self, left: float, top: float) -> Iterator[Box]:
+        """Gives everything its place in the drawing, with the corner there."""
+        self._move(left, top)
+        for key, box in self.boxes.items():
+            yield box
+            if key in self.inner:
+                part = self.inner[key]
+                yield from part.spread(box.x + (box.width - part.width) / 2, box.y + HEIGHT + PAD)
 
-def place(boxes: Mapping[str, Box], layers: list[list[Slot]]) -> dict[tuple[str, str], list[tuple[float, float]]]:
-    """Gives each box its place, the layers centred on one another; gives the points at which long edges enter a layer."""
-    widths = [sum(_wide(slot) for slot in layer) + GAP_X * max(len(layer) - 1, 0) for layer in layers]
-    widest = max(widths, default=0.0)
-    bends: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for at, layer in enumerate(layers):
-        x, y = MARGIN + (widest - widths[at]) / 2, MARGIN + at * (HEIGHT + GAP_Y)
-        for slot in layer:
-            if isinstance(slot, str):
-                boxes[slot].x, boxes[slot].y = x, y
+    def lines(self) -> Iterator[Line]:
+        """The edges between what has been spread out, those of bodies too."""
+        leaving, arriving = self._shares(0), self._shares(2)
+        for edge in self.edges:
+            source, target = self.boxes[edge[0]], self.boxes[edge[2]]
+            if self.down:
+                bends = self.ways.passages.get((edge[0], edge[2]), ())
+                yield _down(source, target, edge[1], bends, self.ways.ends[edge[0]], leaving[edge], arriving[edge])
             else:
-                bends.setdefault((slot[0], slot[1]), []).append((x + _wide(slot) / 2, y))
-            x += _wide(slot) + GAP_X
-    return bends
+                yield _across(source, target, edge[1])
+        for part in self.inner.values():
+            yield from part.lines()
+
+    def _frame(self, key: str, part: _Part) -> None:
+        if part.boxes:
+            box = self.boxes[key]
+            box.frame, self.inner[key] = True, part
+            box.width, box.height = max(WIDTH, part.width + 2 * PAD), HEIGHT + part.height + 2 * PAD
+
+    def _lay_out(self) -> None:
+        layers = layered(self.boxes, [(source, target) for source, _, target in self.edges])
+        self.ways = placed({key: (box.width, box.height) for key, box in self.boxes.items()}, layers, down=self.down)
+        for key, box in self.boxes.items():
+            box.x, box.y = self.ways.corners[key]
+
+    def _move_to_the_corner(self) -> None:
+        xs, ys = [box.x for box in self.boxes.values()], [box.y for box in self.boxes.values()]
+        self._move(-min(xs, default=0.0), -min(ys, default=0.0))
+
+    def _move(self, right: float, down: float) -> None:
+        for box in self.boxes.values():
+            box.x, box.y = box.x + right, box.y + down
+        for edge, way in self.ways.passages.items():
+            self.ways.passages[edge] = [(x + right, begin + down, end + down) for x, begin, end in way]
+        self.ways.ends = {key: end + down for key, end in self.ways.ends.items()}
+
+    def _shares(self, side: int) -> dict[tuple[str, str, str], float]:
+        """For each edge the share of its box's width at which it leaves (side 0) or arrives (side 2), in the order of the far ends."""
+        groups: dict[str, list[tuple[str, str, str]]] = {}
+        for edge in self.edges:
+            groups.setdefault(edge[side], []).append(edge)
+        shares = {}
+        for group in groups.values():
+            group.sort(key=lambda edge: self.boxes[edge[2 - side]].x)
+            for at, edge in enumerate(group):
+                shares[edge] = (at + 1) / (len(group) + 1)
+        return shares
 
 
-def _wide(slot: Slot) -> float:
-    return WIDTH if isinstance(slot, str) else PASSAGE
+def _are_placed(part: FlowDocument | Body | Handler, scope: str, layout: Mapping[str, object]) -> bool:
+    """Whether the layout has a place for every step of the part."""
+    paths = [f"{scope}.{key}" if scope else key for key, step in part.steps.items() if step.kind != "note"]
+    return bool(paths) and all(_is_place(layout.get(path)) for path in paths)
 
 
-def _spread(edges: Iterable[tuple[str, str, str]], boxes: Mapping[str, Box], side: int) -> dict[tuple[str, str, str], float]:
-    """For each edge the share of its box's width at which it leaves (side 0) or arrives (side 2), in the order of the far ends."""
-    groups: dict[str, list[tuple[str, str, str]]] = {}
-    for edge in edges:
-        groups.setdefault(edge[side], []).append(edge)
-    shares = {}
-    for group in groups.values():
-        group.sort(key=lambda edge: boxes[edge[2 - side]].x)
-        for at, edge in enumerate(group):
-            shares[edge] = (at + 1) / (len(group) + 1)
-    return shares
+def _is_place(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(each, (int, float)) for each in value)
 
 
-def _down(source: Box, target: Box, port: str, bends: Iterable[tuple[float, float]], leaves: float, arrives: float) -> Line:
-    """A curve from the bottom of one box to the top of another, straight through the layers that it passes."""
+Passages = Iterable[tuple[float, float, float]]
+
+
+def _down(source: Box, target: Box, port: str, bends: Passages, floor: float, leaves: float, arrives: float) -> Line:
+    """A curve from the bottom of one box to the top of another, straight through the layers that it passes; `floor` is where the layer
+    of the first ends."""
     x, y = source.x + source.width * leaves, source.y + source.height
     parts, label = [f"M{x:.1f} {y:.1f}"], (x + 5, y + 14)
-    for bend_x, bend_y in bends:
-        parts += [_curve_down(x, y, bend_x, bend_y), f"V{bend_y + HEIGHT:.1f}"]
-        x, y = bend_x, bend_y + HEIGHT
+    if floor > y:
+        parts.append(f"V{floor:.1f}")
+        y = floor
+    for bend_x, begin, end in bends:
+        parts += [_curve_down(x, y, bend_x, begin), f"V{end:.1f}"]
+        x, y = bend_x, end
     parts.append(_curve_down(x, y, target.x + target.width * arrives, target.y - 2))
     return _line(source, target, port, parts, label)
 
@@ -210,9 +266,9 @@ def _curve_down(x: float, y: float, to_x: float, to_y: float) -> str:
 
 
 def _across(source: Box, target: Box, port: str) -> Line:
-    """A curve from the right side of one box to the left side of another."""
-    x, y = source.x + source.width, source.y + source.height / 2
-    to_x, to_y = target.x - 2, target.y + target.height / 2
+    """A curve from the right side of one box to the left side of another; a frame is left and reached at its head."""
+    x, y = source.x + source.width, source.y + source.head / 2
+    to_x, to_y = target.x - 2, target.y + target.head / 2
     reach = max(abs(to_x - x) / 2, 24.0)
     curve = f"C{x + reach:.1f} {y:.1f} {to_x - reach:.1f} {to_y:.1f} {to_x:.1f} {to_y:.1f}"
     return _line(source, target, port, [f"M{x:.1f} {y:.1f}", curve], (x + 6, y - 5))
@@ -221,18 +277,3 @@ def _across(source: Box, target: Box, port: str) -> Line:
 def _line(source: Box, target: Box, port: str, parts: list[str], label: tuple[float, float]) -> Line:
     said = "" if port in PORTS_UNSAID else port
     return Line(source.key, target.key, said, port, " ".join(parts), *label, bad=port in TROUBLE)
-
-
-def _in_words(boxes: Mapping[str, Box], edges: Iterable[tuple[str, str, str]]) -> str:
-    """The drawing for those who do not see it."""
-    leads: dict[str, list[str]] = {}
-    for source, port, target in edges:
-        way = boxes[target].label if port in PORTS_UNSAID else f"{boxes[target].label} ({port})"
-        leads.setdefault(source, []).append(way)
-    sentences = [f"It begins with {', '.join(leads['start'])}." if "start" in leads else ""]
-    sentences += [f"{box.label} leads to {', '.join(leads[key])}." for key, box in boxes.items() if key in leads]
-    return " ".join(filter(None, sentences))
-
-
-def _is_place(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(isinstance(each, (int, float)) for each in value)

@@ -17,7 +17,8 @@ from flows.models import Attempt, Call, Event, Request, Run
 from flows.models.identifiers import shown
 from flows.runs.conversation import Conversation, conversation_at
 from flows.runs.documents import documents_of
-from flows.runs.progress import StepLine, items_of, steps_below
+from flows.runs.items import items_of
+from flows.runs.progress import StepLine, steps_below
 from flows.runs.reads import is_unpriced, value_of
 from flows.runs.texts import text_so_far
 

@@ -13,14 +13,13 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import CharField, Count, DateTimeField, DecimalField, F, Func, Max, Min, Q, Sum, Value
 from django.utils import timezone
 
 from flows.costs.reports import UNPRICED
 from flows.engine.document import FlowDocument
 from flows.engine.drawing import in_order, label_of
-from flows.engine.states import OPEN_REQUEST_STATES, ROLL_UP, TERMINAL_STATES
+from flows.engine.states import OPEN_REQUEST_STATES, TERMINAL_STATES
 from flows.models import Attempt, Call, Request, Run
 from flows.runs.documents import documents_of
 from flows.runs.reads import value_of
@@ -267,86 +266,6 @@ def state_of(newest: str | None, next_at: datetime | None, in_flight: bool, aske
     return {"failed": "retrying", "waiting": "waiting"}.get(newest or "", "running")
 
 
-# The state of each path inside a map, then of each item: the first of ROLL_UP that occurs among its steps.
-ITEMS = """
-WITH newest AS (
-    SELECT DISTINCT ON (path) path, status, next_at, started_at, ended_at FROM flows_attempt
-    WHERE run_id = %(run)s AND pass = %(pass)s AND path LIKE %(below)s ORDER BY path, n DESC
-), calls AS (
-    SELECT path, bool_or(status = 'started') AS flying, min(started_at) AS first, max(ended_at) AS last,
-        coalesce(sum(settled), 0) AS cost, count(*) AS n, count(*) FILTER (WHERE simulated) AS simulated,
-        count(*) FILTER (WHERE settled IS NULL AND kind = 'model'
-            AND (status IN ('succeeded', 'unknown') OR usage_source IN ('provider', 'estimated'))) AS unpriced
-    FROM flows_call WHERE run_id = %(run)s AND pass = %(pass)s AND path LIKE %(below)s GROUP BY path
-), asked AS (
-    SELECT DISTINCT path FROM flows_request
-    WHERE run_id = %(run)s AND pass = %(pass)s AND path LIKE %(below)s AND state IN ('pending', 'info_requested')
-), steps AS (
-    SELECT path, CASE
-        WHEN a.status IN ('succeeded', 'skipped') THEN a.status
-        WHEN a.status = 'failed' AND (a.next_at IS NULL OR %(ended)s) THEN
-            CASE WHEN c.flying AND NOT %(ended)s THEN 'running' ELSE 'failed' END
-        WHEN %(ended)s THEN 'cancelled'
-        WHEN q.path IS NOT NULL THEN 'waiting_approval'
-        WHEN c.flying THEN 'running'
-        WHEN a.status = 'failed' THEN 'retrying'
-        WHEN a.status = 'waiting' THEN 'waiting'
-        ELSE 'running' END AS state,
-        least(a.started_at, c.first) AS first, coalesce(a.ended_at, c.last) AS last, coalesce(c.cost, 0) AS cost,
-        coalesce(c.n, 0) AS calls, coalesce(c.unpriced, 0) AS unpriced, coalesce(c.simulated, 0) AS simulated
-    FROM newest a FULL JOIN calls c USING (path) LEFT JOIN asked q USING (path)
-), items AS (
-    SELECT split_part(path, '[', 1) AS step, split_part(split_part(substr(path, %(skip)s), '[', 2), ']', 1)::int AS item,
-        %(prefix)s || split_part(split_part(substr(path, %(skip)s), '[', 2), ']', 1) AS at,
-        min(array_position(%(order)s::text[], state)) AS rank, min(first) AS first,
-        CASE WHEN bool_and(last IS NOT NULL) THEN max(last) END AS last,
-        sum(cost) AS cost, sum(calls) AS calls, sum(unpriced) AS unpriced, sum(simulated) AS simulated
-    FROM steps WHERE substr(path, %(skip)s) LIKE '%%[%%' GROUP BY 1, 2, 3
-)
-"""
-
-COUNTS = f"{ITEMS} SELECT step, rank, count(*) FROM items GROUP BY step, rank ORDER BY step, rank"  # noqa: S608 - constants
-LISTED = f"""{ITEMS}
-SELECT item, rank, first, last, cost, calls, unpriced, simulated FROM items
-WHERE item > %(after)s AND (%(rank)s::int IS NULL OR rank = %(rank)s) ORDER BY item LIMIT %(most)s
-"""  # noqa: S608 - constants
-
-
-def item_counts(run: Run, pass_number: int) -> dict[str, dict[str, int]]:
-    """For each top-level map of a run, how many of its items are in which state: one query."""
-    found: dict[str, dict[str, int]] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(COUNTS, _values(run, pass_number, ""))
-        for step, rank, count in cursor.fetchall():
-            found.setdefault(step, {})[ROLL_UP[rank - 1]] = count
-    return found
-
-
-def items_of(
-    run: Run, pass_number: int, path: str, after: int, most: int, state: str = "", *, rounds: bool = False
-) -> list[StepLine]:
-    """The items of the map, or the rounds of the loop, at `path`, in order, behind item `after` (-1: from the first): one query."""
-    rank = ROLL_UP.index(state) + 1 if state in ROLL_UP else None
-    with connection.cursor() as cursor:
-        cursor.execute(LISTED, _values(run, pass_number, path) | {"after": after, "most": most, "rank": rank})
-        rows = cursor.fetchall()
-    return [
-        StepLine(
-            path=f"{path}[{item}]",
-            name=f"Round {item + 1}" if rounds else f"Item {item}",
-            kind="item",
-            state=ROLL_UP[at - 1],
-            started_at=first,
-            ended_at=last,
-            calls=calls,
-            cost=cost,
-            unpriced=unpriced,
-            simulated=bool(simulated),
-        )
-        for item, at, first, last, cost, calls, unpriced, simulated in rows
-    ]
-
-
 def steps_below(run: Run, pass_number: int, prefix: str, names: Mapping[str, tuple[str, str]]) -> list[StepLine]:
     """The steps directly below an item (`prefix` is ``rate[3].``), by `names` key → (label, kind); three queries."""
     paths = {f"{prefix}{key}": key for key in names}
@@ -366,18 +285,3 @@ def steps_below(run: Run, pass_number: int, prefix: str, names: Mapping[str, tup
         _line(StepLine(path, *names[key]), attempts.get(path, []), spent.get(path), path in asked, ended)
         for path, key in paths.items()
     ]
-
-
-def _values(run: Run, pass_number: int, path: str) -> dict[str, Any]:
-    prefix = path
-    below = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + ("[%" if prefix else "%[%")
-    ended = run.status in TERMINAL_STATES or pass_number < run.pass_number
-    return {
-        "run": run.id,
-        "pass": pass_number,
-        "below": below,
-        "ended": ended,
-        "order": list(ROLL_UP),
-        "skip": len(prefix) + 1,
-        "prefix": prefix,
-    }

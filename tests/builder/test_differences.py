@@ -86,7 +86,7 @@ def test_what_stands_in_a_map_is_compared_where_it_stands() -> None:
 
     (change,) = changed(act).changes
 
-    assert (change.path, change.step) == ("each/rate", "each")
+    assert (change.path, change.box) == ("each/rate", "each.rate")
     assert [(each.name, each.before, each.after) for each in change.fields] == [("values.x", 1, 2)]
 
 

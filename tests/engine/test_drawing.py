@@ -65,3 +65,62 @@ def test_a_flow_of_nothing_or_one_step_is_drawn(steps: tuple[str, ...]) -> None:
 
 def test_the_order_of_the_steps_follows_the_edges() -> None:
     assert in_order(flow(["start -> b", "b -> a", "b -> c"], "a", "b", "c")) == ["b", "a", "c"]
+
+
+def nested(**more: object) -> FlowDocument:
+    """A loop within a map beside a step, and an error handler of two steps."""
+    inner = {"kind": "loop", "with": {"max": 2, "until": "true", "body": body("try", "weigh")}}
+    each = {"kind": "map", "label": "Each one", "with": {"over": "input.list", "body": body("polish", "keep", polish=inner)}}
+    steps = {"each": each, "aside": SET, "last": SET}
+    handler = {"steps": {"tell": SET, "log": SET}, "edges": ["start -> tell", "tell -> log"]}
+    edges = ["start -> each", "start -> aside", "each -> last", "aside -> last"]
+    return load_document({"orchestrator": 1, "name": "F", "steps": steps, "edges": edges, "on_error": handler, **more})
+
+
+SET = {"kind": "set", "with": {"values": {"a": 1}}}
+
+
+def body(first: str, second: str, **steps: object) -> dict[str, object]:
+    return {"steps": {first: SET, second: SET, **steps}, "edges": [f"start -> {first}", f"{first} -> {second}"]}
+
+
+BY_HAND = {"each": [0, 0], "aside": [0, 600], "last": [1300, 0], "each.polish": [28, 4], "each.keep": [800, 4]}
+
+
+@pytest.mark.parametrize("layout", [{}, BY_HAND], ids=["in layers", "by hand"])
+def test_frames_stand_around_what_they_hold_and_around_nothing_else(layout: dict[str, object]) -> None:
+    drawing = drawn(nested(layout=layout))
+    placed = {box.key: box for box in drawing.boxes}
+
+    assert list(placed) == [
+        *("each", "each.polish", "each.polish.try", "each.polish.weigh", "each.keep", "aside", "last"),
+        *("error", "error.tell", "error.log"),
+    ]
+    assert [box.key for box in drawing.frames] == ["each", "each.polish", "error"]
+    for path, box in placed.items():
+        for other, frame in placed.items():
+            if path.startswith(f"{other}."):
+                assert frame.x < box.x
+                assert box.x + box.width < frame.x + frame.width
+                assert frame.y + frame.head < box.y
+                assert box.y + box.height < frame.y + frame.height
+            elif path != other and not other.startswith(f"{path}."):
+                assert apart(box, frame), (path, other)
+    assert all(0 < box.x and box.x + box.width < drawing.width and box.y + box.height < drawing.height for box in placed.values())
+    assert placed["error"].y > max(box.y + box.height for key, box in placed.items() if not key.startswith("error"))
+    assert [(line.source, line.target) for line in drawing.lines] == [
+        *(("each", "last"), ("aside", "last"), ("each.polish", "each.keep"), ("each.polish.try", "each.polish.weigh")),
+        ("error.tell", "error.log"),
+    ]
+
+
+def apart(one: Box, other: Box) -> bool:
+    across = one.x + one.width <= other.x or other.x + other.width <= one.x
+    return across or one.y + one.height <= other.y or other.y + other.height <= one.y
+
+
+def test_the_words_tell_what_is_inside() -> None:
+    words = drawn(nested()).words
+
+    assert "Inside Each one: It begins with Polish. Polish leads to Keep. Inside Polish: It begins with Try." in words
+    assert words.endswith("When the run fails: It begins with Tell. Tell leads to Log.")

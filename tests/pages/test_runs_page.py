@@ -136,9 +136,10 @@ def test_a_queued_run_shows_its_plan() -> None:
 def test_the_graph_has_a_node_a_step_with_links_and_words() -> None:
     page = text_of(signed_in("viewer"), at(failed_run()))
 
-    assert re.findall(r'data-testid="node" data-id="(\w+)" data-state="(\w+)"', page) == [
+    assert re.findall(r'data-testid="node" data-id="([\w.]+)" data-state="(\w+)"', page) == [
         ("split", "succeeded"),
         ("rate", "succeeded"),
+        ("rate.assess", "cancelled"),
         ("judge", "failed"),
         ("tell", "skipped"),
     ]

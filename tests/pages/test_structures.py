@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from urllib.parse import unquote
 
 import pytest
 from django.test import Client
@@ -107,6 +108,48 @@ def test_the_steps_of_an_error_handler_stand_below_those_of_the_flow_once_it_has
 
     assert rows(shown(client, run, "last"), "step-row")["error.notify"] == "succeeded"
     assert "Tell somebody" in shown(client, run, "error.notify")
+
+
+def nodes(page: str) -> dict[str, tuple[str, str]]:
+    """Each box of the graph: its state, and the step that it leads to."""
+    found = re.findall(r'<a class="node" href="([^"]+)"[^>]* data-id="([^"]+)" data-state="(\w+)"', page)
+    return {key: (state, unquote(address).partition("step=")[2]) for address, key, state in found}
+
+
+def test_the_graph_shows_what_is_inside_a_frame_over_all_items_and_leads_to_where_it_failed() -> None:
+    body = {"look": value(), "tell": tool()}
+    steps = {"each": loop(body, ["start -> look", "look -> tell"], max=9), "last": value()}
+    handler = {"steps": {"notify": tool(label="Tell somebody")}, "edges": ["start -> notify"]}
+    run = make_run(make_flow(document=source_of(steps, ["start -> each", "each -> last"], on_error=handler)), status="running")
+    client = signed_in()
+    idle = nodes(shown(client, run, "last"))
+    assert idle["each.tell"] == ("queued", "each")
+    assert idle["error.notify"] == ("queued", "error.notify")
+
+    make_attempt(run, "each", status="open", kind="loop")
+    for number in range(12):
+        make_attempt(run, f"each[{number}].look")
+    make_attempt(run, "each[10].tell", status="failed", error={"class": "refused", "message": "no"})
+    make_attempt(run, "each[11].tell")
+    page = shown(client, run, "last")
+
+    assert nodes(page) == {
+        "each": ("running", "each"),
+        "each.look": ("succeeded", "each[0].look"),
+        "each.tell": ("failed", "each[10].tell"),
+        "last": ("queued", "last"),
+        "error.notify": ("queued", "error.notify"),
+    }
+    assert "Succeeded · all 12" in page
+    assert "Failed · 1 of 2" in page
+    assert "Inside Each: It begins with Look. Look leads to Tell." in page
+    near = shown(client, run, "each[11].look")
+    assert nodes(near)["each.tell"] == ("failed", "each[11].tell"), "what is looked at stays the same round"
+    assert re.search(r'data-id="each.look" data-state="succeeded" aria-current="true"', near)
+
+    make_attempt(run, "error", status="open", kind="on_error")
+    make_attempt(run, "error.notify")
+    assert nodes(shown(client, run, "last"))["error.notify"] == ("succeeded", "error.notify")
 
 
 def test_a_step_that_the_sub_flow_does_not_have_is_not_found() -> None:

@@ -21,18 +21,20 @@ from flows.access.querysets import requests_for
 from flows.access.refusals import Fault, Invalid, NotFound
 from flows.access.rights import Right, require
 from flows.engine.document import FlowDocument
-from flows.engine.drawing import Box, Drawing, drawn
+from flows.engine.drawing import Drawing, drawn
 from flows.engine.masking import Mask
 from flows.engine.states import OPEN_REQUEST_STATES, ROLL_UP, TERMINAL_STATES
 from flows.models import Attempt, Call, Request, Run
 from flows.runs.breakdown import Breakdown, CallPage, breakdown_of, dearest_calls
 from flows.runs.documents import documents_of
 from flows.runs.events import TYPES, EventPage, events_before
+from flows.runs.graph import Node, nodes_of
 from flows.runs.inspection import Inspected, StepInfo, inspected, step_at, subflows_around
+from flows.runs.items import Insides, insides_of
 from flows.runs.lineage import Lineage, PassLine, lineage_of, pass_lines, taken_over
 from flows.runs.listing import fingerprint_of
 from flows.runs.pages.acts import Act, StepActs, acts_at, acts_on
-from flows.runs.progress import StepLine, item_counts, progress_of, steps_below, top_level
+from flows.runs.progress import StepLine, progress_of, steps_below, top_level
 from flows.runs.reads import run_named
 from flows.runs.reasons import Reason, reason_of
 from flows.runs.statehistory import RunState, state_of_run
@@ -288,12 +290,15 @@ class RunView:
     @cached_property
     def counted_lines(self) -> list[StepLine]:
         """The same, each map with how many of its items are in which state."""
-        if self.document is not None and any(step.kind in ("map", "loop") for step in self.document.steps.values()):
-            counts = item_counts(self.run, self.pass_number)
-            for line in self.lines:
-                found = counts.get(line.path, {})
-                line.counts = {state: found[state] for state in ROLL_UP if state in found}
+        for line in self.lines:
+            line.counts = self.insides.items.get(line.path, {})
         return self.lines
+
+    @cached_property
+    def insides(self) -> Insides:
+        """What is inside the maps and loops."""
+        holding = self.drawing is not None and any(box.kind in ("map", "loop") for box in self.drawing.boxes)
+        return insides_of(self.run, self.pass_number) if holding else Insides()
 
     @cached_property
     def tree(self) -> list[StepLine]:
@@ -362,9 +367,13 @@ class RunView:
         return drawn(self.document) if self.document is not None else None
 
     @cached_property
-    def nodes(self) -> list[tuple[Box, StepLine | None]]:
-        lines = {line.path: line for line in self.counted_lines}
-        return [(box, lines.get(box.key)) for box in self.drawing.boxes] if self.drawing is not None else []
+    def nodes(self) -> list[Node]:
+        if self.drawing is None:
+            return []
+        over = self.ended or self.pass_number < self.run.pass_number
+        return nodes_of(
+            self.drawing, self.counted_lines, self.insides, self.info.path if self.info is not None else "", ended=over
+        )
 
     @cached_property
     def info(self) -> StepInfo | None:
