@@ -24,7 +24,9 @@ router = Router(tags=["tests"], by_alias=True)
 class TestStart(Schema, extra="forbid"):
     input: Any = Field(default_factory=dict, description="a JSON value that matches the draft's input schema")
     extent: Literal["draft", "to", "only"] = Field("draft", description="all of it, up to `step`, or only `step`")
-    step: str | None = Field(None, description="key of a step of the flow itself")
+    step: str | None = Field(
+        None, description="key of a step of the flow itself; `error.` and the key for one of its error handler"
+    )
     revision: int | None = Field(None, description="of the draft that you mean; 409 where it has moved on")
     simulate: bool = Field(True, description="every model call goes to a simulated model")
     real_tools: list[str] = Field([], description="tools that write and are really called; all others of these are dry")

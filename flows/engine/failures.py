@@ -136,6 +136,16 @@ class BudgetSpent(Failure):
     slug = "budget"
 
 
+class Supposed(Failure):
+    """The step is supposed to have failed, so that what handles it can be tried."""
+
+    fails_run = True
+
+    def __init__(self, slug: str, message: str) -> None:
+        super().__init__(message)
+        self.slug = slug
+
+
 class TooDear(BudgetSpent):
     """A limit has no room for this candidate; a cheaper one may fit."""
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from flows.engine.agents import AgentContainer, Conversing
 from flows.engine.containers import SubflowContainer, open_container
-from flows.engine.failures import BadRequest, CheckFailed, Failure, TimedOut, error_of
+from flows.engine.failures import BadRequest, CheckFailed, Failure, Supposed, TimedOut, error_of
 from flows.engine.frames import Frame, Level, Task
 from flows.engine.graph import Flow
 from flows.engine.kinds import Done, PureKind, Role
@@ -44,7 +44,7 @@ class Planner(Replay):
         self.raised: dict[str, int] = {}  # by path of a container: its limit on steps, where people have raised it
         self.chosen: dict[str, str] = {}  # by path of a container: what people chose at its limit instead
         self.edits: Mapping[str, Mapping[str, Any]] = {}  # by path: fields that somebody set before the step begins
-        self._skips: dict[str, Done] = {}  # by path: results of steps that are gone past instead of being begun
+        self._skips: dict[str, Done | Supposed] = {}  # by path: what stands for steps that are gone past instead of being begun
         self._otherwise = ""  # why the run is stopped where it cannot end as `stopping` says
         super().__init__(flow, facts)
 
@@ -165,6 +165,10 @@ class Planner(Replay):
 
     # ------------------------------------------------------------------ what people and limits say
 
+    def suppose(self, path: str, failure: Supposed) -> None:
+        """The step at `path`, which has not begun, will fail by this instead of being carried out."""
+        self._skips[path] = failure
+
     def go_past(self, path: str, done: Done) -> bool:
         """Somebody decided that the step at `path` need not be done: `done` stands for its result. False where that comes too late,
         or where the step is not there yet (then it holds as soon as it is)."""
@@ -226,7 +230,10 @@ class Planner(Replay):
         skip = self._skips.pop(task.path, None)
         if skip is not None:
             self._mark_begun(task)
-            self.succeed(task.path, skip)
+            if isinstance(skip, Supposed):
+                self.fail(task.path, skip, repeatable=False)
+            else:
+                self.succeed(task.path, skip)
             return
         names = self._scope(task)
         try:

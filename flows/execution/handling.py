@@ -25,8 +25,8 @@ DUE_SOON = 1.0
 @dataclass(frozen=True, slots=True)
 class Handling:
     """`decide` is who answers approvals: the approvers whom they name, the `tester`, or nobody, since it is `approve` or `reject`
-    every time. `given` are results, by path, of steps that are not carried out. `drill` is the fault that a fire drill rehearses in
-    this run; "" in all others."""
+    every time. `given` are results, by path, of steps that are not carried out, `fails` the failures of such. `drill` is the fault that
+    a fire drill rehearses in this run; "" in all others."""
 
     simulate: bool = False  # every model call goes to a simulated model
     dry: bool = False  # tools that write are not called; their results are examples
@@ -35,6 +35,7 @@ class Handling:
     skip_waits: bool = False
     given: Mapping[str, Done] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)  # where each of `given` comes from, in words
+    fails: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # {class, message} of steps that are supposed to fail
     drill: str = ""
 
     @property
@@ -63,6 +64,7 @@ class Handling:
             "skip_waits": self.skip_waits,
             "given": given,
             "sources": dict(self.sources),
+            "fails": {path: dict(failure) for path, failure in self.fails.items()},
             "drill": self.drill,
         }
         return {name: value for name, value in found.items() if value and value != "approvers"}
@@ -83,6 +85,7 @@ class Handling:
             skip_waits=value.get("skip_waits", False),
             given=given,
             sources=value.get("sources", {}),
+            fails=value.get("fails", {}),
             drill=value.get("drill", ""),
         )
 

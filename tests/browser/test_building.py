@@ -272,6 +272,16 @@ def test_the_steps_of_a_failing_run_are_made_in_the_flows_form_and_on_the_canvas
     assert stored()["on_error"]["edges"][2] == "note_it -> wait"
     assert stored()["on_error"]["steps"]["note_it"]["label"] == "Note"
 
+    tool = at.see("builder-palette").locator('[data-tool="mail.send"]')
+    page.evaluate("() => document.getElementById('canvas').fit()")
+    frame = face(at, "error").locator("xpath=..").bounding_box()
+    tool.drag_to(page.locator("#canvas"), target_position=inside(page, frame["x"] + 60, frame["y"] + frame["height"] - 16))
+    shown(at, "on_error steps tool")
+    saved(at)
+    assert stored()["on_error"]["steps"]["tool"]["with"]["tool"] == "mail.send"
+    page.locator("[data-undo]").click()
+    expect(face(at, "error.tool")).to_have_count(0)
+
     face(at, "error").click()
     for name in ("Tell us", "Note", "Wait"):
         page.get_by_role("button", name=f"Remove {name}").click()
@@ -280,6 +290,12 @@ def test_the_steps_of_a_failing_run_are_made_in_the_flows_form_and_on_the_canvas
     saved(at)
     assert "on_error" not in stored()
     at.is_quiet()
+
+
+def inside(page: Any, x: float, y: float) -> dict[str, float]:
+    """A point of the window as the canvas counts it."""
+    box = page.locator("#canvas").bounding_box()
+    return {"x": x - box["x"], "y": y - box["y"]}
 
 
 @pytest.mark.usefixtures("catalogue")

@@ -91,7 +91,8 @@ def test_BLD_7_a_pin_changes_the_test_and_not_the_next_published_run(visit: Any,
 
 
 def test_a_step_is_tested_without_a_call_before_it(visit: Any, person: Any) -> None:
-    flow_with(CHAIN, EDGES)
+    handler = {"steps": {"tell": model("Tell {{ error.message }}", label="Tell us")}, "edges": ["start -> tell"]}
+    flow_with(CHAIN, EDGES, on_error=handler)
     at = opened(visit, person, "two")
     expect(at.see("test-only")).to_contain_text("Two")
 
@@ -101,6 +102,15 @@ def test_a_step_is_tested_without_a_call_before_it(visit: Any, person: Any) -> N
     run = Run.objects.get()
     assert [call.path for call in calls_of(run)] == ["two"]
     expect(at.see("test-source")).to_have_text("schema")
+
+    at.page.evaluate("() => document.getElementById('canvas').select(['error.tell'])")
+    expect(at.see("test-only")).to_contain_text("Tell us")
+    at.see("test-only").click()
+    expect(at.see("test-supposed")).to_contain_text("two had failed")
+    ended(at)
+    assert [call.path for call in calls_of(Run.objects.latest("id"))] == ["error.tell"]
+    assert at.page.evaluate("document.getElementById('canvas').statuses['error.tell']") == "succeeded"
+    expect(at.see("test-step").filter(has_text="Two")).to_contain_text("supposed to fail")
     at.is_quiet()
 
 

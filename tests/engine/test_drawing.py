@@ -106,7 +106,7 @@ def test_frames_stand_around_what_they_hold_and_around_nothing_else(layout: dict
                 assert box.y + box.height < frame.y + frame.height
             elif path != other and not other.startswith(f"{path}."):
                 assert apart(box, frame), (path, other)
-    assert all(0 < box.x and box.x + box.width < drawing.width and box.y + box.height < drawing.height for box in placed.values())
+    assert all(box.x > 0 and box.x + box.width < drawing.width and box.y + box.height < drawing.height for box in placed.values())
     assert placed["error"].y > max(box.y + box.height for key, box in placed.items() if not key.startswith("error"))
     assert [(line.source, line.target) for line in drawing.lines] == [
         *(("each", "last"), ("aside", "last"), ("each.polish", "each.keep"), ("each.polish.try", "each.polish.weigh")),

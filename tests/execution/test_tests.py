@@ -20,10 +20,11 @@ from flows.runs.actions.pin_output import pin_output, unpin_output
 from flows.runs.actions.repeat_run import DraftWasTested, repeat_run
 from flows.runs.actions.start_run import start_run
 from flows.runs.actions.start_test import DraftBroken, DraftMoved, start_test
+from flows.runs.testing.results import result_of
 from tests.engine.flows import source_of
 from tests.execution.conftest import AddTool, Drive
 from tests.execution.runs import approval, calls_of, error_of, finish, make_model, make_route, model, output_of, reach, tool
-from tests.makers import make_actor, make_flow, make_team
+from tests.makers import make_actor, make_flow, make_run, make_team
 
 RECEIPT = {"type": "object", "required": ["receipt"], "properties": {"receipt": {"type": "string", "examples": ["r-1"]}}}
 
@@ -288,6 +289,55 @@ def test_a_step_behind_a_branch_is_reached_by_the_port_that_leads_there(drive: D
     run = finish(start_test(builder(), flow.slug, {"big": False}, extent="only", step="large"))
 
     assert [call.path for call in calls_of(run)] == ["large"]
+
+
+def test_a_step_of_the_error_handler_is_tested_as_if_a_run_had_failed(drive: Drive) -> None:
+    """Alone, with the steps before it, and with the failure of the newest run that failed; nothing else is carried out."""
+    make_model()
+    steps = {"first": model("First"), "which": branch("big", "input.big", "small"), "large": model("Large"), "little": model()}
+    handler = {
+        "steps": {
+            "sum_up": model("{{ error.step }}: {{ error.message }} after {{ steps.first.output }}"),
+            "log": {"kind": "set", "with": {"values": {"said": "{{ steps.sum_up.output }}", "class": "{{ error.class }}"}}},
+            "later": model("Later"),
+        },
+        "edges": ["start -> sum_up", "sum_up -> log", "log -> later"],
+    }
+    edges = ["start -> first", "first -> which", "which.big -> large", "which.small -> little"]
+    flow = a_flow(steps, edges, on_error=handler)
+    drive()
+    actor = builder()
+
+    only = finish(start_test(actor, flow.slug, {"big": False}, extent="only", step="error.log"))
+    assert calls_of(only) == []
+    assert (only.status, error_of(only)["step"]) == ("failed", "little")
+    log = Attempt.objects.get(run=only, path="error.log")
+    assert json.loads(log.output or "")["class"] == "unavailable"
+    assert not Attempt.objects.filter(run=only, path="error.later").exists()
+    assert (result_of(only).state, [each.source for each in result_of(only).steps if each.path == "little"]) == (
+        "succeeded",
+        ["supposed to fail"],
+    )
+
+    publish_flow(actor, flow.slug)
+    flow.refresh_from_db()
+    make_run(flow, status="failed", error=json.dumps({"step": "large", "class": "refused", "message": "Too large"}))
+    to = finish(start_test(actor, flow.slug, {"big": False}, extent="to", step="error.log"))
+    assert [call.path for call in calls_of(to)] == ["error.sum_up"]
+    asked = json.loads(calls_of(to)[0].request or "")["messages"][-1]["content"]
+    assert asked.startswith("large: Too large after ")
+    again = finish(start_test(actor, flow.slug, {"big": False}, extent="only", step="error.log"))
+    assert error_of(again)["step"] == "large", "what a test supposes is no failure of the flow"
+
+    with pytest.raises(Invalid):
+        start_test(actor, flow.slug, {}, extent="only", step="error.nothing")
+    without = a_flow({}, [], on_error={"steps": {"log": handler["steps"]["log"]}, "edges": ["start -> log"]})  # type: ignore[index]
+    with pytest.raises(Invalid):
+        start_test(actor, without.slug, {}, extent="only", step="error.log")
+
+
+def branch(port: str, when: str, otherwise: str) -> dict[str, Any]:
+    return {"kind": "branch", "with": {"cases": [{"port": port, "when": when}], "else": otherwise}}
 
 
 def test_what_a_test_gave_goes_into_no_other_run(drive: Drive) -> None:

@@ -44,6 +44,8 @@ KEYS = (
     ("v", "Publish a version"),
 )
 
+PANELS = ("test", "problems", "code")
+
 
 @login_required
 @require_GET
@@ -81,6 +83,8 @@ def edit_page(request: Any, slug: str) -> HttpResponse:
         "form": form_at(draft.value, (), options),
         "page_keys": KEYS,
         "is_empty": not draft.value.get("steps"),
+        "errors": sum(each["severity"] == "error" for each in data["problems"]),
+        "panel": panel if (panel := request.GET.get("panel")) in (PANELS if may_edit else PANELS[1:]) else "",
     }
     return render(request, "builder/edit.html", context)
 

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from flows.engine.failures import Supposed
 from flows.engine.graph import Flow
 from flows.engine.masking import Mask, has_marks, hidden_in
 from flows.engine.plan import RunFacts
@@ -61,6 +62,8 @@ class Desk:
         self.handling = Handling.of(run.handling)
         for path, done in self.handling.given.items():
             self.planner.go_past(path, done)
+        for path, failure in self.handling.fails.items():
+            self.planner.suppose(path, Supposed(failure["class"], failure["message"]))
         self.sheet = Sheet(run.id, drill=bool(self.handling.drill), hide=functools.partial(_shown, run, flow))
         self.pasts: dict[str, Past] = {}  # by path, of steps that have not come to their end
         self.carried = Carried()

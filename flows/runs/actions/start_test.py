@@ -9,7 +9,7 @@ from flows.access.actor import Actor
 from flows.access.refusals import Conflict, Fault, Invalid
 from flows.access.rights import Right, require
 from flows.engine.document import FlowDocument, Limits, dump_document, load_document, version_hash
-from flows.engine.excerpt import excerpt
+from flows.engine.excerpt import excerpt, excerpt_of_handler
 from flows.engine.graph import Flow as CompiledFlow
 from flows.engine.graph import compile_flow
 from flows.engine.problems import DocumentError
@@ -21,6 +21,7 @@ from flows.runs.actions.start_run import FlowArchived
 from flows.runs.beginning import begin_run, input_text, lowest, require_simulated_models
 from flows.runs.limits import limits_given
 from flows.runs.testing.standins import StandIn, pins_of, stand_ins
+from flows.runs.testing.supposing import IN_HANDLER, in_handler, stand_ins_of_failure, supposed_failure
 from flows.steps import known_kinds
 
 Extent = Literal["draft", "to", "only"]
@@ -55,7 +56,8 @@ def start_test(
     source: str = "page",
 ) -> Run:
     """Runs the flow's draft as it is stored, marked as a test: the whole of it, or `to` a step of the flow itself with what leads
-    there, or `only` that step, whose upstream values stand in as `stand_ins` says.
+    there, or `only` that step, whose upstream values stand in as `stand_ins` says. For a step of the error handler, `error.notify`, the
+    flow's own steps stand in and one of them is supposed to have failed, as `supposed_failure` says.
 
     Pinned results are used instead of the steps, but not of the step that is asked for. Models are simulated unless `simulate` is
     False. Tools that write are dry but for `real_tools`, for which the actor must hold the right to publish. Approvals are decided
@@ -73,7 +75,12 @@ def start_test(
     _require_tools(actor, flow, compiled, real_tools)
     if simulate:
         require_simulated_models()
-    if extent == "only" and step is not None:
+    fails: dict[str, dict[str, str]] = {}
+    if step is not None and extent != "draft" and in_handler(step):
+        failing, failure = supposed_failure(actor, flow, compiled)
+        fails = {failing: failure}
+        given = stand_ins_of_failure(actor, flow, compiled, failing, step if extent == "only" else None)
+    elif extent == "only" and step is not None:
         given = stand_ins(actor, flow, compiled, step)
     else:
         pinned = pins_of(flow).items()
@@ -95,6 +102,7 @@ def start_test(
             skip_waits=skip_waits,
             given={path: each.done for path, each in given.items()},
             sources={path: each.source for path, each in given.items()},
+            fails=fails,
         ),
     )
 
@@ -103,22 +111,25 @@ def compiled_draft(flow: Flow, extent: Extent = "draft", step: str | None = None
     """The draft as it runs: all of it, or what `extent` says. Raises `DraftBroken`, and `Invalid` where there is no such step."""
     try:
         value = parse_yaml(flow.draft).value
-        if extent != "draft":
+        if extent != "draft" and step is not None and in_handler(step):
+            value = excerpt_of_handler(value, _known(value.get("on_error") or {}, step.removeprefix(IN_HANDLER), IN_HANDLER))
+        elif extent != "draft":
             value = excerpt(value, _known(value, step))
         return compile_flow(load_document(value), known_kinds())
     except DocumentError as error:
         raise DraftBroken(problems=[Fault(each.path, each.message, each.mend) for each in error.problems]) from error
 
 
-def _known(value: Any, step: str | None) -> str:
-    steps = value.get("steps") or {}
+def _known(part: Any, step: str | None, prefix: str = "") -> str:
+    """The step, where the flow or its error handler (whose paths have the `prefix`) has it. Raises `Invalid`."""
+    steps = part.get("steps") or {}
     if step is not None and step in steps:
         return step
     outer = (step or "").partition(".")[0]
     if outer in steps:
-        fault = Fault("step", f"`{step}` stands inside `{outer}`", f"Test `{outer}`: what is inside it runs with it.")
+        fault = Fault("step", f"`{prefix}{step}` stands inside `{prefix}{outer}`", "Test that: what is inside it runs with it.")
     else:
-        fault = Fault("step", f"{(step or '')[:60]!r} is no step of the draft", "Name one of its steps.")
+        fault = Fault("step", f"{(prefix + (step or ''))[:60]!r} is no step of the draft", "Name one of its steps.")
     raise Invalid("The step cannot be tested.", problems=[fault])
 
 

@@ -14,6 +14,7 @@ from flows.engine.excerpt import leading_to
 from flows.engine.yamltext import parse_yaml
 from flows.models import Flow, ModelEntry, Pin, ToolEntry
 from flows.routing.table import RoutingTable, Unknown, current_table
+from flows.runs.testing.supposing import IN_HANDLER, in_handler
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +35,33 @@ def draft_of(flow: Flow) -> dict[str, Any]:
 
 
 def extents_of(actor: Actor, flow: Flow, step: str | None, *, simulate: bool) -> list[Extent]:
-    """The whole draft, and, for a step, what leads to it, and the step alone. Steps inside others are tested with these."""
+    """The whole draft, and, for a step of the flow or of its error handler (`error.notify`), what leads to it, and the step alone.
+    Steps inside others are tested with these."""
     draft = draft_of(flow)
-    steps: Mapping[str, Any] = draft.get("steps") or {}
-    key = (step or "").partition(".")[0]
+    steps = _paths(draft)
+    part, prefix = (draft.get("on_error"), IN_HANDLER) if in_handler(step or "") else (draft, "")
+    key = (step or "").removeprefix(prefix).partition(".")[0]
+    chosen = steps.get(prefix + key)
     pinned = set(Pin.objects.filter(flow=flow).values_list("path", flat=True))
     table = current_table()
     table = table.simulated() if simulate else table
     found = []
-    if key in steps and steps[key].get("kind") != "note":
-        name = str(steps[key].get("label") or key.replace("_", " ").capitalize())
+    if isinstance(part, dict) and chosen is not None and chosen.get("kind") != "note":
+        name = str(chosen.get("label") or key.replace("_", " ").capitalize())
+        before = {prefix + each for each in leading_to(part, key)} - pinned
         found = [
-            _extent(actor, flow, "only", f"Run “{name}”", steps, {key}, table, simulate),
-            _extent(actor, flow, "to", f"Run up to “{name}”", steps, (leading_to(draft, key) - pinned) | {key}, table, simulate),
+            _extent(actor, flow, "only", f"Run “{name}”", steps, {prefix + key}, table, simulate),
+            _extent(actor, flow, "to", f"Run up to “{name}”", steps, before | {prefix + key}, table, simulate),
         ]
-    return [*found, _extent(actor, flow, "draft", "Run the draft", steps, set(steps) - pinned, table, simulate)]
+    own = {path for path in steps if not in_handler(path)}
+    return [*found, _extent(actor, flow, "draft", "Run the draft", steps, own - pinned, table, simulate)]
+
+
+def _paths(draft: Mapping[str, Any]) -> dict[str, Any]:
+    """The steps of the flow itself and of its error handler, by path."""
+    handler = draft.get("on_error")
+    handling = handler.get("steps") if isinstance(handler, dict) else None
+    return {**(draft.get("steps") or {}), **{IN_HANDLER + key: step for key, step in (handling or {}).items()}}
 
 
 def _extent(
@@ -87,10 +100,7 @@ def _bound(settings: Mapping[str, Any], table: RoutingTable) -> Any:
 
 def tools_written(flow: Flow) -> list[str]:
     """The tools that write, of those that the draft names."""
-    draft = draft_of(flow)
-    handler = draft.get("on_error")
-    parts = [draft, handler] if isinstance(handler, dict) else [draft]
-    named = {str(tool) for part in parts for step in (part.get("steps") or {}).values() for tool in _tools(step)}
+    named = {str(tool) for step in _paths(draft_of(flow)).values() for tool in _tools(step)}
     return list(ToolEntry.objects.filter(slug__in=named, effect="write").order_by("slug").values_list("slug", flat=True))
 
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from flows.access.masking import mask_of
+from flows.engine.courses import HANDLER
 from flows.engine.states import OPEN_REQUEST_STATES, TERMINAL_STATES
 from flows.execution.handling import Handling
 from flows.models import Call, Pin, Request, Run
 from flows.runs.documents import documents_of
 from flows.runs.reads import Step, steps_of
+from flows.runs.testing.supposing import IN_HANDLER, in_handler
 
 MOST_SHOWN = 100  # steps
 
@@ -62,6 +64,14 @@ class Result:
         return self.run.status in TERMINAL_STATES
 
     @property
+    def state(self) -> str:
+        """The state of the run; where a failure was supposed, of what handles it."""
+        if not (self.handling.fails and self.ended) or self.run.status != "failed":
+            return self.run.status
+        handling = [each.step.state for each in self.steps if in_handler(each.path)]
+        return "succeeded" if handling and "failed" not in handling else "failed"
+
+    @property
     def error(self) -> Any:
         return mask_of(self.run).read(self.run.error)
 
@@ -80,7 +90,9 @@ def result_of(run: Run) -> Result:
     handling = Handling.of(run.handling)
     found = steps_of(run)
     document = documents_of([run.version_id]).get(run.version_id)
-    named = document.steps if document is not None else {}
+    own = document.steps if document is not None else {}
+    handler = document.on_error if document is not None else None
+    named = {**own, **{IN_HANDLER + key: step for key, step in (handler.steps if handler is not None else {}).items()}}
     sent: dict[str, Any] = {}
     mask = mask_of(run)
     dry: set[str] = set()
@@ -96,14 +108,16 @@ def result_of(run: Run) -> Result:
     steps = [
         Tested(
             step,
-            (named[step.path].label if step.path in named else "") or step.path.replace("_", " ").capitalize(),
-            handling.sources.get(step.path, ""),
+            (named[step.path].label if step.path in named else "")
+            or step.path.removeprefix(IN_HANDLER).replace("_", " ").capitalize(),
+            "supposed to fail" if step.path in handling.fails else handling.sources.get(step.path, ""),
             step.path in dry,
             sent.get(step.path),
-            step.path in named and step.state == "succeeded",
+            step.path in own and step.state == "succeeded",
             step.path in pins,
         )
         for step in found.steps[:MOST_SHOWN]
+        if step.path != HANDLER
     ]
     asked = list(Request.objects.filter(run=run, kind="test", state__in=OPEN_REQUEST_STATES).order_by("id"))
     return Result(run, steps, asked, handling, simulated, estimated, found.complete and len(found.steps) <= MOST_SHOWN)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from flows.access.rights import Right
 from flows.engine.examples import example_of
 from flows.engine.graph import Flow as CompiledFlow
 from flows.engine.kinds import Done
+from flows.engine.nodes import Node
 from flows.models import Attempt, Flow, Pin, Run
 
 
@@ -38,22 +39,30 @@ def newest_run(actor: Actor, flow: Flow, purpose: str) -> Run | None:
 
 def stand_ins(actor: Actor, flow: Flow, compiled: CompiledFlow, target: str) -> dict[str, StandIn]:
     """A result for each step of `compiled` but `target`, each with a port that leads there."""
-    keys = [key for key in compiled.graph.nodes if key != target]
-    pinned = {key: StandIn(done, "pinned") for key, done in pins_of(flow).items() if key in keys}
-    found = dict(pinned)
+    nodes = compiled.graph.nodes
+    return stand_ins_in(actor, flow, nodes, [key for key in nodes if key != target], set(nodes))
+
+
+def stand_ins_in(
+    actor: Actor, flow: Flow, nodes: Mapping[str, Node], keys: Sequence[str], towards: set[str], prefix: str = ""
+) -> dict[str, StandIn]:
+    """A result for each of these steps of one graph, by path, which begins with `prefix`. Each leaves by a port that leads to one of
+    the steps `towards` which the graph goes, where it has such a port."""
+    paths = [prefix + key for key in keys]
+    found = {path: StandIn(done, "pinned") for path, done in pins_of(flow).items() if path in paths}
     for purpose, word in (("test", "test"), ("live", "run")):
-        run = newest_run(actor, flow, purpose) if len(found) < len(keys) else None
+        run = newest_run(actor, flow, purpose) if len(found) < len(paths) else None
         if run is not None:
-            results = results_of(run, [key for key in keys if key not in found])
-            found |= {key: StandIn(done, f"{word} #{run.number}") for key, done in results.items()}
-    for key in keys:
-        node = compiled.graph.nodes[key]
-        if key not in found:
-            found[key] = StandIn(Done(example_of(node.kind.output_schema(node.settings))), "schema")
-        ports = _ports_towards(compiled, key, {*keys, target})
-        done = found[key].done
+            results = results_of(run, [path for path in paths if path not in found])
+            found |= {path: StandIn(done, f"{word} #{run.number}") for path, done in results.items()}
+    for key, path in zip(keys, paths, strict=True):
+        node = nodes[key]
+        if path not in found:
+            found[path] = StandIn(Done(example_of(node.kind.output_schema(node.settings))), "schema")
+        ports = [port for port, targets in node.outgoing.items() if not towards.isdisjoint(targets)]
+        done = found[path].done
         if ports and done.port not in ports:
-            found[key] = StandIn(Done(done.output, ports[0], done.state), found[key].source)
+            found[path] = StandIn(Done(done.output, ports[0], done.state), found[path].source)
     return found
 
 
@@ -62,11 +71,6 @@ def results_of(run: Run, keys: Iterable[str]) -> dict[str, Done]:
     rows = Attempt.objects.filter(run=run, pass_number=run.pass_number, path__in=list(keys), status="succeeded")
     listed = rows.values_list("path", "output", "port", "state")
     return {path: Done(_read(output), port or "done", _read(state) or {}) for path, output, port, state in listed}
-
-
-def _ports_towards(compiled: CompiledFlow, key: str, among: set[str]) -> list[str]:
-    outgoing: Mapping[str, Iterable[str]] = compiled.graph.nodes[key].outgoing
-    return [port for port, targets in outgoing.items() if not among.isdisjoint(targets)]
 
 
 def _read(text: str | None) -> Any:

@@ -1,3 +1,5 @@
+import { offered } from "../flow-canvas/gestures.js"
+
 // The steps that can be added: searched, and put behind the selected step.
 
 export function palette(root, { canvas, added }) {
@@ -25,8 +27,8 @@ export function palette(root, { canvas, added }) {
     if (item) add(item)
   })
   function add(item) {
-    const path = canvas.add(item.dataset.kind)
-    if (item.dataset.tool) canvas.set(path, ["with", "tool"], item.dataset.tool)
+    const { kind, settings } = offered(item)
+    const path = canvas.add(kind, null, settings)
     search.value = ""
     filter()
     added(path)

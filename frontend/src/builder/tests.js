@@ -60,7 +60,7 @@ export class Tests {
       slot.innerHTML = this.#offered = text
       if (held) slot.querySelector(`[data-testid="${held}"]`)?.focus()
     }
-    this.panel.querySelector("#test-form [name=step]").value = this.step.split(".")[0]
+    this.panel.querySelector("#test-form [name=step]").value = this.step.match(/^(error\.)?[^.]*/)[0]
   }
 
   async #start(event) {

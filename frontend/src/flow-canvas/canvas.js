@@ -160,16 +160,16 @@ export class FlowCanvas extends HTMLElement {
   zoom(factor) {
     this.viewport.by(factor)
   }
-  add(kind, point) {
+  add(kind, point, settings) {
     if (this.readonly) return ""
     const at = point && this.viewport.at(point.x, point.y)
     const [only] = this.selection.length === 1 && !at ? this.selection : []
-    if (only === HANDLER) return this.added(this.model.addHandling(kind))
-    if (!only || kind === "note" || !this.model.ports(only).length) return this.added(this.model.add(kind, at ? { at } : {}))
+    if (only === HANDLER) return this.added(this.model.addHandling(kind, settings))
+    if (!only || kind === "note" || !this.model.ports(only).length) return this.added(this.model.add(kind, { at, settings }))
     const ports = this.model.ports(only)
     const port = ports.find((name) => name !== "error" && !this.model.targets(only, name).length) ?? ports[0]
     const leads = this.model.targets(only, port)
-    return this.added(this.model.add(kind, leads.length === 1 ? { between: leads[0].id } : { after: { path: only, port } }))
+    return this.added(this.model.add(kind, { ...(leads.length === 1 ? { between: leads[0].id } : { after: { path: only, port } }), settings }))
   }
   /** After a step was added: it is chosen, seen and focused. */
   added(path) {

@@ -30,7 +30,8 @@ export class Gestures {
       event.preventDefault()
       const between = this.aimed
       this.#unaim()
-      canvas.added(canvas.model.add(dragged, between ? { between } : { at: canvas.viewport.at(event.clientX, event.clientY) }))
+      const { kind, settings } = dragged
+      canvas.added(canvas.model.add(kind, { ...(between ? { between } : { at: canvas.viewport.at(event.clientX, event.clientY) }), settings }))
     })
   }
 
@@ -240,10 +241,14 @@ export class Gestures {
   }
 }
 
-// The kind that is being dragged from a palette, anywhere on the page.
-let dragged = ""
+/** The kind that an item of a palette adds, and what its step is set to: the item of a tool names it. */
+export const offered = ({ dataset: { kind, tool } }) => ({ kind, settings: tool ? { tool } : {} })
+
+// What is being dragged from a palette, anywhere on the page.
+let dragged = null
 document.addEventListener("dragstart", (event) => {
-  dragged = event.target.closest?.("[data-kind][draggable]")?.dataset.kind ?? ""
-  if (dragged) event.dataTransfer.setData("text/plain", dragged)
+  const item = event.target.closest?.("[data-kind][draggable]")
+  dragged = item ? offered(item) : null
+  if (dragged) event.dataTransfer.setData("text/plain", dragged.kind)
 })
-document.addEventListener("dragend", () => (dragged = ""))
+document.addEventListener("dragend", () => (dragged = null))

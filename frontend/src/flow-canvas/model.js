@@ -196,16 +196,16 @@ export class FlowModel {
 
   /**
    * A new step of a kind; gives its path. `at` {x, y}: its middle, on the flow's ground or in the frame there. `after` {path, port}: wired
-   * behind that port; with `between` (an edge's id) on that edge; otherwise free, or first in an empty flow.
+   * behind that port; with `between` (an edge's id) on that edge; otherwise free, or first in an empty flow. `settings` are some of its own.
    */
-  add(slug, { at, scope, after, between } = {}) {
+  add(slug, { at, scope, after, between, settings } = {}) {
     const kind = this.#kinds.get(slug)
     const edge = between && this.edges.find((each) => each.id === between)
     const source = edge ? { path: edge.from, port: edge.port } : after
     const where = source ? scopeOf(source.path) : (scope ?? (at ? this.scopeAt(at) : ""))
     const key = freeKey(this.doc, firstKey(slug, kind))
     const path = pathOf(where, key)
-    const step = this.#fresh(slug, kind)
+    const step = this.#fresh(slug, kind, settings)
     const box = { w: step.with?.body ? 356 : NODE.w, h: step.with?.body ? 212 : NODE.h }
     const ground = where === HANDLER && !handlerOf(this.doc) ? { ...this.doc, on_error: { steps: {}, edges: [] } } : this.doc
     const nodes = this.nodesOf(ground)
@@ -226,13 +226,13 @@ export class FlowModel {
     return path
   }
   /** A new step of a kind behind the last one of the error handler, which is made if there is none; gives its path. */
-  addHandling(slug) {
+  addHandling(slug, settings) {
     const leading = new Set(this.edges.filter((edge) => edge.scope === HANDLER).map((edge) => edge.from))
     const last = [...this.nodes.values()].filter((node) => node.scope === HANDLER && !node.start && node.kind !== "note" && !leading.has(node.path)).at(-1)
-    return this.add(slug, last ? { after: { path: last.path, port: last.ports[0]?.name ?? "done" } } : { scope: HANDLER })
+    return this.add(slug, last ? { after: { path: last.path, port: last.ports[0]?.name ?? "done" }, settings } : { scope: HANDLER, settings })
   }
-  #fresh(slug, kind) {
-    const defaults = structuredClone(kind?.defaults ?? {})
+  #fresh(slug, kind, settings) {
+    const defaults = { ...structuredClone(kind?.defaults ?? {}), ...settings }
     if (kind?.container) defaults.body ??= { steps: {}, edges: [], output: null }
     return Object.keys(defaults).length ? { kind: slug, with: defaults } : { kind: slug }
   }
