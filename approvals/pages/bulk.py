@@ -34,6 +34,7 @@ def many(request: Any) -> HttpResponse:
     }
     requests = [found[one.id] for one in chosen if one.id in found]
     context: dict[str, Any] = {"items": items, "outcome": outcome, "comment": comment, "requests": requests}
+    context["chosen"] = [{"id": f"req_{each.id.hex}", "revision": each.revision} for each in chosen]
     context["back"] = QueryDict(request.POST.get("back", "")[:1000]).urlencode()  # the list that they were chosen from
     try:
         refuse_unless_alike(requests, asked_for=len(items))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -51,6 +51,7 @@ def settings_page(request: Any) -> HttpResponse:
         "typed": request.POST,
         "refusal": refusal,
         "mail": bool(settings.EMAIL_HOST),
+        "in_a_week": (timezone.now() + timedelta(days=7)).isoformat(timespec="seconds"),  # of the command beside the form
     }
     return render(request, "policies/settings.html", context, status=refusal.status if refusal else 200)
 

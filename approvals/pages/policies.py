@@ -23,6 +23,9 @@ from flows.access.actor import Actor
 from flows.access.refusals import Conflict, Invalid
 from flows.access.rights import Right, require
 
+EXAMPLE = {"teams": ["TEAM"], "tools": ["TOOL"], "quorum": 1}
+"""What the commands of a new policy's form begin with."""
+
 
 @login_required
 @require_safe
@@ -137,6 +140,7 @@ def _page(request: Any, form: PolicyForm, policy: Policy | None, *, status: int 
         "versions": list(policy.versions.select_related("by").order_by("-number")[:50]) if policy is not None else [],
         "figures": figures_of(request.actor).get(policy.slug) if policy is not None else None,
         "document": json.dumps(policy.rules, indent=2, ensure_ascii=False) if policy is not None else "",
+        "example": policy.rules if policy is not None else EXAMPLE,
         **more,
     }
     return render(request, "policies/policy.html", context, status=status)

@@ -79,7 +79,8 @@ def new_trigger(request: Any) -> HttpResponse:
                 else:
                     return _page(request, trigger_named(actor, trigger.public_id), secret=secret) if secret else _to(trigger)
         status = 422
-    context = {"form": form, "kind": kind, "slug": slug, "flows": _flows(actor)}
+    example = {"cron": "30 9 * * 2", "zone": form["zone"].value()} if kind == "schedule" else {"mapping": "{{ body }}"}
+    context = {"form": form, "kind": kind, "slug": slug, "flows": _flows(actor), "example": example}
     return render(request, "triggers/new.html", context, status=status)
 
 

@@ -48,6 +48,7 @@ def keys(request: Any) -> HttpResponse:
         "state": state,
         "states": STATES.items(),
         "now": timezone.now(),
+        "example": ["runs:read"],  # of the command beside the form
     }
     response = render(request, "people/keys.html", context, status=422 if form.errors else 200)
     if secret:

@@ -82,7 +82,7 @@ def invite(request: Any) -> HttpResponse:
     """Invites somebody; the page that answers shows the link, this once."""
     require(request.actor, Right.MANAGE_PEOPLE)
     form = InviteForm(request.POST or None, initial={"role": Role.OPERATOR})
-    context: dict[str, Any] = {"form": form, "mail": mail_is_set_up()}
+    context: dict[str, Any] = {"form": form, "mail": mail_is_set_up(), "example": [{"role": Role.OPERATOR.value}]}
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
         try:

@@ -7,15 +7,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import expect
 
 from approvals.actions.save_policy import save_policy
-from approvals.models import PolicyVersion, Vote
+from approvals.deadlines import expire_due
+from approvals.models import Notice, PolicyVersion, Vote
+from approvals.notices.messages import chat_body
 from flows.access.actor import Actor
-from flows.models import AuditRow, Person, Request
+from flows.models import AuditRow, Person, Request, RunPass
 from flows.runs.actions.cancel_run import cancel_run
-from tests.makers import make_actor, make_flow, make_limit_question, make_person, make_request, make_run, make_team
+from tests.makers import make_actor, make_flow, make_key, make_limit_question, make_person, make_request, make_run, make_team
 from tests.runs.journals import make_call
 
 BULK = {
@@ -80,6 +83,9 @@ def test_APR_2_five_requests_are_cleared_by_the_keyboard_alone(visit: Any, finan
     assert [row.data["outcome"] for row in rows] == ["approve", "reject", "revise", "approve", "stop"]
     assert {row.door for row in rows} == {"page"}
     assert [row.data.get("policy") for row in rows][:4] == ["refunds v2"] * 4
+    approver.go(f"/approvals/{rows[0].subject}")
+    approver.see("trail").locator("summary").click()
+    expect(approver.see("trace").filter(has_text="voted")).to_contain_text("web, revision 1, refunds v2")
     approver.is_quiet()
 
 
@@ -116,6 +122,50 @@ def test_APR_7_an_edit_keeps_the_proposal_the_edit_and_the_difference(visit: Any
     expect(approver.see("edits")).to_contain_text("420")
     expect(approver.see("edits")).to_contain_text("400")
     approver.is_accessible()
+
+
+def test_APR_8_past_its_deadline_it_follows_what_was_said_and_shows_that(visit: Any, finance: Person) -> None:
+    over = timezone.now() - timedelta(seconds=5)
+    rejected, escalated = make_request(due=over), make_request(due=over, terms={"at_deadline": "escalate"})
+    approver = visit(as_=finance)
+    approver.go(at(rejected))
+    expect(approver.page.locator("main")).to_contain_text("Then it is decided as “reject”")
+    assert expire_due() == 2
+
+    approver.go(at(rejected))
+    expect(approver.see("decided")).to_have_attribute("data-state", "expired")
+    expect(approver.see("decided-text")).to_have_text("Expired (“reject”)")
+    approver.is_accessible()
+    approver.go(at(escalated))
+    expect(approver.page.locator("main")).to_contain_text("it stays open and was escalated")
+    expect(approver.see("decision-form")).to_be_visible()
+    assert not Vote.objects.exists()
+
+
+def test_APR_9_who_started_wrote_or_asked_for_it_is_refused_on_page_and_api_and_no_chat_decides(
+    visit: Any, finance: Person
+) -> None:
+    asked = make_request()
+    RunPass.objects.create(run=asked.run, number=2, by=finance, verb="retry")
+    own = [
+        make_request(make_run(status="waiting_approval", started_by=finance)),
+        make_request(terms={"authors": [finance.username]}),
+        asked,
+    ]
+    approver, headers = visit(as_=finance), {"Authorization": f"Bearer {make_key(finance, 'approvals:write')[1]}"}
+
+    for request in own:
+        approver.go(at(request))
+        expect(approver.see("may-not")).to_contain_text("nobody decides on their own request")
+        expect(approver.see("approve")).to_have_count(0)
+        address, body = f"/api/v1/approvals/{request.public_id}/decisions", {"outcome": "approve", "revision": 1}
+        answer = Client().post(address, body, content_type="application/json", headers=headers)
+        assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (403, "self-approval")
+    said = chat_body(Notice(subject="Needs approval", path=at(asked), event="asked"))["text"]
+    assert [word.rpartition("/")[2] for word in said.split() if "://" in word] == [asked.public_id], "one link, to the page"
+    assert not Vote.objects.exists()
+    approver.is_accessible()
+    approver.is_quiet()
 
 
 def test_APR_10_high_risk_is_never_chosen_together(visit: Any, finance: Person) -> None:
@@ -232,7 +282,8 @@ def test_APP_3_on_a_phone_everything_is_within_reach(visit: Any, finance: Person
     assert approver.see("comment-form").is_visible()
 
 
-def test_POL_a_policy_is_made_tried_refused_and_saved(visit: Any, person: Any, finance: Person) -> None:
+def test_POL_1_2_3_and_5_a_policy_is_made_tried_refused_and_saved(visit: Any, person: Any, finance: Person) -> None:
+    """POL-1, POL-2, POL-3 and POL-5."""
     run = make_run(make_flow("refund"), status="succeeded")
     for number, amount in enumerate((100, 900)):
         make_call(run, f"pay_{number}", kind="tool", target="refunds.create", request={"amount": amount})
@@ -247,6 +298,7 @@ def test_POL_a_policy_is_made_tried_refused_and_saved(visit: Any, person: Any, f
 
     owner.see("try").click()
     expect(owner.see("would-ask")).to_have_text("1")  # POL-2
+    expect(owner.see("tried")).to_contain_text("900")
     assert not PolicyVersion.objects.exists()
     owner.see("save-policy").click()
     expect(form.get_by_text(re.compile("2 votes are needed and only 1 may decide")).first).to_be_visible()  # POL-3
@@ -255,12 +307,19 @@ def test_POL_a_policy_is_made_tried_refused_and_saved(visit: Any, person: Any, f
     form.get_by_label("Votes needed").fill("1")
     owner.see("save-policy").click()
     expect(owner.see("policy-version")).to_have_count(1)
+    request = make_request(terms=BULK)
     form.get_by_label("Ask when").fill("payload.amount > 500")
     owner.see("save-policy").click()
-    expect(owner.see("policy-version")).to_have_count(2)  # POL-1
+    expect(owner.see("policy-version")).to_have_count(2)
     owner.is_accessible()
+    owner.go(at(request))
+    expect(owner.see("policy")).to_contain_text("(v1)")  # POL-1: it is asked under the version of that time
 
-    assert AuditRow.objects.filter(action="policy.save").count() == 2  # POL-5
+    owner.go("/audit?action=policy.save")
+    expect(owner.see("audit-row")).to_have_count(2)
+    owner.page.get_by_text("What changed").first.click()
+    for words in ("before", "payload.amount > 250", "payload.amount > 500"):
+        expect(owner.see("audit-row").first).to_contain_text(words)  # POL-5
     owner.expect_noise("422")
     owner.is_quiet()
 

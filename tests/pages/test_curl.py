@@ -6,11 +6,18 @@ import html
 import json
 import re
 import shlex
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
+from approvals.actions.delegate import delegate_all
+from approvals.actions.save_channel import add_channel
+from approvals.actions.save_policy import save_policy
+from flows.access.actions.invite_person import invite_person
+from flows.access.actor import Actor
 from flows.models import Budget, Firing, Person, Request, Run
 from tests.makers import make_flow, make_key, make_person, make_request, make_run, make_team, make_trigger
 
@@ -109,12 +116,63 @@ def test_what_is_done_to_flows_people_budgets_and_all_of_it() -> None:
         assert answer.status_code == status, (address, commands[0], answer.content)
 
 
+def test_what_is_done_to_policies_notices_people_teams_keys_and_new_triggers() -> None:
+    """Each button's command, once what stands there in capitals is filled in."""
+    owner, team = make_person("owner"), make_team("finance")
+    make_person("approver", username="ann", team=team)
+    make_flow(
+        "plain", document="orchestrator: 1\nname: Plain\nsteps: {a: {kind: set, with: {values: {x: 1}}}}\nedges: [start -> a]\n"
+    )
+    policy = save_policy(Actor(person=owner), "refunds", "Refunds", {"teams": ["finance"]}).policy
+    channel, _ = add_channel(Actor(person=owner), "webhook", "Ops", "https://example.com/hook", [])
+    invited, _ = invite_person(Actor(person=owner), [("viewer", None)])
+    delegate_all(Actor(person=owner), "ann", timezone.now() + timedelta(days=2))
+    bulk = {"policy": "refunds", "policy_version": 1, "bulk": True, "risk": "low"}
+    request = make_request(terms=bulk)
+    filled = {
+        "TEAM": "finance",
+        "TOOL": "refunds.*",
+        "USERNAME": "ann",
+        "SLUG": "fresh",
+        "NAME": "Fresh",
+        "https://…": "https://a.example",
+    }
+    chosen = {"item": f"{request.public_id}:1", "outcome": "approve"}
+    together = page_of(owner).post("/approvals/bulk", chosen).content.decode()
+    commands = [html.unescape(each) for each in re.findall(r'data-copy="(curl [^"]*)"', together)]
+    for address in (
+        "/approvals/policies/new",
+        f"/approvals/policies/{policy.slug}",
+        "/approvals/channels",
+        "/approvals/settings",
+        "/settings/people",
+        "/settings/people/invite",
+        "/settings/people/ann",
+        "/settings/teams",
+        "/settings/keys",
+        "/triggers/new?kind=schedule&flow=plain",
+        "/triggers/new?kind=webhook&flow=plain",
+    ):
+        commands += [each for each in copied(page_of(owner), address) if "-X" in each]
+    done = set()
+    for command in commands:
+        answer = send(re.sub("|".join(filled), lambda found: filled[found[0]], command), owner)
+        assert answer.status_code < 300, (command, answer.content)
+        done.add(re.sub(r"\w+_[0-9a-f]{32}", "ID", address_of(command).partition("/v1/")[2]))
+
+    assert len(done) >= 18, sorted(done)
+    assert channel.kind == "webhook"
+    assert invited.public_id
+
+
 @pytest.mark.parametrize(
     "address",
     [
         "/runs?state=failed&started=24h&q=greet",
         "/approvals?box=all&risk=low&due=day",
         "/approvals?box=decided",
+        "/approvals/policies",
+        "/approvals/health",
         "/flows?status=live",
         "/triggers?kind=webhook",
         "/audit",
