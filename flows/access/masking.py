@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from flows.access.versions import document_of, documents_of
-from flows.engine.masking import NO_MASK, Hidden, Marks, Mask, has_marks, hidden_in, marks_of
+from flows.engine.masking import ALL, NO_MASK, Hidden, Marks, Mask, has_marks, hidden_in, marks_of
 from flows.engine.problems import DocumentError
 from flows.models import Attempt, Call, Run, ToolEntry
 
@@ -51,6 +51,15 @@ def masks_of(runs: Sequence[Run], known: Mapping[str, Tool] | None = None) -> Ma
         for run in fresh:
             run.__dict__[_KEPT] = _mask(run, marks[run.id], {slug: tools[slug] for slug in marks[run.id].tools if slug in tools})
     return {run.id: run.__dict__[_KEPT] for run in runs}
+
+
+def masks_of_what_stayed(runs: Sequence[Run]) -> Mapping[UUID, Mask]:
+    """The same for what runs left behind: memories, pinned results. Once the payloads of a run have been removed nobody can tell any
+    more what of it was hidden, so all that it left is, where its flow has marked fields."""
+    masks = masks_of(runs)
+    removed = [run for run in runs if run.purged_at is not None]
+    hidden = hiding(run.version_id for run in removed) if removed else set()
+    return {**masks, **{run.id: ALL for run in removed if run.version_id in hidden}}
 
 
 def hiding(version_ids: Iterable[UUID]) -> set[UUID]:

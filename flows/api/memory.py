@@ -15,7 +15,6 @@ from flows.api.auth import actor_of
 from flows.api.paging import After, Limit
 from flows.api.problems import ProblemDocument
 from flows.api.shapes import Time
-from flows.execution.jsontext import load
 from flows.memory.actions.change_memory import change_memory
 from flows.memory.actions.clear_memory import clear_memory
 from flows.memory.actions.delete_memory import delete_memory
@@ -83,7 +82,7 @@ def list_memory(
     """The entries that you may see and that match, the newest change first."""
     actor = _reader(request)
     require_somewhere(actor, Right.SEE_RUNS)
-    rows, more = page_of(matching(actor, Wanted(scope, flow, person, key, text)), after, limit)
+    rows, more = page_of(matching(actor, Wanted(scope, flow, person, key, text)), after, limit, text)
     return {"items": [_entry(row) for row in rows], "next": more}
 
 
@@ -135,7 +134,7 @@ def _entry(entry: MemoryEntry) -> dict[str, Any]:
         "key": entry.key or None,
         "team": team.slug if team is not None else None,
         "name": entry.name,
-        "value": load(entry.value),
+        "value": entry.shown,
         "revision": entry.revision,
         **_setter(entry),
         "by": entry.set_by.username if entry.set_by is not None else None,
@@ -148,7 +147,7 @@ def _entry(entry: MemoryEntry) -> dict[str, Any]:
 def _change(change: MemoryChange) -> dict[str, Any]:
     return {
         "revision": change.revision,
-        "value": load(change.value),
+        "value": change.shown,
         **_setter(change),
         "by": change.by.username if change.by is not None else None,
         "at": change.at,

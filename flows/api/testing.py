@@ -8,15 +8,15 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Router, Schema, Status
 from pydantic import Field
 
+from flows.access.pins import ShownPin, pins_of, shown_pin
 from flows.access.rights import Right, require, require_scope
 from flows.api.auth import actor_of
 from flows.api.runs import REFUSALS, runs_root
 from flows.api.shapes import RunStarted, Time
-from flows.models import Pin
 from flows.runs.actions.answer_test import answer_test
 from flows.runs.actions.pin_output import flow_to_test, pin_output, unpin_output
 from flows.runs.actions.start_test import start_test
-from flows.runs.reads import run_named, value_of
+from flows.runs.reads import run_named
 
 router = Router(tags=["tests"], by_alias=True)
 
@@ -81,18 +81,20 @@ def post_answer(request: HttpRequest, run_id: str, body: AnswerIn) -> Any:
 
 @router.get("/flows/{slug}/pins", response={200: list[PinShape], 403: REFUSALS[403], 404: REFUSALS[404]})
 def list_pins(request: HttpRequest, slug: str) -> Any:
-    """The results that tests of the draft use instead of carrying steps out."""
+    """The results that tests of the draft use instead of carrying steps out, without what is hidden of them."""
     actor = actor_of(request)
     require_scope(actor, Right.SEE_FLOWS)
     flow = flow_to_test(actor, slug)
     require(actor, Right.SEE_RUNS, flow)
-    return [pin_shape(pin) for pin in Pin.objects.filter(flow=flow).select_related("by").order_by("path")]
+    return [pin_shape(each) for each in pins_of(flow)]
 
 
 @router.put("/flows/{slug}/pins/{step}", response={200: PinShape} | REFUSALS)
 def put_pin(request: HttpRequest, slug: str, step: str, body: PinIn) -> Any:
     """Pins a result. Published runs know nothing of it."""
-    return pin_shape(pin_output(actor_of(request), slug, step, body.output, port=body.port, state=body.state, edited=True))
+    return pin_shape(
+        shown_pin(pin_output(actor_of(request), slug, step, body.output, port=body.port, state=body.state, edited=True))
+    )
 
 
 @router.delete("/flows/{slug}/pins/{step}", response={204: None} | REFUSALS)
@@ -102,10 +104,11 @@ def delete_pin(request: HttpRequest, slug: str, step: str) -> Any:
     return Status(204, None)
 
 
-def pin_shape(pin: Pin) -> dict[str, Any]:
+def pin_shape(shown: ShownPin) -> dict[str, Any]:
+    pin = shown.pin
     return {
         "step": pin.path,
-        "output": value_of(pin.output),
+        "output": shown.output,
         "port": pin.port,
         "by": pin.by.username if pin.by is not None else None,
         "at": pin.at,

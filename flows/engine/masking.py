@@ -166,7 +166,25 @@ class Mask:
         return original if given == self.value(original) else given
 
 
+class _All(Mask):
+    """Hides every text and number; what is empty stays."""
+
+    def __bool__(self) -> bool:
+        return True
+
+    def text(self, text: str) -> str:
+        return MASK if text else text
+
+    def value(self, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: self.value(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.value(item) for item in value]
+        return MASK if value not in (None, "") and not isinstance(value, bool) else value
+
+
 NO_MASK = Mask()
+ALL: Mask = _All()
 
 
 def _plain(value: Any) -> str:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from flows.access.actor import Actor
+from flows.access.masking import masks_of_what_stayed
 from flows.access.querysets import belonging, runs_for
 from flows.access.refusals import Fault, Invalid, NotFound
 from flows.access.rights import Right
-from flows.models import Flow, MemoryChange, MemoryEntry
+from flows.engine.masking import NO_MASK
+from flows.models import Flow, MemoryChange, MemoryEntry, Run
 from flows.models.identifiers import UnknownIdentifier, parsed
 
 SCOPES = ("flow", "person", "key")
+Row = TypeVar("Row", MemoryEntry, MemoryChange)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,9 @@ def matching(actor: Actor, wanted: Wanted) -> QuerySet[MemoryEntry]:
     return rows
 
 
-def page_of(rows: QuerySet[MemoryEntry], after: str | None, most: int) -> tuple[list[MemoryEntry], str | None]:
-    """One page, and the cursor of the next. Raises `Invalid` for what is no cursor."""
+def page_of(rows: QuerySet[MemoryEntry], after: str | None, most: int, text: str = "") -> tuple[list[MemoryEntry], str | None]:
+    """One page, and the cursor of the next. An entry in which `text` stands only where it is hidden is left out, so that nobody can
+    guess it. Raises `Invalid` for what is no cursor."""
     if after:
         try:
             rows = rows.filter(stamp__lt=UUID(hex=after))
@@ -67,7 +72,24 @@ def page_of(rows: QuerySet[MemoryEntry], after: str | None, most: int) -> tuple[
                 "The cursor cannot be used.", problems=[Fault("after", "is no cursor", "Use `next` of a page.")]
             ) from None
     found = list(rows[: most + 1])
-    return found[:most], found[most - 1].stamp.hex if len(found) > most else None
+    following = found[most - 1].stamp.hex if len(found) > most else None
+    return [row for row in without_hidden(found[:most]) if _says(row, text)], following
+
+
+def without_hidden(rows: list[Row]) -> list[Row]:
+    """The rows, each with the value that may be shown: without what is hidden of the run that set it. One query, and more only where
+    flows have marked fields."""
+    masks = masks_of_what_stayed(list(Run.objects.filter(id__in={row.run_id for row in rows if row.run_id is not None})))
+    for row in rows:
+        row.shown = masks.get(row.run_id, NO_MASK).read(row.value) if row.run_id is not None else NO_MASK.read(row.value)
+    return rows
+
+
+def _says(row: MemoryEntry, text: str) -> bool:
+    if not text or row.shown == json.loads(row.value):
+        return True
+    wanted = text.casefold()
+    return any(wanted in each.casefold() for each in (row.name, row.key, row.shown_text))
 
 
 def entry_named(actor: Actor, text: str) -> MemoryEntry:
@@ -78,14 +100,14 @@ def entry_named(actor: Actor, text: str) -> MemoryEntry:
         found = None
     if found is None:
         raise NotFound("entry of a memory; it was forgotten or has expired")
-    return found
+    return without_hidden([found])[0]
 
 
 def history_of(actor: Actor, entry: MemoryEntry) -> list[MemoryChange]:
     """What it was set to, the newest first."""
     changes: QuerySet[Any] = entry.changes.select_related("by").order_by("-revision")
     run_seen = Exists(runs_for(actor).filter(id=OuterRef("run_id")))
-    return list(changes.annotate(run_number=F("run__number"), run_seen=run_seen))
+    return without_hidden(list(changes.annotate(run_number=F("run__number"), run_seen=run_seen)))
 
 
 def team_of_entry(entry: MemoryEntry) -> UUID | None:

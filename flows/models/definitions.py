@@ -75,6 +75,9 @@ class Pin(models.Model):
     port = models.CharField(max_length=64, default="done")
     state = models.TextField(default="{}")  # JSON: the keys of the run's state that it changes
     edited = models.BooleanField(default=False)  # whether somebody wrote it, instead of taking it as it was given
+    run = models.ForeignKey(  # the test that gave it; empty where somebody sent it from outside
+        "flows.Run", on_delete=models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
+    )
     by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
     at = models.DateTimeField(auto_now=True)
 

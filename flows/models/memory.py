@@ -6,6 +6,9 @@ foreign-key constraint to the run.
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -39,6 +42,8 @@ class MemoryEntry(models.Model):
     set_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField(null=True)
 
+    shown: Any  # the value without what is hidden of its run, as `flows/memory/reads.py` reads it
+
     class Meta:
         constraints = [models.UniqueConstraint(fields=["place", "name"], name="memory_once")]
         indexes = [models.Index(fields=["expires_at"], name="memory_expires", condition=Q(expires_at__isnull=False))]
@@ -46,6 +51,11 @@ class MemoryEntry(models.Model):
     @property
     def public_id(self) -> str:
         return shown("mem", self.id)
+
+    @property
+    def shown_text(self) -> str:
+        """As JSON, on one line."""
+        return json.dumps(self.shown, ensure_ascii=False)
 
 
 class MemoryChange(models.Model):
@@ -58,6 +68,8 @@ class MemoryChange(models.Model):
     path = models.CharField(max_length=400, blank=True, db_default="")
     by = models.ForeignKey(Person, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False)
     at = models.DateTimeField(db_default=Now())
+
+    shown: Any  # as of an entry
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["entry", "revision"], name="memory_change_once")]

@@ -9,6 +9,7 @@ from typing import Any
 
 from flows.access.actor import Actor
 from flows.access.masking import mask_of
+from flows.access.pins import pins_of
 from flows.access.querysets import runs_for
 from flows.engine.compiling import Level, Survey
 from flows.engine.courses import HANDLER
@@ -16,7 +17,7 @@ from flows.engine.expressions import ExpressionError, parse_expression
 from flows.engine.frames import NOTHING
 from flows.engine.problems import Place
 from flows.engine.references import ERROR, RUN, Scope
-from flows.models import Attempt, Flow, Pin
+from flows.models import Attempt, Flow
 
 MOST_STEPS = 400
 LONGEST = 200_000  # characters of an output that is looked at
@@ -64,12 +65,12 @@ def sample_from(actor: Actor, flow: Flow, source: str) -> Sample:
 
 
 def pinned(flow: Flow) -> Sample:
-    """The pinned results of the flow's draft: one query."""
+    """The pinned results of the flow's draft, without what is hidden of them."""
     outputs: dict[str, Mapping[str, Any]] = {}
     state: dict[str, Any] = {}
-    for path, output, port, changed in Pin.objects.filter(flow=flow).values_list("path", "output", "port", "state"):
-        outputs[path] = {**NOTHING, "output": _read(output), "outcome": port or None}
-        state |= _read(changed) or {}
+    for each in pins_of(flow):
+        outputs[each.pin.path] = {**NOTHING, "output": each.output, "outcome": each.pin.port or None}
+        state |= each.state or {}
     return Sample("pinned", None, outputs, state) if outputs else NO_SAMPLE
 
 

@@ -12,8 +12,9 @@ from flows.access.actor import Actor
 from flows.access.audit import record_change
 from flows.access.refusals import Conflict, Fault, Invalid, NotFound
 from flows.engine.failures import InvalidOutput
+from flows.engine.masking import MASK
 from flows.engine.memories import HISTORY, LARGEST_VALUE
-from flows.execution.jsontext import dump
+from flows.execution.jsontext import dump, load
 from flows.memory.actions.delete_memory import require_change
 from flows.models import MemoryChange, MemoryEntry
 from flows.models.identifiers import new_id
@@ -37,6 +38,10 @@ def change_memory(
     except InvalidOutput as failure:
         text = ""
         faults.append(Fault("value", failure.message))
+    if MASK in text and entry.shown != load(entry.value):
+        faults.append(
+            Fault("value", f"still holds {MASK}", "Write all of it anew: what is hidden is not kept, or forget the entry.")
+        )
     if value is None:
         faults.append(Fault("value", "is null", "Delete the entry instead."))
     if len(text.encode()) > LARGEST_VALUE:

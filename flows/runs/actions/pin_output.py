@@ -13,7 +13,7 @@ from flows.access.refusals import Fault, Invalid, NotFound
 from flows.access.rights import Right, require
 from flows.engine.canonical import canonical, storable
 from flows.engine.yamltext import parse_yaml
-from flows.models import Flow, Pin
+from flows.models import Flow, Pin, Run
 from flows.runs.actions.start_run import FlowArchived
 
 LARGEST_OUTPUT = 256 * 1024  # characters of JSON
@@ -28,9 +28,10 @@ def pin_output(
     port: str = "done",
     state: dict[str, Any] | None = None,
     edited: bool = False,
+    run: Run | None = None,
 ) -> Pin:
     """From now on tests use `output` and `port` instead of carrying out `step`, a step of the flow itself. `state` are the keys of
-    the run's state that it changes. Raises `NotFound`, `Forbidden`, `FlowArchived`, `Invalid`."""
+    the run's state that it changes; `run` is the test that gave it. Raises `NotFound`, `Forbidden`, `FlowArchived`, `Invalid`."""
     flow = _editable(actor, slug)
     problems = []
     if step not in ((parse_yaml(flow.draft).value or {}).get("steps") or {}):
@@ -48,7 +49,7 @@ def pin_output(
                 problems.append(Fault(name, f"has {len(texts[-1]):,} characters", f"At most {LARGEST_OUTPUT:,} fit."))
     if problems:
         raise Invalid("The output cannot be pinned.", problems=problems)
-    values = {"output": texts[0], "state": texts[1], "port": port, "edited": edited, "by": actor.person}
+    values = {"output": texts[0], "state": texts[1], "port": port, "edited": edited, "by": actor.person, "run": run}
     with transaction.atomic():
         pin, _ = Pin.objects.update_or_create(flow=flow, path=step, defaults=values)
         record_change(actor, "flow.pin", "flow", flow.slug, {"step": step, "port": port, "edited": edited})

@@ -33,7 +33,7 @@ def entries(request: Any) -> HttpResponse:
     given = {name: request.GET.get(name, "").strip()[:200] for name in ("scope", "flow", "person", "key", "text")}
     if given["scope"] not in SCOPES:
         given["scope"] = ""
-    rows, after = page_of(matching(request.actor, Wanted(**given)), request.GET.get("after"), SHOWN)
+    rows, after = page_of(matching(request.actor, Wanted(**given)), request.GET.get("after"), SHOWN, given["text"])
     context = {
         "entries": rows,
         "after": after,
@@ -51,7 +51,7 @@ def entry_page(request: Any, entry: str) -> HttpResponse:
     """One entry with its history; a POST puts it right. What was typed is kept where it is refused. Raises `NotFound`, `Forbidden`."""
     actor: Actor = request.actor
     found = entry_named(actor, entry)
-    given = {"value": pretty(found.value), "expires": _local(found.expires_at)}
+    given = {"value": pretty(found.shown), "expires": _local(found.expires_at)}
     problems: tuple[Fault, ...] = ()
     if request.method == "POST":
         require_change(actor, found)
@@ -97,15 +97,15 @@ def _page(actor: Actor, entry: MemoryEntry) -> dict[str, Any]:
     changes = history_of(actor, entry)
     return {
         "entry": entry,
-        "value": json.loads(entry.value),
-        "history": [(change, pretty(change.value) if change.value is not None else None) for change in changes],
+        "value": entry.shown,
+        "history": [(change, pretty(change.shown) if change.value is not None else None) for change in changes],
         "may_change": may_change(actor, entry),
     }
 
 
-def pretty(text: str) -> str:
-    """JSON text with its lines and indents."""
-    return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+def pretty(value: Any) -> str:
+    """JSON with its lines and indents."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _value(text: str) -> Any:

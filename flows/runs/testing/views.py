@@ -126,7 +126,7 @@ class NotJSON(Refusal):
 def _pin(request: Any, flow: Flow, step: str, run: Run, text: str | None) -> None:
     given = results_given(run, step)
     output, edited = (given.output, False) if text is None else (mask_of(run).restored(json.loads(text), given.output), True)
-    pin_output(request.actor, flow.slug, step, output, port=given.port, state=dict(given.state or {}), edited=edited)
+    pin_output(request.actor, flow.slug, step, output, port=given.port, state=dict(given.state or {}), edited=edited, run=run)
 
 
 def results_given(run: Run, step: str) -> Any:

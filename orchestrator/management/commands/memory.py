@@ -40,7 +40,7 @@ class Command(BaseCommand):
         with spoken_refusals():
             if verb == "list":
                 wanted = Wanted(**{name: options[name] for name in ("scope", "flow", "person", "key", "text")})
-                rows, more = page_of(matching(actor, wanted), None, MOST)
+                rows, more = page_of(matching(actor, wanted), None, MOST, wanted.text)
                 for row in rows:
                     self.stdout.write(_line(row))
                 if more:
@@ -57,7 +57,7 @@ class Command(BaseCommand):
                         if change.run
                         else "–"
                     )
-                    value = "(removed)" if change.value is None else change.value
+                    value = "(removed)" if change.value is None else json.dumps(change.shown, ensure_ascii=False)
                     self.stdout.write(f"  {change.revision}  {change.at:%Y-%m-%d %H:%M:%S}  {who}  {value}")
             elif options["all"]:
                 self.stdout.write(f"{clear_memory(actor, found)} forgotten.")
@@ -68,7 +68,7 @@ class Command(BaseCommand):
 
 def _line(entry: MemoryEntry) -> str:
     until = f"  until {entry.expires_at:%Y-%m-%d %H:%M:%S}" if entry.expires_at is not None else ""
-    value = json.dumps(json.loads(entry.value), ensure_ascii=False)
+    value = entry.shown_text
     return f"{entry.public_id}  {owner_of(entry)}  {entry.name} = {value if len(value) <= 120 else value[:120] + '…'}{until}"
 
 
