@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("flows", "0037_policies_of_tools"),
+        ("flows", "0038_shares_of_a_raised_limit"),
     ]
 
     operations = [
