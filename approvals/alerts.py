@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -145,7 +146,7 @@ def overdue() -> list[Wrong]:
             0,
             subject_of(request, "Overdue"),
             f"/approvals/{request.public_id}",
-            lambda request=request: deciders_of(request),  # type: ignore[misc]
+            partial(deciders_of, request),
             facts_of(request),
             request,
         )

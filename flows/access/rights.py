@@ -131,10 +131,8 @@ def holdings_of(person: Person) -> Holdings:
     everywhere: set[Right] = set()
     by_team: dict[UUID, set[Right]] = {}
     slugs: dict[UUID, str] = {}
-    roles: Any = getattr(person, "roles", None)
-    if roles is not None:
-        del person.roles  # type: ignore[attr-defined]  # taken once: who asks again later asks the database
-    else:
+    roles: Any = person.__dict__.pop("roles", None)  # taken once: who asks again later asks the database
+    if roles is None:
         roles = Membership.objects.filter(person=person).values_list(ROLE, flat=True)
     for each in roles:
         rights = INCLUDES.get(each["role"], frozenset())

@@ -90,10 +90,11 @@ def limits_of_flows(actor: Actor, most: int = 200) -> list[FlowLimits]:
     """The published flows that the actor may see the costs of and that limit their runs, by name: two queries."""
     flows = Flow.objects.filter(belonging(actor.holdings, Right.SEE_COSTS), published__isnull=False, archived_at__isnull=True)
     chosen = list(flows.only("slug", "name", "ceiling", "published_id").order_by("name")[:most])
-    documents = documents_of([flow.published_id for flow in chosen if flow.published_id is not None])
+    published = {flow.published_id: flow for flow in chosen if flow.published_id is not None}
+    documents = documents_of(published)
     found = []
-    for flow in chosen:
-        document = documents[flow.published_id]  # type: ignore[index]
+    for version, flow in published.items():
+        document = documents[version]
         limits = document.limits or Limits()
         steps = {key: wanted_of(step.limits) for key, step in document.steps.items() if step.limits is not None}
         row = FlowLimits(flow, wanted_of(limits), wanted_of(Limits.model_validate(flow.ceiling)), limits.at_limit, steps)

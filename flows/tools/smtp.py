@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import smtplib
 import socket
+from functools import partial
 from typing import Any
 
 from django.core.mail import EmailMessage
@@ -21,23 +22,34 @@ class _Pinned(EmailBackend):
 
     def __init__(self, address: str, **options: Any) -> None:
         super().__init__(**options)
-        self._address = address
+        self.address = address
         self.sent = False  # the text of a letter has left: the server may have taken it
 
     @property
     def connection_class(self) -> Any:
-        backend, base = self, smtplib.SMTP_SSL if self.use_ssl else smtplib.SMTP
+        return partial(_TLSSession if self.use_ssl else _Session, self)
 
-        class Session(base):  # type: ignore[misc,valid-type]
-            def _get_socket(self, host: str, port: int, timeout: float) -> Any:
-                plain = socket.create_connection((backend._address, port), timeout)
-                return self.context.wrap_socket(plain, server_hostname=self._host) if backend.use_ssl else plain
 
-            def data(self, message: Any) -> Any:
-                backend.sent = True
-                return super().data(message)
+class _Session(smtplib.SMTP):
+    """A session with the address that its backend is pinned to."""
 
-        return Session
+    def __init__(self, backend: _Pinned, *given: Any, **options: Any) -> None:
+        self._backend = backend
+        super().__init__(*given, **options)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> Any:
+        return socket.create_connection((self._backend.address, port), timeout)
+
+    def data(self, message: Any) -> Any:
+        self._backend.sent = True
+        return super().data(message)
+
+
+class _TLSSession(_Session, smtplib.SMTP_SSL):
+    """The same inside of TLS from its first byte."""
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> Any:
+        return self.context.wrap_socket(super()._get_socket(host, port, timeout), server_hostname=host)
 
 
 async def opened(connected: Connected, egress: Egress, seconds: float) -> _Pinned:

@@ -20,13 +20,13 @@ from tests.servers.loopback import running
 @pytest.fixture(scope="module")
 def service() -> Iterator[EffectServer]:
     with running(EffectServer()) as server:
-        yield server  # type: ignore[misc]
+        yield server
 
 
 @pytest.fixture(scope="module")
 def other() -> Iterator[EffectServer]:
     with running(EffectServer()) as server:
-        yield server  # type: ignore[misc]
+        yield server
 
 
 @pytest.fixture(autouse=True)

@@ -40,7 +40,7 @@ def service(transactional_db: None) -> Iterator[ModelServer]:
         make_model(
             "vectors", model="openai/vectors-1", api_base=f"{server.base}/v1", capabilities=["embeddings"], price=("2", "0")
         )
-        yield server  # type: ignore[misc]
+        yield server
 
 
 def chosen(name: str = "vectors") -> KnowledgeBase:

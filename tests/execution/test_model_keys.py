@@ -33,8 +33,8 @@ OTHER = "sk-canary-of-another-day"
 @pytest.fixture
 def server(transactional_db: None) -> Iterator[ModelServer]:
     with running(ModelServer()) as server:
-        AllowedHost.objects.create(host=server.host)  # type: ignore[attr-defined]
-        yield server  # type: ignore[misc]
+        AllowedHost.objects.create(host=server.host)
+        yield server
 
 
 def part(server: ModelServer, **fields: Any) -> ModelPart:

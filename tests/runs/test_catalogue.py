@@ -196,8 +196,8 @@ def test_builders_edit_routes_and_owners_models() -> None:
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
     monkeypatch.setenv("SMALL_KEY", "sk-right")
     with running(ModelServer()) as server:
-        AllowedHost.objects.create(host=server.host)  # type: ignore[attr-defined]
-        yield server  # type: ignore[misc]
+        AllowedHost.objects.create(host=server.host)
+        yield server
 
 
 def test_fst_5_a_wrong_key_is_told_in_the_providers_words_and_nothing_is_saved(service: ModelServer) -> None:

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 REASONS = {
     200: "OK",
@@ -223,8 +223,11 @@ async def misbehave(name: str, behave: dict[str, Any], connection: Connection) -
     return True
 
 
+AnyServer = TypeVar("AnyServer", bound=Server)
+
+
 @contextmanager
-def running(server: Server) -> Iterator[Server]:
+def running(server: AnyServer) -> Iterator[AnyServer]:
     """The server in a thread with a loop of its own, until the block ends."""
     sock = socket.create_server(("127.0.0.1", 0), backlog=2048)
     ready, loop = threading.Event(), asyncio.new_event_loop()

@@ -47,7 +47,7 @@ class EndlessServer(EffectServer):
 @pytest.fixture
 def server() -> Iterator[EndlessServer]:
     with running(EndlessServer()) as server:
-        yield server  # type: ignore[misc]
+        yield server
 
 
 async def call(url: str, *allowed: str, resolve: Any = None) -> Any:

@@ -10,7 +10,7 @@ import pytest
 from flows.access.actions.put_secret import put_secret, using
 from flows.models import AllowedHost, Secret, ToolEntry
 from flows.tools.chat import ChatTool
-from tests.execution.conftest import Drive, drive, models_loaded  # noqa: F401 - fixtures
+from tests.execution.conftest import Drive
 from tests.execution.runs import calls_of, error_of, finish, start, tool
 from tests.execution.test_secrets import everything_stored
 from tests.makers import make_actor
@@ -32,14 +32,14 @@ def chat(transactional_db: None) -> Iterator[EffectServer]:
             arguments=dict(ChatTool.arguments),
             settings={"url_secret": "TEAM_CHAT"},
         )
-        yield server  # type: ignore[misc]
+        yield server
 
 
 def said(text: str) -> Any:
     return finish(start({"a": tool("team.tell", {"text": text})}, ["start -> a"]), within=30)
 
 
-def test_a_message_arrives_with_nothing_that_calls_or_links(chat: EffectServer, drive: Drive) -> None:  # noqa: F811
+def test_a_message_arrives_with_nothing_that_calls_or_links(chat: EffectServer, drive: Drive) -> None:
     put_secret(make_actor("owner"), "TEAM_CHAT", f"{chat.base}/echo/token-1234", ["team.tell"])
     drive()
 
@@ -62,7 +62,7 @@ def test_a_message_arrives_with_nothing_that_calls_or_links(chat: EffectServer, 
 )
 def test_without_an_address_that_it_may_use_nothing_is_sent(
     chat: EffectServer,
-    drive: Drive,  # noqa: F811
+    drive: Drive,
     value: str,
     granted: bool,
     why: str,

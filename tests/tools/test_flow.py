@@ -14,7 +14,7 @@ from flows.runs.actions.cancel_run import cancel_run
 from flows.runs.actions.put_tool import put_tool
 from flows.runs.toolbox.entries import ToolPart
 from tests.engine.flows import source_of
-from tests.execution.conftest import AddTool, Drive, add_tool, drive, models_loaded  # noqa: F401 - fixtures
+from tests.execution.conftest import AddTool, Drive
 from tests.execution.runs import (
     attempts_of,
     calls_of,
@@ -53,7 +53,7 @@ def greeter(**more: Any) -> Flow:
     return make_flow_tool({"ask": ask}, ["start -> ask"], output={"said": "{{ steps.ask.output }}"}, **more)
 
 
-def test_a_step_calls_it_and_pays_for_what_it_spends(drive: Drive) -> None:  # noqa: F811
+def test_a_step_calls_it_and_pays_for_what_it_spends(drive: Drive) -> None:
     make_model()
     greeter()
     drive()
@@ -89,7 +89,7 @@ def test_a_flow_that_is_not_there_is_no_tool(transactional_db: None) -> None:
     assert "there is no published flow 'nowhere'" in refused.value.problems[0].message
 
 
-def test_an_agent_calls_it_and_hears_what_it_gave(drive: Drive) -> None:  # noqa: F811
+def test_an_agent_calls_it_and_hears_what_it_gave(drive: Drive) -> None:
     make_model(capabilities=["tools"])
     greeter()
     drive()
@@ -108,7 +108,7 @@ def test_an_agent_calls_it_and_hears_what_it_gave(drive: Drive) -> None:  # noqa
     assert run.spent == sum(call.settled for call in calls_of(run))
 
 
-def test_wrong_arguments_of_an_agent_go_back_to_the_model(drive: Drive) -> None:  # noqa: F811
+def test_wrong_arguments_of_an_agent_go_back_to_the_model(drive: Drive) -> None:
     make_model(capabilities=["tools"])
     greeter()
     drive()
@@ -123,7 +123,7 @@ def test_wrong_arguments_of_an_agent_go_back_to_the_model(drive: Drive) -> None:
     assert "name" in json.loads(calls_of(run)[-1].request or "")["messages"][-1]["content"]
 
 
-def test_the_limit_around_it_holds_inside(drive: Drive) -> None:  # noqa: F811
+def test_the_limit_around_it_holds_inside(drive: Drive) -> None:
     make_model()
     greeter()
     drive()
@@ -136,7 +136,7 @@ def test_the_limit_around_it_holds_inside(drive: Drive) -> None:  # noqa: F811
     assert calls_of(run) == []
 
 
-def test_its_time_is_over_and_the_step_fails(drive: Drive) -> None:  # noqa: F811
+def test_its_time_is_over_and_the_step_fails(drive: Drive) -> None:
     make_flow_tool({"rest": {"kind": "wait", "with": {"for": "1h"}}}, ["start -> rest"], timeout=0.5)
     drive()
 
@@ -146,7 +146,7 @@ def test_its_time_is_over_and_the_step_fails(drive: Drive) -> None:  # noqa: F81
     assert "0.5 s" in error_of(run)["message"]
 
 
-def test_it_waits_for_people_through_a_restart_and_ends_with_the_run_that_is_cancelled(drive: Drive) -> None:  # noqa: F811
+def test_it_waits_for_people_through_a_restart_and_ends_with_the_run_that_is_cancelled(drive: Drive) -> None:
     make_flow_tool(
         {"may": {"kind": "approval", "with": {"title": "May it?", "approvers": {"teams": ["finance"]}}}}, ["start -> may"]
     )
@@ -166,7 +166,7 @@ def test_it_waits_for_people_through_a_restart_and_ends_with_the_run_that_is_can
     assert finish(other, within=30).status == "cancelled"
 
 
-def test_what_it_reads_taints_the_run(drive: Drive, add_tool: AddTool) -> None:  # noqa: F811
+def test_what_it_reads_taints_the_run(drive: Drive, add_tool: AddTool) -> None:
     paid: list[int] = []
 
     async def fetch() -> str:

@@ -21,7 +21,7 @@ from tests.servers.loopback import running
 @pytest.fixture(scope="module")
 def service() -> Iterator[EffectServer]:
     with running(EffectServer()) as server:
-        yield server  # type: ignore[misc]
+        yield server
 
 
 @pytest.fixture(autouse=True)

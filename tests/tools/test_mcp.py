@@ -23,7 +23,7 @@ from flows.engine.failures import BadKey, Unavailable
 from flows.models import AllowedHost, AuditRow, MCPServer, ToolEntry
 from flows.tools.actions.refresh_server import accept_tool, refresh_server
 from tests.bench.installation import free_port
-from tests.execution.conftest import Drive, drive, models_loaded  # noqa: F401 - fixtures
+from tests.execution.conftest import Drive
 from tests.execution.runs import calls_of, error_of, finish, make_model, output_of, start, tool
 from tests.execution.test_secrets import everything_stored
 from tests.makers import make_actor
@@ -82,7 +82,7 @@ def test_its_tools_are_taken_in_with_their_schemas_and_pinned(own: Path) -> None
     assert MCPServer.objects.get().checked_at is not None
 
 
-def test_a_step_calls_it(own: Path, drive: Drive) -> None:  # noqa: F811
+def test_a_step_calls_it(own: Path, drive: Drive) -> None:
     refresh_server(make_actor("owner"), "own")
     drive()
 
@@ -93,7 +93,7 @@ def test_a_step_calls_it(own: Path, drive: Drive) -> None:  # noqa: F811
 
 def test_a_tool_that_its_server_changes_is_flagged_and_refused_until_an_owner_takes_the_change_in(
     own: Path,
-    drive: Drive,  # noqa: F811
+    drive: Drive,
 ) -> None:
     owner = make_actor("owner")
     refresh_server(owner, "own")
@@ -116,7 +116,7 @@ def test_a_tool_that_its_server_changes_is_flagged_and_refused_until_an_owner_ta
     assert refresh_server(owner, "own").changed == []
 
 
-def test_a_secret_reaches_its_server_where_it_is_granted_and_nothing_that_is_stored(own: Path, drive: Drive) -> None:  # noqa: F811
+def test_a_secret_reaches_its_server_where_it_is_granted_and_nothing_that_is_stored(own: Path, drive: Drive) -> None:
     owner = make_actor("owner")
     MCPServer.objects.filter(slug="own").update(env_secret={"TOLD": "OWN_KEY"})
     put_secret(owner, "OWN_KEY", "canary-of-a-server", [])
@@ -133,7 +133,7 @@ def test_a_secret_reaches_its_server_where_it_is_granted_and_nothing_that_is_sto
     assert using("OWN_KEY") == ["connection:own"]
 
 
-def test_an_answer_that_is_too_large_is_refused(own: Path, drive: Drive) -> None:  # noqa: F811
+def test_an_answer_that_is_too_large_is_refused(own: Path, drive: Drive) -> None:
     refresh_server(make_actor("owner"), "own")
     ToolEntry.objects.filter(slug="own.large").update(effect="read", repeat="freely")
     drive()
@@ -177,7 +177,7 @@ def agent(prompt: str, *tools: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_an_agent_calls_the_time_server_of_pypi_over_stdio(drive: Drive) -> None:  # noqa: F811
+def test_an_agent_calls_the_time_server_of_pypi_over_stdio(drive: Drive) -> None:
     MCPServer.objects.create(slug="time", command=time_server())
     done = refresh_server(make_actor("owner"), "time")
     assert sorted(done.new) == ["time.convert_time", "time.get_current_time"]
@@ -217,7 +217,7 @@ def everything_over_http() -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_an_agent_calls_the_everything_server_of_npm_over_streamable_http(drive: Drive) -> None:  # noqa: F811
+def test_an_agent_calls_the_everything_server_of_npm_over_streamable_http(drive: Drive) -> None:
     with everything_over_http() as address:
         MCPServer.objects.create(slug="every", url=address)
         done = refresh_server(make_actor("owner"), "every")

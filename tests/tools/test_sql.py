@@ -18,7 +18,7 @@ from flows.runs.actions.put_connection import check_connection
 from flows.tools.base import ToolCall, ToolContext, ToolSpec
 from flows.tools.sql import SQLSettings, SQLTool
 from orchestrator.engine import dsn
-from tests.execution.conftest import Drive, drive, models_loaded  # noqa: F401 - fixtures
+from tests.execution.conftest import Drive
 from tests.execution.runs import calls_of, finish, output_of, start, tool
 from tests.makers import make_actor, make_person
 from tests.servers.database_wire import over_tcp
@@ -127,7 +127,7 @@ def test_checking_it_says_who_it_is_and_keeps_what_is_wrong(port: int) -> None:
     assert Connection.objects.get().problem == ""
 
 
-def test_a_step_calls_it_in_a_run(port: int, drive: Drive) -> None:  # noqa: F811
+def test_a_step_calls_it_in_a_run(port: int, drive: Drive) -> None:
     make_person("viewer", username="ann")
     AllowedHost.objects.create(host=f"127.0.0.1:{port}")
     schema = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}

@@ -37,7 +37,7 @@ TOPIC = {"type": "object", "required": ["topic"], "properties": {"topic": {"enum
 @pytest.fixture(scope="module")
 def service() -> Iterator[ModelServer]:
     with running(ModelServer()) as server:
-        yield server  # type: ignore[misc]
+        yield server
 
 
 @pytest.fixture(autouse=True)

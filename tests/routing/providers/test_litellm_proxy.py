@@ -45,7 +45,7 @@ litellm_settings: {{num_retries: 0, telemetry: false}}
 def behind() -> Iterator[ModelServer]:
     """The model that the proxy asks."""
     with running(ModelServer()) as server:
-        yield server  # type: ignore[misc]
+        yield server
 
 
 @pytest.fixture(scope="module")
