@@ -14,6 +14,7 @@ from approvals.models import HeldDecision, Revision, Vote
 from approvals.questions import carry_out, is_question, require_choice, value_of
 from approvals.rules import STATE_OF, edited_payload, meaning_of
 from approvals.standing import Standing, require_decision
+from approvals.taking_up import take_up
 from approvals.trail import record, refusals_recorded
 from approvals.voting import quorum_of, tally
 from flows.access.actor import Actor
@@ -127,6 +128,7 @@ def cast(actor: Actor, request_id: UUID, revision: int, wish: Wish, held: HeldDe
         )
         refuse_unless_open(request, revision)
         _refuse_beside_a_held_one(request, held)
+        take_up(request)
         if wish.changed and quorum_of(request) > 1 and not is_question(request):
             _revise(request, run, wish)
         _vote(request, wish)

@@ -380,6 +380,16 @@ def test_what_is_asked_is_taken_up_once_and_those_who_may_decide_are_told(ann: A
     assert (row.data["payload_hash"], row.data["revision"], row.actor_name) == (request.payload_hash, 1, "approvals")
 
 
+def test_who_decides_at_once_is_in_the_log_after_what_was_asked(ann: Actor) -> None:
+    request = make_request(make_run(status="waiting_approval"))
+
+    decide(ann, request.id, "approve", 1)
+
+    assert take_up_new() == 0
+    rows = AuditRow.objects.filter(subject=request.public_id).order_by("id")
+    assert [row.action for row in rows] == ["approval.request", "approval.decide"]
+
+
 def test_the_ladder_reminds_hands_up_and_never_approves(ann: Actor) -> None:
     leo = make_actor("approver", username="leo", team=make_team("legal"))
     mail_to(leo)
@@ -407,6 +417,7 @@ def test_the_ladder_reminds_hands_up_and_never_approves(ann: Actor) -> None:
 
 def test_each_act_is_in_the_audit_log_with_door_revision_policy_and_hash(ann: Actor, bob: Actor) -> None:
     request = make_request(terms={"policy": "refunds", "policy_version": 4, "quorum": 2})
+    take_up_new()
     by_api = Actor(person=ann.person, door="api")
 
     claim(by_api, request)
@@ -417,6 +428,7 @@ def test_each_act_is_in_the_audit_log_with_door_revision_policy_and_hash(ann: Ac
 
     rows = list(AuditRow.objects.filter(subject=request.public_id).order_by("id"))
     assert [(row.action, row.door) for row in rows] == [
+        ("approval.request", "worker"),
         ("approval.claim", "api"),
         ("approval.comment", "page"),
         ("approval.decide", "api"),

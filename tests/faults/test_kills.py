@@ -31,12 +31,15 @@ def finished_clauses(site: Site, run: UUID) -> set[int]:
 
 
 def assert_complete(site: Site, run: UUID) -> dict[str, int]:
-    """The run succeeded, with one success for each clause and one effect; what its calls are now."""
+    """The run succeeded, with one success for each clause and one effect; what its calls are now.
+
+    Nothing was sent that has no record, and what succeeded was sent. A call whose intent was kept while the word of it was lost is
+    unknown and was never sent: so the two counts need not be equal."""
     assert site.wait_for_end(run) == "succeeded"
     calls = site.calls(run)
     assert calls["succeeded"] == CLAUSES + 1
     assert len({line["key"] for line in site.effects.of(run)}) == 1
-    assert sum(requests_for(site, run).values()) + len(site.effects.of(run)) == sum(calls.values())
+    assert calls["succeeded"] <= sum(requests_for(site, run).values()) + len(site.effects.of(run)) <= sum(calls.values())
     return calls
 
 
@@ -44,6 +47,7 @@ def running_map(site: Site, *, done: int = 8) -> UUID:
     """A run in the middle of its map: so many clauses are done, and all places are in flight, each at its server."""
     run = site.start_clauses(CLAUSES, DELAY)
     site.wait_for_calls(run, succeeded=done, in_flight=AT_ONCE)
+    until(lambda: sum(requests_for(site, run).values()) >= done + AT_ONCE, 20, "what is in flight is at its server")
     return run
 
 
@@ -62,7 +66,7 @@ def test_a_killed_engine_loses_no_finished_call(site: Site, capsys: pytest.Captu
     asked = requests_for(site, run)
     assert len(finished) >= 8
     assert {asked[n] for n in finished} == {1}
-    assert sum(asked.values()) == CLAUSES + calls["unknown"]
+    assert CLAUSES < sum(asked.values()) <= CLAUSES + calls["unknown"]
     assert max(asked.values()) == 2
     assert len(site.events(run, "run.reclaimed")) == 1
     assert overspent == []
@@ -158,7 +162,7 @@ def test_a_killed_supervisor_is_started_again_and_its_runs_complete(site: Site, 
     asked = requests_for(site, run)
     told(capsys, f"started again in {took:.1f} s; calls {calls}")
     assert {asked[n] for n in finished} == {1}
-    assert sum(asked.values()) == CLAUSES + calls["unknown"]
+    assert CLAUSES < sum(asked.values()) <= CLAUSES + calls["unknown"]
     assert calls["unknown"] <= AT_ONCE
 
 
