@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from psycopg_pool import AsyncConnectionPool
 
 from flows.access.addresses import EgressRefused
@@ -38,11 +45,17 @@ async def pool() -> AsyncIterator[AsyncConnectionPool[Any]]:
         yield pool
 
 
-async def write(pool: AsyncConnectionPool[Any], port: int, *, allowed: tuple[str, ...] = (), **given: Any) -> Any:
+async def here(host: str, port: int) -> list[str]:
+    return ["127.0.0.1"]
+
+
+async def write(
+    pool: AsyncConnectionPool[Any], port: int, *, allowed: tuple[str, ...] = (), host: str = "127.0.0.1", **given: Any
+) -> Any:
     settings = MailSettings(connection="post", sender="Shop <shop@example.com>", to=allowed)
     spec = ToolSpec("mail.send", "mail", "write", "never", MailTool.arguments, settings)
     arguments = {"to": ["ann@example.com"], "subject": "Refund", "text": "It is on its way.\n.\n", **given}
-    context = ToolContext(Egress(lambda: frozenset({f"127.0.0.1:{port}"})), pool)
+    context = ToolContext(Egress(lambda: frozenset({f"{host}:{port}"}), resolve=here), pool)
     return await MailTool().call(ToolCall(spec, arguments, "key-1", 5.0, uuid4()), context)
 
 
@@ -102,3 +115,77 @@ async def test_a_server_that_is_down_was_sent_nothing_and_one_that_nobody_allowe
 
 def test_checking_it_greets_the_server(server: MailServer) -> None:
     assert check_connection(make_actor("owner"), "post").startswith("250")
+
+
+# ---------------------------------------------------------------------- encrypted
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Of the name `localhost`, signed by itself: certificate and key in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - timedelta(1), now + timedelta(1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file = tmp_path / "mail.pem"
+    file.write_bytes(made.public_bytes(Encoding.PEM) + secret)
+    return file
+
+
+@pytest.fixture
+def encrypted(request: pytest.FixtureRequest, transactional_db: None, certificate: Path) -> Iterator[MailServer]:
+    """A server that is reached as `param` says: how the connection wants it, by which name, and what the server offers."""
+    wanted, host, offered = request.param
+    with MailServer(certificate if offered else None, starts_tls=offered == "starttls") as server:
+        Connection.objects.create(slug="post", kind="smtp", settings={"host": host, "port": server.port, "tls": wanted})
+        yield server
+
+
+@pytest.mark.parametrize(
+    "encrypted", [("tls", "localhost", "tls"), ("starttls", "localhost", "starttls")], indirect=True, ids=["tls", "starttls"]
+)
+async def test_a_letter_goes_encrypted_where_the_certificate_is_trusted_and_not_at_all_elsewhere(
+    pool: AsyncConnectionPool[Any], encrypted: MailServer, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Failure, match="certificate") as failure:
+        await write(pool, encrypted.port, host="localhost")
+    assert not failure.value.sent
+    assert encrypted.letters == []
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    await write(pool, encrypted.port, host="localhost")
+
+    (letter,) = encrypted.letters
+    assert letter["Subject"] == "Refund"
+    assert encrypted.encrypted == 1
+
+
+@pytest.mark.parametrize(
+    ("encrypted", "host", "said"),
+    [
+        (("tls", "mail.example.com", "tls"), "mail.example.com", r"mail\.example\.com"),
+        (("starttls", "127.0.0.1", ""), "127.0.0.1", "STARTTLS"),
+    ],
+    indirect=["encrypted"],
+    ids=["certificate of another name", "starttls is not offered"],
+)
+async def test_where_nobody_can_be_trusted_nothing_is_sent_not_even_in_the_clear(
+    pool: AsyncConnectionPool[Any],
+    encrypted: MailServer,
+    host: str,
+    said: str,
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+
+    with pytest.raises(Failure, match=said) as failure:
+        await write(pool, encrypted.port, host=host)
+
+    assert not failure.value.sent
+    assert encrypted.letters == []
