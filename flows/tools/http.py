@@ -31,14 +31,16 @@ class HTTPSettings(ToolSettings):
 
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "POST"
     url: str = Field(title="Address", description="http or https; {name} in its path takes that argument")
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: dict[str, str] = Field(default_factory=dict, description="name: value, one a line")
     header_env: dict[str, str] = Field(
         default_factory=dict,
         title="Headers from the environment",
-        description="header: environment variable that holds its value",
+        description="name: environment variable that holds its value, one a line",
     )
     header_secret: dict[str, str] = Field(
-        default_factory=dict, title="Headers from secrets", description="header: secret that holds its value"
+        default_factory=dict,
+        title="Headers from secrets",
+        description="name: secret that holds its value, granted to this tool; one a line",
     )
     query: tuple[str, ...] = Field(
         default=(), title="In the query", description="arguments that go into the query instead of the body"
@@ -50,7 +52,7 @@ class HTTPSettings(ToolSettings):
     )
     gives: Any = Field(
         default=None,
-        title="What a call gives",
+        title="What is taken of the answer",
         description="JSON, such as {{ answer.items[0].id }}; without it the whole answer",
     )
     idempotency_header: str = Field(

@@ -46,7 +46,7 @@ def meant(kind: ToolKind, typed: Mapping[str, Any]) -> tuple[dict[str, Any], lis
 
 def _field(name: str, info: FieldInfo) -> forms.Field:
     said: dict[str, Any] = {
-        "required": info.is_required() or info.json_schema_extra == {"of": "flow"},
+        "required": info.is_required() or get_origin(info.annotation) is Literal,
         "label": info.title or name.replace("_", " ").capitalize(),
         "help_text": _sentence(info.description or ""),
         "strip": False,
@@ -54,7 +54,7 @@ def _field(name: str, info: FieldInfo) -> forms.Field:
     options = _options(info)
     if options is not None:
         del said["strip"]
-        blank = [] if said["required"] and get_origin(info.annotation) is Literal else [("", "–")]
+        blank = [] if get_origin(info.annotation) is Literal else [("", "–")]
         return forms.ChoiceField(choices=[*blank, *options], **said)
     if info.annotation is Any or get_origin(info.annotation) is dict or _longest(info) > LONG:
         rows = 6 if _longest(info) > LONG else 3
