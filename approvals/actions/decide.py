@@ -141,6 +141,8 @@ def cast(actor: Actor, request_id: UUID, revision: int, wish: Wish, held: HeldDe
             "comment": wish.comment,
             "votes": came_to.votes,
             "quorum": came_to.quorum,
+            "before": request.state,
+            "after": STATE_OF[wish.meaning] if came_to.decides else request.state,
         }
         if wish.standing.on_behalf_of is not None:
             facts["on_behalf_of"] = wish.standing.on_behalf_of.username

@@ -15,6 +15,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
+from flows.access.actor import Actor
 from flows.access.audit import record_change
 from flows.access.refusals import NotFound
 from flows.access.rights import Right, require
@@ -24,8 +25,17 @@ from orchestrator.auditing.api import audit_shape
 from orchestrator.auditing.reads import Wanted, audit_rows, page_of, wanted_of
 
 COLUMNS = ("at", "actor", "key", "door", "address", "request", "action", "object_kind", "object", "data", "id")
-PAGES = {"flow": "/flows/", "person": "/settings/people/", "run": "/runs/", "request": "/approvals/", "trigger": "/triggers/"}
-"""Where the objects of a kind have their page, by the name that the log knows them by."""
+PAGES = {
+    "flow": "/flows/",
+    "run": "/runs/",
+    "request": "/approvals/",
+    "trigger": "/triggers/",
+    "policy": "/approvals/policies/",
+    "tool": "/tools/",
+    "route": "/routes/",
+    "memory": "/memory/",
+}
+"""Where the objects of a kind have their page, by the name that the log knows them by; all who may see the log may see these."""
 DOORS = ("page", "api", "cli", "trigger", "worker")
 MOST_EXPORTED = 100_000
 
@@ -67,7 +77,10 @@ def _page(request: Any, more: dict[str, Any] | None = None) -> HttpResponse:
     query = request.GET.copy()
     query.pop("before", None)
     context = {
-        "rows": [(row, _address(row), json.dumps(row.data, ensure_ascii=False, indent=2) if row.data else "") for row in rows],
+        "rows": [
+            (row, _address(request.actor, row), json.dumps(row.data, ensure_ascii=False, indent=2) if row.data else "")
+            for row in rows
+        ],
         "wanted": wanted,
         "doors": DOORS,
         "until": sealed_until(),
@@ -77,7 +90,9 @@ def _page(request: Any, more: dict[str, Any] | None = None) -> HttpResponse:
     return render(request, "audit/list.html", context | (more or {}))
 
 
-def _address(row: AuditRow) -> str:
+def _address(actor: Actor, row: AuditRow) -> str:
+    if row.subject_kind == "person" and actor.may(Right.MANAGE_PEOPLE):
+        return f"/settings/people/{row.subject}"
     return f"{PAGES[row.subject_kind]}{row.subject}" if row.subject_kind in PAGES else ""
 
 

@@ -13,7 +13,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from flows.models import Run
+from flows.models import Request, Run
 from flows.models.identifiers import shown
 from orchestrator.management.engines import an_engine
 from orchestrator.seeding.large import seed_large
@@ -35,6 +35,7 @@ BUDGETS: dict[str, tuple[str, float, float, int]] = {
     "page_costs": ("/costs?from={year}&by=model", 250, 40, 12),
     "page_costs_by_day": ("/costs?from={year}&by=day", 250, 40, 12),
     "page_approvals": ("/approvals", 200, 45, 12),
+    "page_request": ("/approvals/{request}", 200, 45, 12),
 }
 
 
@@ -48,13 +49,16 @@ def figures() -> dict[str, tuple[float, float, int]]:
     with staged() as stage, an_engine(quiet):
         seed_large(quiet)
         run = Run.objects.filter(flow__slug="large-flow-01", status="succeeded").order_by("-id").values_list("id", flat=True)[0]
+        asked = Request.objects.filter(state="pending", kind="approval").order_by("id").values_list("id", flat=True)[0]
         long = Run.objects.filter(flow__slug="large-map").values_list("id", flat=True)[0]
         stage.analyze()
         year = (date.today() - timedelta(days=394)).isoformat()
         client = Client(HTTP_HOST="127.0.0.1")
         client.force_login(make_person("owner"))
         return {
-            name: _page(client, budget[0].format(run=shown("run", run), long=shown("run", long), year=year))
+            name: _page(
+                client, budget[0].format(run=shown("run", run), long=shown("run", long), request=shown("req", asked), year=year)
+            )
             for name, budget in BUDGETS.items()
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from flows.models import Firing, Person, Run, Trigger
@@ -31,6 +32,14 @@ def test_TRG_1_a_schedule_is_made_and_says_when_it_fires(visit: Any, person: Per
     assert len(times) == 5
     assert all("Tue" in text and "09:30" in text for text in times)
     assert "At 09:30 on Tuesday" in page.page.locator("main").inner_text()
+    page.page.get_by_label("Rule").fill("30 9 1 */2 *")
+    page.see("save-trigger").click()
+    page.page.get_by_text("every second month").first.wait_for()
+    times = page.see("next-times").locator("li").all_inner_texts()
+    assert all("09:30" in text for text in times), "wherever the clocks stand"
+    moments = [each.get_attribute("datetime") for each in page.see("next-times").locator("time").all()]
+    hours = {datetime.fromisoformat(each).astimezone(UTC).hour for each in moments}
+    assert hours == {7, 8}, "eight months always hold a change of clocks"
     page.go("/triggers")
     assert page.see("trigger-row").count() == 1
 
@@ -68,6 +77,7 @@ def test_TRG_4_and_5_a_pause_says_who_and_a_skip_why(visit: Any, person: Person_
     page.see("pause").click()
     page.see("inactive").wait_for()
     assert f"Paused by {operator}" in page.see("inactive").inner_text()
+    assert page.see("inactive").locator("time").count() == 1
     page.see("resume").click()
     page.see("pause").wait_for()
     assert page.see("next-times").locator("li").count() == 5

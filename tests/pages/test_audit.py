@@ -5,15 +5,31 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+from decimal import Decimal
+from html import unescape
 
 import pytest
 from django.db import connection
 from django.test import Client
 
+from approvals.actions.decide import decide
+from approvals.actions.save_policy import save_policy
+from flows.access.actions.create_key import create_key
+from flows.access.actions.grant_role import grant_role
+from flows.access.actions.put_secret import put_secret
+from flows.access.actions.revoke_key import revoke_key
+from flows.access.actions.revoke_role import revoke_role
 from flows.access.audit import record_change
 from flows.access.sealing import seal_audit
-from flows.models import AuditRow
-from tests.makers import make_actor, make_person
+from flows.builder.actions.publish_flow import publish_flow
+from flows.costs.actions.add_price import Wanted as Priced
+from flows.costs.actions.add_price import add_price
+from flows.costs.actions.put_budget import Wanted as Budgeted
+from flows.costs.actions.put_budget import put_budget
+from flows.models import AuditRow, Flow, Route, ToolEntry
+from tests.makers import make_actor, make_flow, make_memory, make_person, make_request, make_run, make_team, make_trigger
+from tests.runs.journals import make_price
 
 pytestmark = pytest.mark.django_db
 
@@ -38,6 +54,63 @@ def test_it_shows_before_and_after_and_leads_to_the_object(auditor: Client) -> N
 
     assert "/flows/greet" in text
     assert "&quot;before&quot;: 0" in text
+
+
+def test_AUD_1_decisions_publications_budgets_prices_roles_keys_and_secrets_are_found_with_before_and_after(
+    auditor: Client,
+) -> None:
+    owner = make_actor("owner")
+    person = make_person("viewer", username="ann")
+    flow = make_flow("greet")
+    make_price("small-1", input="1", output="2")
+    request = make_request()
+    decide(make_actor("approver", team=make_team("finance")), request.id, "approve", 1)
+    Flow.objects.filter(id=flow.id).update(draft=flow.draft.replace("orchestrator: 1", "orchestrator: 1\ndescription: Newer", 1))
+    publish_flow(owner, "greet")
+    for cost in ("5", "4"):
+        put_budget(owner, Budgeted("all", "", "day", cost=Decimal(cost)))
+    add_price(owner, Priced("small-1", {"input": Decimal(3), "output": Decimal(4)}))
+    grant_role(owner, person, "auditor")
+    revoke_role(owner, person, "auditor")
+    key, _ = create_key(owner, owner.person or person, ["runs:read"])
+    revoke_key(owner, key)
+    put_secret(owner, "MAIL_KEY", "first-secret-value", [])
+    put_secret(owner, "MAIL_KEY", "second-secret-value", [])
+
+    for action, told in {
+        "approval.decide": ('"before": "pending"', '"after": "approved"'),
+        "flow.publish": ('"before": 1', '"version": 2'),
+        "budget.change": ('"from": {', '"cost": "4"'),
+        "price.add": ('"before": {', '"after": {'),
+        "role.grant": ('"before": [', '"auditor",'),
+        "role.revoke": ('"before": [', '"after": ['),
+        "key.create": ('"scopes": [', "runs:read"),
+        "key.revoke": ('"person": ', owner.name),
+        "secret.rotate": ('"before": {', '"fingerprint": '),
+    }.items():
+        page = unescape(auditor.get(f"/audit?action={action}").content.decode())
+        assert page.count('data-testid="audit-row"') == 1, action
+        assert all(each in page for each in told), (action, page[page.index("audit-row") :][:2000])
+        assert "secret-value" not in page
+
+
+def test_AUD_5_who_may_read_the_log_may_open_whatever_it_links_to(auditor: Client) -> None:
+    owner, flow = make_actor("owner"), make_flow("greet")
+    request, trigger = make_request(make_run(flow, status="waiting_approval")), make_trigger(flow)
+    assert request.run is not None
+    save_policy(owner, "refunds", "Refunds", {"people": [owner.name]})
+    ToolEntry.objects.create(slug="mail.send", kind="http", effect="write", repeat="never")
+    Route.objects.create(slug="small", candidates=[])
+    names = {"flow": "greet", "run": request.run.public_id, "request": request.public_id, "trigger": trigger.public_id}
+    names |= {"policy": "refunds", "tool": "mail.send", "route": "small", "memory": make_memory(flow).public_id}
+    for kind, subject in {**names, "person": owner.name}.items():
+        record_change(owner, f"look.{kind}", kind, subject)
+
+    page = auditor.get("/audit?action=look").content.decode()
+    linked = re.findall(r'<a [^>]*href="(/[^"]+)"', page[page.index('data-testid="audit-row"') : page.rindex("</tbody>")])
+
+    assert len(linked) == len(names)
+    assert {address: auditor.get(address).status_code for address in linked} == dict.fromkeys(linked, 200)
 
 
 def test_a_filtered_export_equals_the_list(auditor: Client) -> None:

@@ -55,10 +55,16 @@ def put_secret(actor: Actor, name: str, value: str, tools: Iterable[str], models
                 "rotated_at": Now(),
                 "by": actor.person,
             }
+        before = _facts(row) if row is not None else None
         found, fresh = Secret.objects.update_or_create(name=name, defaults=values)
         what = "create" if fresh else "rotate" if value else "grant"
-        record_change(actor, f"secret.{what}", "secret", name, granted)
+        record_change(actor, f"secret.{what}", "secret", name, {**granted, "before": before, "after": _facts(found)})
     return found
+
+
+def _facts(row: Secret) -> dict[str, object]:
+    """What of a secret may be told: by which fingerprint it is known, and to what it is granted."""
+    return {"fingerprint": row.fingerprint, "tools": row.tools, "models": row.models}
 
 
 def remove_secret(actor: Actor, name: str) -> None:

@@ -79,8 +79,10 @@ def put_price(actor: Actor, wanted: Wanted) -> Price:
         **wanted.figures,
     )
     _refuse_overlap(row, now)
+    old = Price.objects.filter(model=entry, above=row.above, valid_from__lt=row.valid_from).order_by("-valid_from").first()
     row.save(force_insert=True)
-    data = figures_text(row) | {"from": row.valid_from.isoformat(), "to": row.valid_to and row.valid_to.isoformat()}
+    change = {"before": figures_text(old) if old is not None else None, "after": figures_text(row)}
+    data = figures_text(row) | change | {"from": row.valid_from.isoformat(), "to": row.valid_to and row.valid_to.isoformat()}
     record_change(actor, "price.add", "model", entry.slug, data | {"above": row.above, "source": row.source, "price": row.id.hex})
     return row
 
