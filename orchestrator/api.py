@@ -11,6 +11,7 @@ from flows.access.refusals import NotFound
 from flows.api.auth import DOORS
 from flows.api.budgets import router as budgets
 from flows.api.catalogue import router as catalogue
+from flows.api.comparing import router as comparing
 from flows.api.control import router as control
 from flows.api.costs import router as costs
 from flows.api.drills import router as drills
@@ -42,6 +43,7 @@ api = DocumentedAPI(
 answer_with_problems(api)
 for router in (
     flows,
+    comparing,
     testing,
     drills,
     control,

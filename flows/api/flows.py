@@ -39,7 +39,7 @@ from flows.models import Team
 
 router = Router(tags=["flows"])
 
-DOCUMENT_BODY = {
+DOCUMENT_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": "the flow document (docs/guides): YAML or JSON",
@@ -98,7 +98,7 @@ def put_flow(request: HttpRequest, response: HttpResponse, slug: str, team: str 
     """Makes the body the flow's draft. `If-Match` names the revision that was edited; a draft that has moved on is kept (409)."""
     actor = actor_of(request)
     require_scope(actor, Right.EDIT_FLOWS)
-    text = _document_text(request.body)
+    text = document_text(request.body)
     known = visible_flow(actor, slug)
     revision = revision_in(request)
     if known is not None and revision is None:
@@ -155,7 +155,8 @@ def post_publication(request: HttpRequest, slug: str, body: PublicationIn | None
     return {"flow": slug, "version": version.number, "hash": version.hash, "created_at": version.created_at}
 
 
-def _document_text(body: bytes) -> str:
+def document_text(body: bytes) -> str:
+    """The document that was sent. Raises `Invalid` where it is no UTF-8."""
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -489,6 +489,8 @@ API = [
         outsider="in",
         body=DOCUMENT,
     ),
+    Door("GET", "api/v1/flows/<slug>/comparison", thing=True),
+    Door("POST", "api/v1/flows/<slug>/comparison", thing=True, body=DOCUMENT),
     Door("PATCH", "api/v1/flows/<slug>/settings", may="builder owner", right="flows.edit", thing=True, body={"tags": []}),
     Door("POST", "api/v1/flows/<slug>/pause", may=CONTROLS, right="runs.control", thing=True, body={}),
     Door("POST", "api/v1/flows/<slug>/archive", may="builder owner", right="flows.publish", thing=True, body={}),

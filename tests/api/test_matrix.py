@@ -47,6 +47,7 @@ BODIES = {
     "/policies/trial": {"rules": {"people": ["ann"]}},
     "/policies/{policy}": {"name": "Refunds", "rules": {"people": ["ann"]}},
     "/flows/{slug}/settings": {"tags": []},
+    "/flows/{slug}/comparison": {"orchestrator": 1, "name": "Other"},
     "/budgets": {"scope": "all", "period": "day", "cost": "9"},
     "/prices": {"model": "none", "input": "1", "output": "1"},
     "/prices/import": {"csv": "model,input,output"},
@@ -107,6 +108,7 @@ CLOSEST = {
     "connections": "approvals:write",
 }
 FOR_ALL_WHO_SEE = {
+    "/flows/{slug}/comparison",
     "/approvals/{request_id}/comments",
     "/approvals/{request_id}/undo",
     "/approvals/bulk",

@@ -563,6 +563,28 @@ class TestTemplates:
         assert client.get("/templates/nothing").status_code == 404
 
 
+def test_the_api_compares_versions_the_draft_and_a_file(builder: Person, flow: Flow) -> None:
+    bearer = {"Authorization": f"Bearer {make_key(builder, 'flows:read')[1]}"}
+    address = "/api/v1/flows/greeting/comparison"
+    text = flow.published.document.replace("name: ", "name: Not ", 1)  # type: ignore[union-attr]
+    Flow.objects.filter(id=flow.id).update(draft=text)
+
+    found = Client().get(address, headers=bearer).json()
+    assert (found["before"], found["after"], found["in_words"]) == ("v2", "draft", "1 changed")
+    [change] = found["changes"]
+    [field] = change["fields"]
+    assert (change["what"], field["name"], field["after"]) == ("flow", "name", f"Not {field['before']}")
+    assert Client().get(address, {"before": "draft", "after": "v1"}, headers=bearer).json()["changes"]
+
+    sent = {"content_type": "application/yaml", "headers": bearer}
+    same = Client().post(f"{address}?before=draft", text, **sent).json()
+    assert (same["after"], same["in_words"], same["changes"]) == ("file", "No functional changes", [])
+    assert "+ Not" in Client().post(address, text, **sent).json()["text"]
+    wrong = Client().post(address, "name: [", **sent)
+    assert (wrong.status_code, wrong.json()["problems"][0]["place"][:5]) == (422, "line ")
+    assert Client().get(address, {"after": "v9"}, headers=bearer).status_code == 404
+
+
 def test_the_api_pauses_archives_and_asks(builder: Person, flow: Flow) -> None:
     bearer = {"Authorization": f"Bearer {make_key(builder, 'admin')[1]}"}
 

@@ -10,6 +10,7 @@ const GRID = 24
 const DOTTED = 0.45 // below this the dots would be a grey
 const STRETCH = 2.2 // how far a drawing is stretched before it is made anew
 const STILL = 8 // frames without a change, after which a zoom is over; in milliseconds it would be over too soon where frames are slow
+const TOOLS = 76 // pixels that the toolbar takes at the bottom
 
 export class Viewport {
   constructor(ground, scene, dots, { onchange, key }) {
@@ -128,8 +129,9 @@ export class Viewport {
     const seen = this.seen
     const pad = 40
     const beside = 96 // names of ports stand at the right
+    const below = TOOLS / this.now.zoom
     const dx = box.x < seen.x + pad ? box.x - pad - seen.x : box.x + box.w > seen.x + seen.w - beside ? Math.min(box.x + box.w + beside - seen.x - seen.w, box.x - pad - seen.x) : 0
-    const dy = box.y < seen.y + pad ? box.y - pad - seen.y : box.y + box.h > seen.y + seen.h - pad ? Math.min(box.y + box.h + pad - seen.y - seen.h, box.y - pad - seen.y) : 0
+    const dy = box.y < seen.y + pad ? box.y - pad - seen.y : box.y + box.h > seen.y + seen.h - below ? Math.min(box.y + box.h + below - seen.y - seen.h, box.y - pad - seen.y) : 0
     const { x, y, zoom } = this.now
     if (dx || dy) this.#go({ x: x - dx * zoom, y: y - dy * zoom, zoom }, true)
   }
