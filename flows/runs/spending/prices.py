@@ -6,6 +6,7 @@ import csv
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from urllib.parse import quote
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
@@ -61,6 +62,7 @@ def book(request: Any) -> HttpResponse:
         "without": models_without_a_price(now) if tab == "unpriced" else [],
         "may_manage": actor.may(Right.MANAGE_PRICES),
         "model": model,
+        "api": f"/api/v1/prices?at={quote(moment.isoformat())}" if day is not None else "/api/v1/prices",
     }
     return render(request, "prices/book.html", context)
 
@@ -151,6 +153,8 @@ def rerating(request: Any) -> HttpResponse:
         "model": model,
         "first": first,
         "last": last,
+        "since": since.isoformat(),
+        "until": until.isoformat(),
         "found": found,
         "given": given,
         "problems": problems,
