@@ -108,7 +108,7 @@ class ModelView:
 class RouteView:
     route: RouteInfo
     uses: tuple[Use, ...]
-    parts: tuple[float, ...]  # of a week's calls, by candidate
+    parts: tuple[float, ...]  # of a week's calls, by candidate; empty where there were none
 
     @property
     def goes_on(self) -> str:
@@ -146,7 +146,9 @@ def overview(actor: Actor) -> Overview:
         for slug, model in table.models.items()
     ]
     routes = [
-        RouteView(route, uses.get(slug, ()), tuple(parts.get(slug, {}).get(model, 0.0) for model in route.models))
+        RouteView(
+            route, uses.get(slug, ()), tuple(parts[slug].get(model, 0.0) for model in route.models) if slug in parts else ()
+        )
         for slug, route in table.routes.items()
     ]
     return Overview(models, routes, stand is not None, sees_costs)
@@ -248,7 +250,9 @@ CAUSES: Final = {
 def causes_in_words(route: RouteInfo) -> str:
     """After what the next candidate is asked: `429, 5xx, over 20 s`."""
     words = CAUSES | ({"timeout": f"over {route.timeout:g} s"} if route.timeout is not None else {})
-    return ", ".join(words.get(cause, cause.replace("_", " ")) for cause in sorted(route.fall_back_on))
+    order = [cause for cause in CAUSES if cause in route.fall_back_on]
+    order += sorted(set(route.fall_back_on) - set(CAUSES))
+    return ", ".join(words.get(cause, cause.replace("_", " ")) for cause in order)
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,8 +178,8 @@ def _end_of(day: date) -> datetime:
     return timezone.make_aware(datetime.combine(day, time())) + timedelta(days=1)
 
 
-def _cells(entry: Entry) -> list[Decimal | None]:
-    return [getattr(entry.row, name) for name in FIGURES]
+def _cells(entry: Entry) -> list[tuple[str, Decimal | None]]:
+    return [(label, getattr(entry.row, name)) for name, label in LABELS.items()]
 
 
 def _wanted(given: Any, problems: list[Fault]) -> Wanted:
