@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django import template
-from django.utils.html import format_html, format_html_join
+from django.urls import reverse
+from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from flows.engine.writing import write_yaml
@@ -68,12 +70,26 @@ def leaf(value: Any) -> SafeString:
             if len(value) <= LONGEST_STRING
             else f"{value[:LONGEST_STRING]}… ({len(value):,} characters, whole in the raw text)"
         )
-        return format_html('<span class="string">"{}"</span>', shown)
+        return format_html('<span class="string">"{}"</span>', cited(shown))
     if isinstance(value, bool) or value is None:
         return format_html('<span class="literal">{}</span>', json.dumps(value))
     if isinstance(value, int | float):
         return format_html('<span class="number">{}</span>', value)
     return format_html('<span class="literal">{}</span>', json.dumps(value, default=str))
+
+
+PASSAGE = re.compile(r"\bpsg_[0-9a-f]{32}\b")
+
+
+@register.filter
+def cited(text: str) -> SafeString:
+    """A text as it is, in which the identifiers of passages of knowledge bases open them."""
+    parts, at = [], 0
+    for found in PASSAGE.finditer(text):
+        link = format_html('<a href="{}">{}</a>', reverse("passage", args=[found[0]]), found[0])
+        parts += [escape(text[at : found.start()]), link]
+        at = found.end()
+    return format_html_join("", "{}", ((part,) for part in (*parts, escape(text[at:]))))
 
 
 @register.filter

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import connection
 from django.test import Client
 
@@ -58,6 +59,15 @@ def everything_stored() -> str:
     return "\n".join(found)
 
 
+def _whole(answer: Any) -> str:
+    assert answer.status_code == 200, answer
+
+    async def read() -> bytes:
+        return b"".join([part async for part in answer.streaming_content])
+
+    return (async_to_sync(read)() if answer.streaming else answer.content).decode()
+
+
 def test_CON_1_a_secret_is_sent_and_found_nowhere(
     drive: Drive, server: ListeningServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -73,7 +83,13 @@ def test_CON_1_a_secret_is_sent_and_found_nowhere(
     client.force_login(make_person("owner"))
     pages = "".join(client.get(f"/{page}").content.decode() for page in ("secrets", "tools/fx.echo", f"runs/{run.public_id}"))
     assert "ECHO_KEY" in pages
-    everywhere = everything_stored() + pages + caplog.text
+    exports = "".join(_whole(client.get(f"/{address}")) for address in ("runs/export.json", f"runs/{run.public_id}/events.jsonl"))
+    api = "".join(
+        _whole(client.get(f"/api/v1/{address}")) for address in ("secrets", "tools/fx.echo", f"runs/{run.public_id}/calls")
+    )
+    assert run.public_id in exports
+    assert "ECHO_KEY" in api
+    everywhere = everything_stored() + pages + exports + api + caplog.text
     assert VALUE not in everywhere
     assert base64.b64encode(VALUE.encode()).decode() not in everywhere
 

@@ -79,6 +79,15 @@ def test_values_from_elsewhere_are_escaped() -> None:
         assert "<i>" not in shown
 
 
+def test_what_cites_a_passage_opens_it_and_stays_text() -> None:
+    passage = "psg_" + "0a" * 16
+    told = f"<b>30 days</b> [{passage}], not xpsg_{'0a' * 16}."
+
+    for shown in (rendered("{% json_view told %}", told=told), rendered("{{ told|cited }}", told=told)):
+        assert shown.count(f'<a href="/knowledge/passages/{passage}">{passage}</a>') == 1
+        assert "&lt;b&gt;30 days&lt;/b&gt; [" in shown
+
+
 def test_a_long_json_value_is_cut_and_says_so() -> None:
     shown = rendered("{% json_view value %}", value=list(range(1000)))
 
