@@ -1,0 +1,94 @@
+"""What stands above the tabs: state and its reason, figures, why it failed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
+
+from django.db.models import Count, Sum
+from django.utils import timezone
+
+from flows.access.querysets import requests_for
+from flows.engine.states import OPEN_REQUEST_STATES
+from flows.models import Attempt, Call, Request
+from flows.runs.lineage import Lineage, lineage_of
+from flows.runs.listing import fingerprint_of
+from flows.runs.pages.viewing.steps import Steps
+from flows.runs.progress import StepLine, top_level
+from flows.runs.reasons import Reason, reason_of
+
+
+class Head(Steps):
+    """What stands above the tabs: state and its reason, figures, why it failed."""
+
+    @property
+    def topic(self) -> str:
+        return f"run:{self.run.public_id}"
+
+    @property
+    def seconds(self) -> float | None:
+        if self.run.started_at is None:
+            return None
+        return max(((self.run.ended_at or timezone.now()) - self.run.started_at).total_seconds(), 0.0)
+
+    @property
+    def since(self) -> datetime | None:
+        """When it started, while it goes on."""
+        return self.run.started_at if self.run.ended_at is None else None
+
+    @cached_property
+    def reason(self) -> Reason:
+        """What follows the label of the state: who cancelled, for what it waits."""
+        return reason_of(self.run, self.lines)
+
+    @cached_property
+    def lineage(self) -> Lineage:
+        return lineage_of(self.actor, self.run)
+
+    @cached_property
+    def totals(self) -> dict[str, int]:
+        """Tokens, calls and retries of the pass that is shown."""
+        calls = Call.objects.filter(run=self.run, pass_number=self.pass_number)
+        sums = calls.aggregate(inputs=Sum("input_tokens"), outputs=Sum("output_tokens"), calls=Count("id"))
+        retries = Attempt.objects.filter(
+            run=self.run, pass_number=self.pass_number, status="failed", next_at__isnull=False
+        ).count()
+        return {name: value or 0 for name, value in sums.items()} | {"retries": retries}
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint_of(self.error or {})
+
+    @cached_property
+    def error_line(self) -> StepLine | None:
+        """The step in which it failed, at the top level."""
+        if self.error is None:
+            return None
+        key = top_level(str(self.error.get("step") or ""))
+        return next((line for line in self.lines if line.path == key), None)
+
+    @property
+    def error_address(self) -> str:
+        """Where the failed step is looked at."""
+        return self.address(tab=None, step=self.error_step.path if self.error_step is not None else None, attempt=None)
+
+    @cached_property
+    def simulated(self) -> bool:
+        return any(line.simulated for line in self.lines)
+
+    @cached_property
+    def estimated(self) -> bool:
+        return any(line.estimated for line in self.lines)
+
+    @property
+    def cap(self) -> Decimal | None:
+        return self.run.cap_cost
+
+    @cached_property
+    def open_request(self) -> Request | None:
+        """What the run asks of people now."""
+        if self.run.status != "waiting_approval":
+            return None
+        still_open = requests_for(self.actor).filter(run=self.run, state__in=OPEN_REQUEST_STATES)
+        return still_open.only("id", "title", "due").order_by("id").first()
