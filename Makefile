@@ -13,11 +13,11 @@ ASSETS := $(if $(wildcard frontend/package.json),assets)
 export DJANGO_SETTINGS_MODULE ?= orchestrator.settings
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test check bench chaos lock assets
+.PHONY: help run test check bench chaos first-minutes screenshots lock assets
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 run: $(VENV)/.runtime $(ASSETS) ## everything on this machine: servers, web, workers, a demo; Ctrl-C stops it (ARGS="--port 8100")
 	@exec $(PY) manage.py up $(ARGS)
@@ -40,6 +40,12 @@ bench: $(VENV)/.dev $(ASSETS) ## what it reaches, as one table and bench.json (O
 
 chaos: $(VENV)/.dev ## the long form of the fault suite, as one table and chaos.json (DURATION=600 SEED=1)
 	@exec $(PY) -m tests.chaos $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED))
+
+first-minutes: $(VENV)/.dev ## from a bare clone to a run that is finished, approved and explained, by hand; times each step, fails over five minutes
+	@exec $(PY) -m tests.tour minutes
+
+screenshots: $(VENV)/.dev $(ASSETS) ## the pictures of the README, taken on the demonstration
+	@exec $(PY) -m tests.tour screenshots
 
 lock: $(VENV)/.uv ## new locks from pyproject.toml; releases must be 14 days old
 	echo uv | $(LOCK) --output-file requirements-uv.lock -

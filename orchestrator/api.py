@@ -27,6 +27,7 @@ from flows.api.testing import router as testing
 from flows.api.tools import router as tools
 from flows.api.triggers import router as triggers
 from orchestrator.auditing.api import router as audit
+from orchestrator.demonstration.api import router as demonstration
 from orchestrator.openapi import DocumentedAPI
 from orchestrator.people.api import router as people
 from orchestrator.retention.api import router as retention
@@ -63,6 +64,7 @@ for router in (
     knowledge,
     memory,
     retention,
+    demonstration,
     tools,
 ):  # `control` has an address that `runs` would take for a run's
     api.add_router("", router)

@@ -1,4 +1,5 @@
-"""The demonstration: a cast of people named by their roles, the catalogue with simulated models, and the example flows."""
+"""The demonstration: a cast of people named by their roles, the catalogue with simulated models, and the example flows. What it brings
+is marked, so that it can be removed again; its runs come after it (`orchestrator/seeding/ui.py`)."""
 
 from __future__ import annotations
 
@@ -12,10 +13,11 @@ from flows.access.actions.create_team import create_team
 from flows.access.actions.grant_role import grant_role
 from flows.access.actor import system
 from flows.builder.actions.import_flow import import_flow
-from flows.models import Person, Role
+from flows.models import AllowedHost, Flow, ModelEntry, Person, Role, Route, Seeded, Team, ToolEntry
 from orchestrator.actions.apply_catalogue import apply_catalogue
 from orchestrator.catalogue import tool_kinds
 from orchestrator.catalogue_document import parse_catalogue
+from orchestrator.seeding.marks import mark, mark_drafts
 
 HERE = Path(__file__).parent
 RECEIVER = "127.0.0.1:9100"  # where the catalogue's file says the receiver is
@@ -35,25 +37,59 @@ CAST: tuple[tuple[str, str, tuple[tuple[Role, str | None], ...]], ...] = (
 DEMO = system("demo", door="cli")
 
 
-def seed(receiver_port: int) -> list[tuple[str, str]]:
+def seed(receiver_port: int, *, beside_people: bool = False) -> list[tuple[str, str]]:
     """Fills an empty installation; gives username and password of everybody who can sign in, to be shown once.
 
-    Where there is already somebody it changes nothing and gives an empty list. `receiver_port` is where the demonstration's tools
-    are reached. One transaction: a demonstration is there as a whole or not at all.
+    Where there is already somebody it changes nothing and gives an empty list, unless the demonstration is wanted `beside_people`:
+    then it leaves out whoever and whatever has a name of its cast already. `receiver_port` is where the demonstration's tools are
+    reached. One transaction: a demonstration is there as a whole or not at all.
     """
     with transaction.atomic():
-        if Person.objects.exists():
+        if Person.objects.exists() and (not beside_people or Seeded.objects.exists()):
             return []
-        teams = {slug: create_team(DEMO, slug, name) for slug, name in TEAMS.items()}
-        signs = []
-        for username, name, roles in CAST:
-            password = secrets.token_urlsafe(9)
-            person = create_person(DEMO, username, password=password, name=name)
-            for role, team in roles:
-                grant_role(DEMO, person, role, teams[team] if team is not None else None)
-            signs.append((username, password))
-        text = (HERE / "demo_catalogue.yaml").read_text(encoding="utf-8").replace(RECEIVER, f"127.0.0.1:{receiver_port}")
-        apply_catalogue(DEMO, parse_catalogue(text, {kind.slug: kind for kind in tool_kinds()}))
+        signs = _people()
+        bring_catalogue(HERE / "demo_catalogue.yaml", receiver_port)
         for file in sorted((HERE / "demo_flows").glob("*.yaml")):
-            import_flow(DEMO, file.stem, file.read_text(encoding="utf-8"), publish=True)
+            if not Flow.objects.filter(slug=file.stem).exists():
+                flow, version = import_flow(DEMO, file.stem, file.read_text(encoding="utf-8"), publish=True)
+                mark("flow", [flow.id])
+                mark("version", [version.id] if version is not None else [])
+        mark_drafts()
     return signs
+
+
+def _people() -> list[tuple[str, str]]:
+    """The teams and the cast, as far as their names are free."""
+    known = set(Team.objects.values_list("slug", flat=True))
+    mark("team", [create_team(DEMO, slug, name).slug for slug, name in TEAMS.items() if slug not in known])
+    teams = {team.slug: team for team in Team.objects.filter(slug__in=TEAMS)}
+    taken = set(Person.objects.values_list("username", flat=True))
+    signs = []
+    for username, name, roles in CAST:
+        if username in taken:
+            continue
+        password = secrets.token_urlsafe(9)
+        person = create_person(DEMO, username, password=password, name=name)
+        for role, team in roles:
+            grant_role(DEMO, person, role, teams[team] if team is not None else None)
+        signs.append((username, password))
+    mark("person", [username for username, _ in signs])
+    return signs
+
+
+def bring_catalogue(file: Path, receiver_port: int) -> None:
+    """Applies a catalogue's document with the receiver's port in it, and marks what was not there before."""
+    before = _named_in_catalogue()
+    text = file.read_text(encoding="utf-8").replace(RECEIVER, f"127.0.0.1:{receiver_port}")
+    apply_catalogue(DEMO, parse_catalogue(text, {kind.slug: kind for kind in tool_kinds()}))
+    for kind, names in _named_in_catalogue().items():
+        mark(kind, names - before[kind])
+
+
+def _named_in_catalogue() -> dict[str, set[str]]:
+    return {
+        "model": set(ModelEntry.objects.values_list("slug", flat=True)),
+        "route": set(Route.objects.values_list("slug", flat=True)),
+        "tool": set(ToolEntry.objects.values_list("slug", flat=True)),
+        "host": set(AllowedHost.objects.values_list("host", flat=True)),
+    }

@@ -2,13 +2,15 @@
 
 ``POST /refunds``, ``/mail``, ``/reports`` take a JSON object and answer ``201`` with it and an ``id``. An ``Idempotency-Key``
 is honoured: the same key with the same body gives the first answer again and applies nothing; with another body, 409. ``GET /``
-lists what was taken, ``GET /healthz`` answers ok. Everything taken is appended to ``receiver.jsonl`` in the data folder before
+lists what was taken, ``GET /healthz`` answers ok. A body that says ``[[receiver: fail=503]]`` anywhere is answered with that status
+and not taken, so that a service can be seen to fail. Everything taken is appended to ``receiver.jsonl`` in the data folder before
 it is answered, and read back at the start, so that a key is honoured across restarts.
 """
 
 import argparse
 import json
 import os
+import re
 import threading
 import uuid
 from dataclasses import dataclass, field
@@ -20,6 +22,7 @@ import uvicorn
 
 KINDS = {"refunds": "refund", "mail": "mail", "reports": "report"}
 LARGEST_BODY = 1024 * 1024
+FAILS = re.compile(rb"\[\[receiver: fail=(429|50[0-4])\]\]")
 Answer = tuple[HTTPStatus, Any]
 
 
@@ -96,6 +99,8 @@ class Application:
             return HTTPStatus.METHOD_NOT_ALLOWED, {"error": "Use POST."}
         if body is None:
             return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"error": f"A body holds at most {LARGEST_BODY} bytes."}
+        if wanted := FAILS.search(body):
+            return HTTPStatus(int(wanted[1])), {"error": "It was told to fail."}
         try:
             content = json.loads(body)
         except ValueError as error:

@@ -240,7 +240,7 @@ def post_dry_run(request: HttpRequest, route: str, body: RoutePart | None = None
 
 
 @router.post("/routes/{route}/trials", response={202: RunStarted} | REFUSALS)
-def post_route_trial(request: HttpRequest, response: HttpResponse, route: str, body: TrialIn) -> Any:
+def post_trial(request: HttpRequest, response: HttpResponse, route: str, body: TrialIn) -> Any:
     """Asks the route one prompt: a run of purpose `test`, in the ledger like any other."""
     actor = actor_of(request)
     run = try_route(

@@ -18,15 +18,14 @@ from flows.models import Call, Price
 
 METHOD = (
     "The tokens that these calls used, at the prices of the other model that hold now. Another model may count the same text as more or "
-    "fewer tokens, answer at another length and use its cache otherwise. Calls without known tokens, or whose own cost is not known, are "
-    "left out of both figures."
+    "fewer tokens, answer at another length and use its cache otherwise. Calls without known tokens are left out of both figures."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class WouldHave:
-    """Calls of one model: what those with known tokens and cost did cost, and would have (None: the price lacks a figure); `left_out`
-    lack one of both."""
+    """Calls of one model: what those with known tokens cost, and would have cost (None: the price lacks a figure); `left_out` have no
+    known tokens."""
 
     model: str
     calls: int
@@ -55,7 +54,7 @@ def would_have_cost(calls: QuerySet[Call], model: str) -> list[WouldHave]:
         fault = Fault("model", f"{model[:80]!r} has no price", "Choose one with a price in the price book.")
         raise Invalid("This cannot be reckoned.", problems=[fault])
     calls = calls.filter(kind="model", cached=False).exclude(status="started").order_by()
-    known = Q(input_tokens__isnull=False, settled__isnull=False)
+    known = Q(input_tokens__isnull=False)
     found: dict[str, dict[str, Any]] = {
         row["target"]: row | {"instead": ZERO}
         for row in calls.values("target").annotate(

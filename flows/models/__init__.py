@@ -4,6 +4,7 @@ from flows.models.access import ApiKey, AuditRow, Invitation, Membership, Person
 from flows.models.budgets import Budget, BudgetHold, BudgetPeriod
 from flows.models.catalogue import Adjustment, AllowedHost, MCPServer, ModelEntry, Price, Route, RouteVersion, ToolEntry
 from flows.models.definitions import Flow, FlowVersion, Pin
+from flows.models.demonstration import Filling, Seeded
 from flows.models.drills import Drill
 from flows.models.knowledge import KnowledgeBase, KnowledgeDocument, Passage
 from flows.models.memory import MemoryChange, MemoryEntry
@@ -32,6 +33,7 @@ __all__ = [
     "Delivery",
     "Drill",
     "Event",
+    "Filling",
     "Firing",
     "Flow",
     "FlowVersion",
@@ -58,6 +60,7 @@ __all__ = [
     "Run",
     "RunPass",
     "Secret",
+    "Seeded",
     "SignIn",
     "SummedZone",
     "Team",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -115,15 +115,6 @@ def shares_of(route: str, models: Iterable[str]) -> Mapping[str, Share]:
     )
     total = sum(row["n"] for row in rows)
     return {target: _share([row for row in rows if row["target"] == target], total) for target in {row["target"] for row in rows}}
-
-
-def parts_of_routes() -> Mapping[str, Mapping[str, float]]:
-    """By route, then by model, which part of a week's calls went to it: one query."""
-    calls = Call.objects.filter(kind="model", started_at__gt=timezone.now() - timedelta(days=DAYS)).exclude(route="")
-    counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for route, target, n in calls.order_by().values_list("route", "target").annotate(n=Count("id")):
-        counts[route][target] = n
-    return {route: {model: n / sum(of.values()) for model, n in of.items()} for route, of in counts.items()}
 
 
 def _share(rows: Sequence[Mapping[str, Any]], total: int) -> Share:

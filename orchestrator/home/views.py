@@ -6,18 +6,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from flows.access.actor import Actor
 from flows.access.querysets import flows_for
 from flows.access.refusals import NotFound
 from flows.access.rights import Right
-from flows.models import ModelEntry
+from flows.models import ModelEntry, Seeded
 from flows.runs.toolbox.connected import expiring
 from orchestrator.home import cards
+from orchestrator.home.first import COOKIE, GONE, first_steps, note
 from orchestrator.pages.navigation import anywhere
 
 CARDS = {
@@ -49,6 +51,8 @@ def home(request: Any) -> HttpResponse:
     scope = request.GET.get("scope", "all") if request.GET.get("scope") in dict(SCOPES) else "all"
     held = [name for name, right in CARDS.items() if anywhere(actor, right)]
     wanted = request.GET.get("card")
+    if wanted == "first":
+        return render(request, "home/_first.html", {"first": first_steps(request), "may_settings": may_settings(actor)})
     if wanted is not None:
         if wanted not in held:
             raise NotFound("card")
@@ -63,15 +67,31 @@ def home(request: Any) -> HttpResponse:
         "digest": cards.digest(actor, before, scope, costs="money" in held) if before and "broken" in held else None,
         "held": held,
         "expiring": expiring() if actor.may(Right.MANAGE_CATALOGUE) else [],
+        "first": first_steps(request),
+        "may_settings": may_settings(actor),
     }
     for name in held:
         context |= _card(actor, name, scope)
-    spent = "money" in held and context["money"].spent  # real money today: then there is a real model
-    context["simulated"] = not spent and not ModelEntry.objects.filter(simulated=False).exists()
+    context["simulated"] = not models_with_a_key().exists()
     if "needs" in held:
         request.waiting = context["needs"].count
     response = render(request, "home/home.html", context)
+    if context["first"] is not None and COOKIE not in request.COOKIES:
+        note(request, response, "")
     response.set_cookie("visits", seen, max_age=YEAR, samesite="Lax", secure=request.is_secure(), httponly=True)
+    return response
+
+
+def may_settings(actor: Actor) -> bool:
+    return actor.may(Right.MANAGE_SETTINGS)
+
+
+@require_POST
+@login_required
+def first_page(request: Any) -> HttpResponse:
+    """Puts the list of the first five minutes away, in this browser, for good."""
+    response = redirect("home")
+    note(request, response, GONE)
     return response
 
 
@@ -91,6 +111,12 @@ def _card(actor: Actor, name: str, scope: str) -> dict[str, Any]:
         "flows": bool(flight.total) or flows_for(actor).exists(),
         "may_build": anywhere(actor, Right.EDIT_FLOWS),
     }
+
+
+def models_with_a_key() -> QuerySet[ModelEntry]:
+    """Real models; those of the demonstration's past do not exist anywhere."""
+    made_up = Seeded.objects.filter(kind="model").values("key")
+    return ModelEntry.objects.filter(simulated=False).exclude(slug__in=made_up)
 
 
 def _greeting() -> str:

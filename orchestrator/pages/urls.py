@@ -3,11 +3,12 @@
 from django.urls import path
 
 from orchestrator.auditing import views as auditing
-from orchestrator.home.views import home
+from orchestrator.home.views import first_page, home
 from orchestrator.pages import canvas, components, elsewhere, killswitch, palette, signin, welcome
 
 urlpatterns = [
     path("", home, name="home"),
+    path("first-steps", first_page, name="first-steps"),
     path("login", signin.sign_in, name="login"),
     path("logout", signin.sign_out, name="logout"),
     path("welcome", welcome.welcome, name="welcome"),

@@ -1,4 +1,4 @@
-"""The first run of an installation without a demonstration: its first owner."""
+"""The first run of an installation where nobody can sign in: its first owner, with the demonstration or without."""
 
 from __future__ import annotations
 
@@ -9,13 +9,31 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from flows.access.actor import Actor
 from flows.access.refusals import Invalid, TooManyAttempts
 from flows.access.signin import count_attempt
 from flows.models import Person
 from orchestrator.actions.make_first_owner import NotEmpty, make_first_owner
+from orchestrator.demonstration.bringing import bring_demonstration
+from orchestrator.demonstration.states import can_be_brought
+
+EXPLORE, EMPTY = "explore", "empty"
 
 
 class Welcome(forms.Form):
+    begin = forms.ChoiceField(
+        label="Begin",
+        required=False,
+        initial=EXPLORE,
+        widget=forms.RadioSelect,
+        choices=(
+            (
+                EXPLORE,
+                "Explore with demo data (recommended): example people and flows, 45 days of runs, open approvals. Nothing is charged.",
+            ),
+            (EMPTY, "Start empty: add models now or later."),
+        ),
+    )
     token = forms.CharField(
         label="Token", max_length=80, help_text="It was printed in the terminal where Orchestrator was started."
     )
@@ -46,10 +64,14 @@ def welcome(request: HttpRequest) -> HttpResponse:
     """Makes the first owner; afterwards it only leads to the door."""
     if Person.objects.exists():
         return redirect("login")
-    form = Welcome(request.POST or None, initial={"token": request.GET.get("token", ""), "username": "owner"})
+    form = Welcome(request.POST or None, initial={"token": request.GET.get("token", ""), "username": "owner", "begin": EXPLORE})
+    explorable = can_be_brought()
+    if not explorable:
+        del form.fields["begin"]
     if request.method == "POST" and form.is_valid():
         try:
             count_attempt("welcome", str(request.META.get("REMOTE_ADDR", "")))
+            wish = form.cleaned_data.pop("begin", EMPTY)
             person = make_first_owner(**form.cleaned_data)
         except NotEmpty:
             return redirect("login")
@@ -60,5 +82,8 @@ def welcome(request: HttpRequest) -> HttpResponse:
                 form.add_error(fault.place if fault.place in form.fields else None, f"It {fault.message}. {fault.mend}".strip())
         else:
             login(request, person)
-            return redirect("/")
+            if wish != EXPLORE:
+                return redirect("/")
+            signs = bring_demonstration(Actor(person=person))
+            return render(request, "pages/brought.html", {"signs": signs})
     return render(request, "pages/welcome.html", {"form": form}, status=422 if form.errors else 200)

@@ -17,6 +17,7 @@ TABS = (
     ("settings-general", "General", Right.MANAGE_SETTINGS),
     ("approval-channels", "Notifications", Right.MANAGE_POLICIES),
     ("settings-retention", "Retention", Right.MANAGE_SETTINGS),
+    ("settings-demonstration", "Demonstration", Right.MANAGE_SETTINGS),
     ("settings-health", "Health", Right.MANAGE_SETTINGS),
 )
 

@@ -63,14 +63,19 @@ def multiply_run(run: object, count: int, flows: Sequence[object], progress: Cal
         with transaction.atomic(), connection.cursor() as cursor:
             named = {"first": first, "last": last, "count": count, "months": MONTHS, "failed": FAILED_OF}
             cursor.execute(COPIES, named)
-            _copy(cursor, "flows_run", "id", run, run_row)
-            _copy(cursor, "flows_attempt", "run_id", run, attempt)
-            _copy(cursor, "flows_call", "run_id", run, {**of_run, **MODEL_CALL, "id": "uuidv7(c.at - now())"})
-            _copy(cursor, "flows_event", "run_id", run, of_run, f"c.n %% {EVENTS_OF_EVERY} = 0")
+            copy_rows(cursor, "flows_run", ("id", run), run, run_row)
+            copy_rows(cursor, "flows_attempt", ("run_id", run), run, attempt)
+            copy_rows(cursor, "flows_call", ("run_id", run), run, {**of_run, **MODEL_CALL, "id": "uuidv7(c.at - now())"})
+            copy_rows(cursor, "flows_event", ("run_id", run), run, of_run, f"c.n %% {EVENTS_OF_EVERY} = 0")
         progress(last)
 
 
-def _copy(cursor: Any, table: str, key: str, run: object, changed: Mapping[str, str], which: str = "true") -> None:
+def copy_rows(
+    cursor: Any, table: str, of: tuple[str, object], run: object, changed: Mapping[str, str], which: str = "true"
+) -> None:
+    """Writes each row of the table that is `of` something (a column and its value) once for each row of the temporary table
+    `copies`. `changed` gives columns as SQL over the copy `c`, the row `t` and the first run `r`; the others stay as they are."""
+    column, value = of
     query = """SELECT column_name FROM information_schema.columns
         WHERE table_schema = current_schema() AND table_name = %s AND is_identity = 'NO' ORDER BY ordinal_position"""
     cursor.execute(query, (table,))
@@ -78,4 +83,4 @@ def _copy(cursor: Any, table: str, key: str, run: object, changed: Mapping[str, 
     values = ", ".join(changed.get(name, f't."{name}"') for name in names)
     listed = ", ".join(f'"{name}"' for name in names)
     statement = f"INSERT INTO {table} ({listed}) SELECT {values} FROM copies c, {table} t, flows_run r"  # noqa: S608 - names of ours
-    cursor.execute(f"{statement} WHERE t.{key} = %s AND r.id = %s AND {which} ORDER BY c.n", (run, run))
+    cursor.execute(f"{statement} WHERE t.{column} = %s AND r.id = %s AND {which} ORDER BY c.n", (value, run))

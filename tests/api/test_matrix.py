@@ -104,6 +104,7 @@ CLOSEST = {
     "notices": "runs:write",
     "channels": "runs:write",
     "retention": "runs:write",
+    "demonstration": "runs:write",
     "tools": "approvals:write",
     "connections": "approvals:write",
 }

@@ -11,9 +11,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from decimal import Decimal
 from html import unescape
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 from playwright.sync_api import Locator, expect
 
@@ -21,11 +24,11 @@ from orchestrator.supervisor.children import answers
 from tests.bench.installation import bare_environment, free_port
 from tests.faults.harness import folder_for_servers
 from tests.orchestrator.processes import ROOT, end, until
+from tests.tour import walk
 
 LICENSE = ROOT / "LICENSE"
 CLAUSES = sum(len(part.strip()) > 40 for part in LICENSE.read_text(encoding="utf-8").split("\n\n"))
 LAST = f"rate[{CLAUSES - 1}].assess"  # of the map's items the one that begins last
-SIGN_IN = re.compile(r"sign in as (\S+)\s+with (\S+)")
 
 
 @dataclass
@@ -35,6 +38,7 @@ class House:
     folder: Path
     port: int = field(default_factory=free_port)
     running: ExitStack = field(default_factory=ExitStack)
+    process: psutil.Process = field(init=False)
 
     @property
     def url(self) -> str:
@@ -46,7 +50,12 @@ class House:
 
     @property
     def passwords(self) -> dict[str, str]:
-        return dict(SIGN_IN.findall(self.said))
+        return dict(walk.SIGN_IN.findall(self.said))
+
+    def spoken_to(self) -> set[str]:
+        """The addresses to which a process of the house has a connection now."""
+        processes = [self.process, *self.process.children(recursive=True)]
+        return {each.raddr.ip for process in processes for each in process.net_connections("inet") if each.raddr}
 
     def start(self) -> None:
         command = [sys.executable, "manage.py", "up", "--port", str(self.port), "--engines", "2"]
@@ -54,11 +63,12 @@ class House:
         said = self.running.enter_context((self.folder / "said").open("wb"))
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said, text=True)
         self.running.callback(end, process)
+        self.process = psutil.Process(process.pid)
         until(lambda: process.poll() is not None or "Ctrl-C stops it" in self.said, 90, "the first page")
         assert answers(self.port, "/healthz"), self.said
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def house() -> Iterator[House]:
     with folder_for_servers("journey-") as folder:
         home = House(folder)
@@ -84,6 +94,37 @@ def amount(place: Locator) -> Decimal:
 
 
 @pytest.mark.slow
+def test_FST_1_and_2_the_first_five_minutes_in_one_visit_and_nothing_leaves_the_host(
+    house: House, visit: Callable[..., Any]
+) -> None:
+    """Each of the five things by its link of the list, which ticks it by what is there."""
+    operator, approver, builder = visits = [visit() for _ in range(3)]
+    asked = set[str]()
+    for each, name in zip(visits, ("operator", "approver-1", "builder"), strict=True):
+        each.site = house
+        each.context.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
+        walk.sign_in(each.page, house.url, name, house.passwords[name])
+    operator.is_accessible()
+    spoken_to = house.spoken_to()
+    walk.start(operator.page)
+    walk.watch(operator.page)
+    spoken_to |= house.spoken_to()
+    approver.page.reload()
+    walk.approve(approver.page)
+    walk.finished(operator.page)
+    walk.receipt(operator.page, house.url)
+    walk.ticked(operator.page, house.url, 4)
+    walk.change_and_publish(builder.page, house.url)
+    walk.compare(builder.page, house.url)
+    walk.ticked(builder.page, house.url, 4)  # the receipt was opened in the operator's browser
+    spoken_to |= house.spoken_to()
+    assert asked == {f"127.0.0.1:{house.port}"}
+    assert [address for address in spoken_to if not ip_address(address).is_loopback] == []
+    for each in visits:
+        each.is_quiet()
+
+
+@pytest.mark.slow
 def test_from_the_first_page_to_the_receipt(house: House, visit: Callable[..., Any]) -> None:
     operator = visit()
     operator.site = house
@@ -93,7 +134,8 @@ def test_from_the_first_page_to_the_receipt(house: House, visit: Callable[..., A
 
     approver = visit(phone=True)
     approver.site = house
-    decide_on_a_phone(approver, house.passwords["approver-3"])
+    number = operator.page.get_by_role("heading", level=1).inner_text().split("#")[1].split()[0]
+    decide_on_a_phone(approver, house.passwords["approver-3"], number)
 
     expect(operator.see("run-head")).to_have_attribute("data-state", "succeeded")
     expect(operator.see("step-row").and_(operator.page.locator("[data-path=post]"))).to_have_attribute("data-state", "succeeded")
@@ -113,11 +155,7 @@ def upload_and_start(operator: Any, password: str) -> None:
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("operator", ignore_case=True)
-    operator.go("/runs")
-    expect(operator.see("empty")).to_contain_text("No runs yet")
-    operator.is_accessible()
-
-    page.get_by_role("link", name="Run a flow").first.click()
+    page.get_by_role("link", name="Flows", exact=True).first.click()
     expect(operator.see("flow-row").first).to_be_visible()
     operator.is_accessible()
     page.get_by_role("link", name="Contract check", exact=True).click()
@@ -159,25 +197,25 @@ def watch(operator: Any) -> None:
     operator.is_accessible()
 
 
-def decide_on_a_phone(approver: Any, password: str) -> None:
+def decide_on_a_phone(approver: Any, password: str, number: str) -> None:
     page = approver.page
     approver.go("/approvals")
     page.get_by_label("Username").fill("approver-3")
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
-    expect(approver.see("approval-row")).to_have_count(1)
-    expect(approver.see("approvals-badge").first).to_have_text("1")
+    row = approver.see("approval-row").filter(has_text=f"#{number}")
+    expect(row).to_have_count(1)
+    expect(approver.see("approvals-badge").first).to_be_visible()
     approver.fits()
     approver.is_accessible()
 
-    approver.see("approval-row").get_by_role("link").click()
+    row.get_by_role("link").click()
     expect(approver.see("argument").first).to_be_visible()
     expect(approver.see("approval")).to_have_attribute("data-state", "pending")
     approver.fits()
     approver.is_accessible()
 
-    approver.see("approve").click()
-    expect(approver.see("decided-text")).to_contain_text("Approved by")
+    walk.decide(page)
     approver.fits()
     approver.is_accessible()
 

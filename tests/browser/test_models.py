@@ -54,20 +54,18 @@ def test_MDL_2_and_6_a_candidate_that_dies_is_degraded_in_words_and_the_other_an
     make_route("pair", "weak", "strong")
     flow = asking("pair")
     drive()
-    at = visit(as_=person("viewer"))
-    for n in (1, 2):
+    for _ in range(2):
         finish(start_run(make_actor("operator"), flow.slug, {}))
-        at.go("/routes/pair")
-        expect(row(at, "weak", "candidate").locator('[data-label="Failed"]')).to_have_text(f"{n}")
-        expect(row(at, "strong", "candidate").locator('[data-label="Calls"]')).to_have_text(f"{n}")
-    expect(at.see("chain")).to_contain_text("weak if 429, 5xx")
-    expect(row(at, "weak", "candidate")).to_contain_text("failed by unavailable: 2")
+    at = visit(as_=person("viewer"))
 
     at.go("/models")
     status = row(at, "weak").get_by_test_id("model-status")
     expect(status).to_have_attribute("data-status", "degraded")
     expect(status).to_contain_text("Degraded")
     expect(status).to_contain_text("the last unavailable")
+    at.go("/routes/pair")
+    expect(row(at, "weak", "candidate").locator('[data-label="Failed"]')).to_have_text("2")
+    expect(row(at, "strong", "candidate").locator('[data-label="Calls"]')).to_have_text("2")
     at.go(f"/runs/{Run.objects.latest('id').public_id}?step=a")
     expect(at.page.locator("main")).to_contain_text("candidate 2 of pair, after the one before it failed")
     expect(at.page.locator("main")).to_contain_text("unavailable")
@@ -91,9 +89,7 @@ def test_MDL_3_a_dry_run_changes_nothing_and_lists_the_differences(visit: Any, p
     assert Route.objects.get().candidates == ["small"]
 
 
-def test_MDL_4_a_candidate_without_a_needed_capability_is_not_saved_and_versions_are_compared_and_gone_back_to(
-    visit: Any, person: Person_
-) -> None:
+def test_MDL_4_a_candidate_without_a_needed_capability_is_not_saved(visit: Any, person: Person_) -> None:
     make_model("plain")
     make_model("able", capabilities=["tools"])
     at = visit(as_=person("builder"))
@@ -112,20 +108,6 @@ def test_MDL_4_a_candidate_without_a_needed_capability_is_not_saved_and_versions
     at.page.wait_for_url("**/routes/agents")
     assert Route.objects.get().needs == ["tools"]
 
-    at.go("/routes/agents/edit")
-    at.page.get_by_label("Asked", exact=True).select_option("cheapest")
-    at.see("save").click()
-    at.page.wait_for_url("**/routes/agents")
-    at.see("versions-link").click()
-    at.page.wait_for_url("**/routes/agents/versions")
-    expect(at.see("differences")).to_contain_text("strategy")
-    expect(at.see("differences")).to_contain_text("cheapest")
-    at.is_accessible()
-    row(at, "1", "version").get_by_test_id("roll-back").click()
-    at.page.wait_for_url("**/routes/agents")
-    expect(at.page.get_by_role("heading", name="Route agents v3")).to_be_visible()
-    assert (Route.objects.get().version, Route.objects.get().strategy) == (3, "ordered")
-
 
 def test_MDL_5_used_by_lists_flows_and_versions(visit: Any, person: Person_) -> None:
     make_model("small")
@@ -136,7 +118,6 @@ def test_MDL_5_used_by_lists_flows_and_versions(visit: Any, person: Person_) -> 
     at.go("/models")
     for found in (row(at, "small"), row(at, "main", "route-row")):
         expect(found.get_by_test_id("used-by")).to_contain_text("refunds v1")
-    expect(row(at, "small").get_by_test_id("spend")).to_have_text("–")
     at.go("/models/small")
     at.see("remove").click()
     expect(at.see("refused")).to_contain_text("route main")

@@ -33,13 +33,12 @@ def test_each_call_is_taken_at_the_row_for_its_length(other: str) -> None:
     called(300_000)
     called(7, target="second", cost="9")
     called(0, input_tokens=None, output_tokens=None)
-    called(1000, cost=None)
 
     second, first = would_have_cost(Call.objects.all(), other)
 
     short = (Decimal(600) * 1 + Decimal(400) * Decimal("0.1") + 30 * 10 + 20 * 20) / 1_000_000
     long = (Decimal(300_000) * 2 + 100 * 20) / Decimal(1_000_000)
-    assert (first.model, first.calls, first.left_out, first.cost, first.instead) == ("first", 2, 2, Decimal(1), short + long)
+    assert (first.model, first.calls, first.left_out, first.cost, first.instead) == ("first", 2, 1, Decimal(1), short + long)
     assert first.difference == short + long - 1
     assert (second.model, second.calls, second.cost) == ("second", 1, 9)
 
@@ -69,15 +68,3 @@ def test_page_and_api_say_the_same_and_change_nothing(other: str) -> None:
     assert 'data-money="0.002000000000"' in page
     assert list(Call.objects.values()) == before
     assert client.get("/costs/what-if?as=unheard-of").status_code == 422
-
-
-def test_a_call_of_unknown_cost_is_not_compared_as_if_it_had_cost_nothing(other: str) -> None:
-    called(1000, cost=None)
-    client = Client()
-    client.force_login(make_person("operator"))
-
-    page = client.get("/costs/what-if?from=2026-01-01&to=2027-01-01&as=other").content.decode()
-
-    row = page.partition('data-testid="what-if-row"')[2].partition("</tr>")[0]
-    assert "data-money" not in row
-    assert 'data-label="Left out">1<' in row

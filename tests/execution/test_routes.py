@@ -29,15 +29,6 @@ def page_of(run: Run) -> str:
     return str(answer.content.decode())
 
 
-def receipt_of(call: Call) -> str:
-    """What the call's receipt shows to those who see costs."""
-    client = Client()
-    client.force_login(make_person("operator"))
-    answer = client.get(f"/costs/calls/call_{call.id.hex}")
-    assert answer.status_code == 200
-    return str(answer.content.decode())
-
-
 def routing_of(call: Call) -> dict[str, Any]:
     data = Event.objects.get(run_id=call.run_id, seq=call.seq).data
     return dict(json.loads(data or "{}")["routing"])
@@ -93,10 +84,6 @@ def test_a_usage_that_is_beyond_what_was_reserved_is_recorded_as_billed_and_stop
     assert run.spent == call.settled
     assert call.settled > call.reserved
     assert (run.status, run.reason) == ("budget_stopped", "cost")
-    page = receipt_of(call)
-    assert "50,000" in page
-    assert "tokens as the provider reported them, times our price" in page
-    assert "Stopped by budget" in page_of(run)
 
 
 @pytest.mark.parametrize("behave", ["no_usage", "zero_usage"])
@@ -108,7 +95,6 @@ def test_an_answer_without_a_true_usage_is_charged_by_our_own_count(drive: Drive
 
     assert (call.target, call.status, call.usage_source) == ("primary", "succeeded", "estimated")
     assert call.settled
-    assert "the provider did not report the usage" in receipt_of(call)
 
 
 @pytest.mark.parametrize(("behave", "said"), [("400", "bad_request"), ("401", "bad_key")])
@@ -121,7 +107,6 @@ def test_a_bad_request_or_a_bad_key_never_walks_the_chain(drive: Drive, pair: Pa
     assert (run.status, run.reason) == ("failed", said)
     assert [call.target for call in calls_of(run)] == ["primary"]
     assert pair[1].asked == []
-    assert f'<span class="mono">{said}</span>' in page_of(run)
 
 
 def test_one_deadline_holds_over_the_whole_chain(drive: Drive, pair: Pair) -> None:
@@ -136,7 +121,6 @@ def test_one_deadline_holds_over_the_whole_chain(drive: Drive, pair: Pair) -> No
     assert (run.status, run.reason, error_of(run)["class"]) == ("failed", "timeout", "timeout")
     assert [call.target for call in calls_of(run)] == ["primary", "backup"]
     assert run.spent == sum(call.reserved for call in calls_of(run))
-    assert '<span class="mono">timeout</span>' in page_of(run)
 
 
 def test_the_same_flow_goes_to_another_model_after_one_edit_of_the_catalogue(drive: Drive, pair: Pair) -> None:

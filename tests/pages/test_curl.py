@@ -18,7 +18,7 @@ from approvals.actions.save_channel import add_channel
 from approvals.actions.save_policy import save_policy
 from flows.access.actions.invite_person import invite_person
 from flows.access.actor import Actor
-from flows.models import Budget, Firing, ModelEntry, Person, Price, Request, Route, Run
+from flows.models import Budget, Firing, Person, Request, Run
 from tests.makers import make_flow, make_key, make_person, make_request, make_run, make_team, make_trigger
 
 pytestmark = pytest.mark.django_db
@@ -100,9 +100,6 @@ def test_what_is_done_to_flows_people_budgets_and_all_of_it() -> None:
     make_key(owner, "runs:read")
     Budget.objects.create(scope="all", period="month", cost="5.50")
     make_person("viewer", username="gone")
-    small = ModelEntry.objects.create(slug="small-1", model="sim/small-1", simulated=True)
-    Price.objects.create(model=small, input=1, output=1)
-    Route.objects.create(slug="pair", candidates=["small-1"])
     pages = {
         "/flows/greet/pause": 200,
         "/flows/fresh/publication": 200,
@@ -110,11 +107,6 @@ def test_what_is_done_to_flows_people_budgets_and_all_of_it() -> None:
         "/settings/people/gone/deactivation": 422,  # it names a successor that is to be filled in
         "/budgets/edit?scope=all&subject=&period=month": 200,
         "/killswitch": 200,
-        "/models/small-1": 200,
-        "/routes/pair": 202,
-        "/routes/pair/edit": 200,
-        "/prices/new?model=small-1&input=1&output=2": 201,
-        "/prices/rerating?model=small-1": 200,
     }
 
     for address, status in pages.items():
@@ -184,20 +176,14 @@ def test_what_is_done_to_policies_notices_people_teams_keys_and_new_triggers() -
         "/flows?status=live",
         "/triggers?kind=webhook",
         "/audit",
-        "/costs",
-        "/models",
-        "/prices",
-        "/prices?on=2026-01-31",
-        "/routes/pair/versions",
     ],
 )
 def test_a_list_with_the_filters_of_its_page(address: str) -> None:
     owner = make_person("owner")
-    Route.objects.create(slug="pair", candidates=["small-1"])
 
     [command] = copied(page_of(owner), address)
     answer = send(command, owner)
 
     assert answer.status_code == 200, answer.content
-    query = address.partition("?")[2] if not address.startswith("/prices") else "at=2026-02-01T00" if "?" in address else ""
+    query = address.partition("?")[2]
     assert all(each in command for each in query.split("&") if each), command

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -44,19 +44,26 @@ def model(request: Any, model: str = "") -> HttpResponse:
     context: dict[str, Any] = {"values": values_of_model(entry), "refusal": None, "checked": None}
     if request.method == "POST":
         context["values"] = typed_model(request.POST)
-        answer = _answered(context, lambda: _model_act(request, entry, context))
-        if answer is not None:
-            return answer
+        try:
+            answer = _model_act(request, entry, context)
+        except Refusal as refusal:
+            if refusal.status in (403, 404):
+                raise
+            context["refusal"] = refusal
+        else:
+            if answer is not None:
+                return answer
+    given = request.POST if request.method == "POST" else None
     context |= {
         "entry": entry,
-        "revision": request.POST.get("revision", "0")
-        if request.method == "POST"
-        else (entry.revision if entry is not None else 0),
+        "revision": given.get("revision", "0") if given is not None else (entry.revision if entry is not None else 0),
         "secrets": Secret.objects.order_by("name").values_list("name", flat=True),
         "holders": holders_of_model(model) if entry is not None else [],
+        "summary": SUMMARIES.get(given.get("act", "save") if given is not None else "", "Nothing was changed"),
+        **CHOICES,
         "capabilities": OF_MODELS,
     }
-    return _form(request, "models/model.html", context)
+    return render(request, "models/model.html", context, status=context["refusal"].status if context["refusal"] else 200)
 
 
 def _model_act(request: Any, entry: ModelEntry | None, context: dict[str, Any]) -> HttpResponse | None:
@@ -89,17 +96,24 @@ def route(request: Any, route: str = "") -> HttpResponse:
         if rows is not None:
             context["values"]["rows"] = rows
         else:
-            answer = _answered(context, lambda: _route_act(request, stored, context))
-            if answer is not None:
-                return answer
+            try:
+                answer = _route_act(request, stored, context)
+            except Refusal as refusal:
+                if refusal.status in (403, 404):
+                    raise
+                context["refusal"] = refusal
+            else:
+                if answer is not None:
+                    return answer
+    given = request.POST if request.method == "POST" else None
     context |= {
         "stored": stored,
-        "version": request.POST.get("revision", "0")
-        if request.method == "POST"
-        else (stored.version if stored is not None else 0),
+        "version": given.get("revision", "0") if given is not None else (stored.version if stored is not None else 0),
         "models": ModelEntry.objects.order_by("slug"),
+        "summary": SUMMARIES.get(given.get("act", "save") if given is not None else "", "Nothing was changed"),
+        **CHOICES,
     }
-    return _form(request, "models/route_form.html", context)
+    return render(request, "models/route_form.html", context, status=context["refusal"].status if context["refusal"] else 200)
 
 
 def _route_act(request: Any, stored: Route | None, context: dict[str, Any]) -> HttpResponse | None:
@@ -116,25 +130,6 @@ def _route_act(request: Any, stored: Route | None, context: dict[str, Any]) -> H
     put = put_route(request.actor, slug, part, version=version)
     _tell(request, put, f"{slug} v{put.entry.version}")
     return redirect("route", slug)
-
-
-def _answered(context: dict[str, Any], act: Callable[[], HttpResponse | None]) -> HttpResponse | None:
-    """What the act answers; None where the form is shown again, with the refusal in its context if there was one. Raises `Forbidden`
-    and `NotFound`."""
-    try:
-        return act()
-    except Refusal as refusal:
-        if refusal.status in (403, 404):
-            raise
-        context["refusal"] = refusal
-        return None
-
-
-def _form(request: Any, template: str, context: dict[str, Any]) -> HttpResponse:
-    """The form with what was typed, and what is wrong with it."""
-    refusal = context["refusal"]
-    summary = SUMMARIES.get(request.POST.get("act", "save"), "Nothing was changed")
-    return render(request, template, {**CHOICES, **context, "summary": summary}, status=refusal.status if refusal else 200)
 
 
 def _revision(given: Any) -> int:

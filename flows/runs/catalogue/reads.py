@@ -5,22 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from os import environ
 from typing import Any, Final
-
-from django.utils import timezone
 
 from flows.access.actor import Actor
 from flows.access.querysets import flows_for
 from flows.access.refusals import NotFound
-from flows.access.rights import Right
-from flows.costs.reports import Scope, Spend
-from flows.costs.sums import added, sources_of, standing
 from flows.models import RouteVersion, Secret
 from flows.routing.breaker import WELL, Standing
 from flows.routing.definitions import Candidate, ModelInfo, RouteInfo
-from flows.routing.figures import DAYS, Figures, Hour, Share, figures_by_model, last_day, parts_of_routes, shares_of, standings
+from flows.routing.figures import Figures, Hour, Share, figures_by_model, last_day, shares_of, standings
 from flows.routing.table import RoutingTable, current_table
 from flows.runs.documents import documents_of
 
@@ -47,7 +41,6 @@ class ModelView:
     routes: tuple[str, ...]
     has_key: bool  # or needs none
     day: tuple[Hour, ...] = ()  # the last 24 hours, the newest last
-    spend: Spend | None = None  # of a week; None where nothing was spent, or one may not see it
 
     @property
     def ticks(self) -> list[dict[str, Any]]:
@@ -108,11 +101,6 @@ class ModelView:
 class RouteView:
     route: RouteInfo
     uses: tuple[Use, ...]
-    parts: tuple[float, ...]  # of a week's calls, by candidate; empty where there were none
-
-    @property
-    def goes_on(self) -> str:
-        return causes_in_words(self.route)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +108,6 @@ class Overview:
     models: list[ModelView]
     routes: list[RouteView]
     known: bool  # whether it is known how the models stand
-    sees_costs: bool
 
 
 def overview(actor: Actor) -> Overview:
@@ -128,10 +115,8 @@ def overview(actor: Actor) -> Overview:
     table = current_table()
     figures, stand = figures_by_model(), standings(table.models)
     uses = uses_by_name(actor)
-    days, parts = last_day(), parts_of_routes()
+    days = last_day()
     granted = dict(Secret.objects.values_list("name", "models"))
-    sees_costs = bool(actor.holdings.allow(Right.SEE_COSTS) or actor.holdings.teams(Right.SEE_COSTS))
-    spends = spend_of_models(actor) if sees_costs else {}
     models = [
         ModelView(
             model,
@@ -141,25 +126,11 @@ def overview(actor: Actor) -> Overview:
             tuple(name for name, route in table.routes.items() if slug in route.models),
             _has_key(model, granted),
             days.get(slug, ()),
-            spends.get(slug),
         )
         for slug, model in table.models.items()
     ]
-    routes = [
-        RouteView(
-            route, uses.get(slug, ()), tuple(parts[slug].get(model, 0.0) for model in route.models) if slug in parts else ()
-        )
-        for slug, route in table.routes.items()
-    ]
-    return Overview(models, routes, stand is not None, sees_costs)
-
-
-def spend_of_models(actor: Actor) -> dict[str, Spend]:
-    """By model what the calls of a week cost that one may see: those of today and the six days before."""
-    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    scope = Scope(since=midnight - timedelta(days=DAYS - 1), until=midnight + timedelta(days=1))
-    cells = sources_of(actor, scope, "kind", "model", at=standing()).by("kind", "model")
-    return {slug: added([figures], slug) for (kind, slug), figures in cells.items() if kind == "model"}
+    routes = [RouteView(route, uses.get(slug, ())) for slug, route in table.routes.items()]
+    return Overview(models, routes, stand is not None)
 
 
 def _has_key(model: ModelInfo, granted: Mapping[str, list[str]]) -> bool:
@@ -207,20 +178,6 @@ class CandidateView:
     candidate: Candidate
     model: ModelInfo | None
     share: Share | None
-    lacks: tuple[str, ...] = ()  # what its route, or a flow's step, needs and it cannot
-    standing: Standing = WELL
-    has_key: bool = True
-
-    @property
-    def impossible(self) -> str:
-        """Why it cannot be asked now, in words; empty where it can."""
-        if self.model is None:
-            return "it is not in the catalogue"
-        if self.lacks:
-            return f"it lacks {', '.join(self.lacks)}, which the route needs"
-        if not self.has_key:
-            return "it has no key"
-        return f"it rests after {self.standing.failures} failures in a row" if self.standing.until else ""
 
     @property
     def conditions(self) -> list[str]:
@@ -237,24 +194,6 @@ class CandidateView:
         return said
 
 
-CAUSES: Final = {
-    "rate_limit": "429",
-    "unavailable": "5xx",
-    "timeout": "no answer in time",
-    "invalid_output": "output of the wrong form",
-    "context_too_long": "too long a context",
-    "refused": "content refused",
-}
-
-
-def causes_in_words(route: RouteInfo) -> str:
-    """After what the next candidate is asked: `429, 5xx, over 20 s`."""
-    words = CAUSES | ({"timeout": f"over {route.timeout:g} s"} if route.timeout is not None else {})
-    order = [cause for cause in CAUSES if cause in route.fall_back_on]
-    order += sorted(set(route.fall_back_on) - set(CAUSES))
-    return ", ".join(words.get(cause, cause.replace("_", " ")) for cause in order)
-
-
 @dataclass(frozen=True, slots=True)
 class RoutePage:
     route: RouteInfo
@@ -264,7 +203,11 @@ class RoutePage:
 
     @property
     def goes_on(self) -> str:
-        return causes_in_words(self.route)
+        """After what the next candidate is asked, in words."""
+        causes = [cause.replace("_", " ") for cause in sorted(self.route.fall_back_on)]
+        if self.route.timeout is not None:
+            causes = [f"more than {self.route.timeout:g} s" if cause == "timeout" else cause for cause in causes]
+        return ", ".join(causes)
 
 
 def route_page(actor: Actor, slug: str) -> RoutePage:
@@ -274,12 +217,6 @@ def route_page(actor: Actor, slug: str) -> RoutePage:
     if route is None:
         raise NotFound("route")
     shares = shares_of(slug, route.models)
-    stand, granted = standings(route.models) or {}, dict(Secret.objects.values_list("name", "models"))
-    candidates = []
-    for each in route.candidates:
-        model = table.models.get(each.model)
-        lacks = tuple(sorted(set(route.needs) - set(model.capabilities))) if model is not None else ()
-        has_key = model is None or _has_key(model, granted)
-        candidates.append(CandidateView(each, model, shares.get(each.model), lacks, stand.get(each.model, WELL), has_key))
+    candidates = [CandidateView(each, table.models.get(each.model), shares.get(each.model)) for each in route.candidates]
     versions = list(RouteVersion.objects.filter(route_id=slug).order_by("-number")[:20])
     return RoutePage(route, candidates, uses_by_name(actor).get(slug, ()), versions)

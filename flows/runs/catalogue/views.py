@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from flows.access.actor import Actor
 from flows.access.refusals import Forbidden, Invalid
 from flows.access.rights import Right
-from flows.routing.figures import DAYS
 from flows.runs.actions.try_route import TrialCost
 from flows.runs.catalogue.reads import overview, route_page
 
@@ -35,7 +32,6 @@ def models(request: Any) -> HttpResponse:
     context = {
         "overview": found,
         "models": shown,
-        "week": timezone.localdate() - timedelta(days=DAYS - 1),
         "provider": provider,
         "capability": capability,
         "providers": sorted({each.provider for each in found.models}),

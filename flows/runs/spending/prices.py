@@ -6,7 +6,6 @@ import csv
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
-from urllib.parse import quote
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
@@ -62,7 +61,6 @@ def book(request: Any) -> HttpResponse:
         "without": models_without_a_price(now) if tab == "unpriced" else [],
         "may_manage": actor.may(Right.MANAGE_PRICES),
         "model": model,
-        "api": f"/api/v1/prices?at={quote(moment.isoformat())}" if day is not None else "/api/v1/prices",
     }
     return render(request, "prices/book.html", context)
 
@@ -153,8 +151,6 @@ def rerating(request: Any) -> HttpResponse:
         "model": model,
         "first": first,
         "last": last,
-        "since": since.isoformat(),
-        "until": until.isoformat(),
         "found": found,
         "given": given,
         "problems": problems,
@@ -178,8 +174,8 @@ def _end_of(day: date) -> datetime:
     return timezone.make_aware(datetime.combine(day, time())) + timedelta(days=1)
 
 
-def _cells(entry: Entry) -> list[tuple[str, Decimal | None]]:
-    return [(label, getattr(entry.row, name)) for name, label in LABELS.items()]
+def _cells(entry: Entry) -> list[Decimal | None]:
+    return [getattr(entry.row, name) for name in FIGURES]
 
 
 def _wanted(given: Any, problems: list[Fault]) -> Wanted:

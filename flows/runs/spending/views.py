@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
@@ -18,7 +17,7 @@ from django.views.decorators.http import require_safe
 from flows.access.actor import Actor
 from flows.access.rights import Right, require_somewhere
 from flows.costs.forecast import METHOD
-from flows.costs.reports import GROUPS, OVERLAPPING, adjusted, calls_within
+from flows.costs.reports import adjusted, calls_within
 from flows.costs.sums import SUMMED, standing
 from flows.models import Call
 from flows.models.identifiers import shown
@@ -82,7 +81,6 @@ def costs(request: Any) -> HttpResponse:
         "review": leading(request.GET, unpriced="yes", by="call"),
         "zone": timezone.get_current_timezone_name(),
         "views": views_of(actor, "costs"),
-        "api": _same_by_api(wanted),
     }
     if wanted.by == "call":
         context["page"] = explorer.page_of_calls(actor, wanted, request.GET.get("after", ""))
@@ -102,15 +100,6 @@ def costs(request: Any) -> HttpResponse:
         ]
         context |= _paged(request, wanted, picture, rows, after)
     return render(request, "costs/explorer.html", context)
-
-
-def _same_by_api(wanted: Wanted) -> str:
-    """Where a program gets the same sums; empty where it cannot choose as the page does."""
-    scope = wanted.scope()
-    if wanted.chosen or wanted.run or wanted.unpriced or wanted.by not in (*GROUPS, *OVERLAPPING):
-        return ""
-    moments = {"from": scope.since, "to": scope.until}
-    return f"/api/v1/costs?{urlencode({name: each.isoformat() for name, each in moments.items() if each is not None} | {'by': wanted.by})}"
 
 
 def _onward(request: Any, row: explorer.Row) -> str:

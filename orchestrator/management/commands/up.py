@@ -5,7 +5,7 @@ import os
 import socket
 import time
 from argparse import ArgumentParser
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -43,19 +43,21 @@ class Command(BaseCommand):
         settings.STATIC_ROOT.mkdir(exist_ok=True)
         lock = Lock(settings.DATA_DIR, "manage.py up")
         take(lock)
-        with bound(port, PORT) as pages, nullcontext() if no_demo else receiver_socket(settings.DATA_DIR) as receiver:
+        with bound(port, PORT) as pages, receiver_where(settings.DATA_DIR, needed=not no_demo) as receiver:
             try:
-                asyncio.run(self.supervise(lock, pages, receiver, engines))
+                asyncio.run(self.supervise(lock, pages, receiver, engines, demo=not no_demo))
             finally:
                 if lock.is_ours():  # else the data folder was taken away, and what replaced it is not ours to tidy
                     leave(places(settings.DATA_DIR))
                 lock.release()
 
-    async def supervise(self, lock: Lock, pages: socket.socket, receiver: socket.socket | None, engines: int) -> None:
+    async def supervise(
+        self, lock: Lock, pages: socket.socket, receiver: socket.socket | None, engines: int, *, demo: bool
+    ) -> None:
         async def build(supervisor: Supervisor) -> None:
             self.say("Starting the servers ...")
             await start_servers(supervisor)
-            sign_ins, token = await asyncio.to_thread(prepare_database, receiver.getsockname()[1] if receiver else None)
+            sign_ins, token = await asyncio.to_thread(prepare_database, receiver.getsockname()[1] if receiver and demo else None)
             self.say("Starting the pages and the workers ...")
             programs = [web_program(pages), engines_program(engines), tools_program()]
             if receiver:
@@ -67,6 +69,9 @@ class Command(BaseCommand):
                 self.say(f"  make the first account at {address}/welcome?token={token}")
             for name, password in sign_ins:
                 self.say(f"  sign in as {name:<12} with {password}")
+            if sign_ins:
+                await asyncio.to_thread(fill)
+                self.say("Begin as operator. The demonstration's runs are on their way; the first page shows how far they are.")
             self.say("Ctrl-C stops it.")
 
         await Supervisor(lock, self.say).run(build)
@@ -121,6 +126,17 @@ def receiver_socket(data: Path) -> socket.socket:
     return listening
 
 
+def receiver_where(data: Path, *, needed: bool) -> AbstractContextManager[socket.socket | None]:
+    """The receiver's socket. An installation without the demonstration has one, too, so that it can be brought later; there it is
+    done without where its port is taken. Raises `PortTaken` where it is needed."""
+    try:
+        return receiver_socket(data)
+    except PortTaken:
+        if needed:
+            raise
+        return nullcontext()
+
+
 async def start_servers(supervisor: Supervisor) -> None:
     """PostgreSQL first and Redis after it, so that they end the other way round: Redis, then PostgreSQL."""
     at = await asyncio.to_thread(places, settings.DATA_DIR)
@@ -140,5 +156,15 @@ def prepare_database(receiver_port: int | None) -> tuple[list[tuple[str, str]], 
 
         sign_ins = [] if receiver_port is None else seed(receiver_port)
         return sign_ins, None if Person.objects.exists() else make_token()
+    finally:
+        connections.close_all()
+
+
+def fill() -> None:
+    """Has the demonstration's runs made by the tools worker."""
+    from orchestrator.seeding.tasks import begin_to_fill
+
+    try:
+        begin_to_fill()
     finally:
         connections.close_all()

@@ -1,0 +1,59 @@
+"""The README's pictures: pages of the demonstration in Chromium, small enough to be kept beside the code."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.bench.installation import bare_environment, free_port, started
+from tests.browser.chromium import ARGS, CHROMIUM
+from tests.tour import walk
+from tests.tour.minutes import passwords_of
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "docs" / "pictures"
+SIZE = {"width": 1280, "height": 800}
+LARGEST = 150_000  # bytes
+PAGES = (
+    ("home", "operator", "/", None),
+    ("builder", "builder", "/flows/refund_decision/edit", "#builder[data-ready]"),
+    ("run", "operator", "/go/1842", "[data-testid=run-head]"),
+    ("approval", "approver-1", "/approvals?q=1851", None),
+    ("costs", "owner", "/costs?by=model", None),
+)
+"""Name of the file, who looks, address, and what must be there."""
+
+
+def take_screenshots() -> int:
+    """The exit code: 1 where a picture became too large."""
+    FOLDER.mkdir(exist_ok=True)
+    port, sizes = free_port(), []
+    expect.set_options(timeout=60_000)
+    with tempfile.TemporaryDirectory(prefix="screenshots-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        command = ["make", "-C", str(ROOT), "run", f"ARGS=--port {port}"]
+        with started(command, port, folder, bare_environment(ORCHESTRATOR_DATA=str(folder / "data"))):
+            passwords, url = passwords_of(folder / "bench-said"), f"http://127.0.0.1:{port}"
+            with sync_playwright() as playwright:
+                chromium = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGS)
+                for file, who, address, there in PAGES:
+                    page = chromium.new_context(viewport=SIZE, reduced_motion="reduce", timezone_id="UTC").new_page()
+                    walk.sign_in(page, url, who, passwords[who])
+                    sizes.append(_picture(page, f"{url}{address}", there, FOLDER / f"{file}.png"))
+                    page.context.close()
+                chromium.close()
+    return 1 if max(sizes) > LARGEST else 0
+
+
+def _picture(page: Page, address: str, there: str | None, file: Path) -> int:
+    page.goto(address)
+    if there is not None:
+        expect(page.locator(there)).to_be_attached()
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=file)
+    size = file.stat().st_size
+    print(f"{size / 1000:7.1f} kB  {file.relative_to(ROOT)}", flush=True)
+    return size
