@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+from urllib.parse import quote
 
 import pytest
 from django.test import Client
@@ -85,7 +86,8 @@ def test_a_tool_that_sends_back_what_it_was_sent(drive: Drive, canary: str) -> N
 
 
 def test_what_people_write_into_inputs_tags_and_reasons(canary: str) -> None:
-    run = start({"a": {"kind": "set", "with": {"values": {"x": 1}}}}, ["start -> a"], {"prompt": CANARY, "token": ENCODED})
+    given = {"prompt": CANARY, "token": ENCODED, "link": f"https://a.example/?key={quote(CANARY, safe='')}"}
+    run = start({"a": {"kind": "set", "with": {"values": {"x": 1}}}}, ["start -> a"], given)
     tag_run(make_actor("operator"), run, CANARY)
 
     nowhere(Run.objects.get(id=run.id).input)
