@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
@@ -88,6 +89,8 @@ def decisions(request: Any, request_id: str) -> HttpResponse:
         request.toast(f"{decided_in_words(decision.request).partition(' by ')[0]}: {title}")
     else:
         request.toast(f"Your vote is kept, {decision.votes} of {decision.quorum}: {title}")
+    if asked.run is not None and request.POST.get("back") == "run":
+        return redirect(f"{reverse('run', args=[asked.run.public_id])}?step={quote(asked.path)}")
     if following and "stay" not in request.POST:
         return redirect(f"{reverse('approval', args=[following])}?from={asked.public_id}")
     return redirect("approval", request_id=request_id)
@@ -150,6 +153,7 @@ def shown(
         "queue": [row_of(each) for each in queue.requests],
         "undo": undo_of(request),
         "decided_before": _decided_before(request),
+        "at_run": "run" in (request.POST.get("back"), request.GET.get("at")),  # whose decision leads back to the page of the run
         **news_of(asked, str(asked.revision)),
         **more,
     }

@@ -19,7 +19,8 @@ from flows.access.actor import Actor
 from flows.models import AuditRow, Person, Request, RunPass
 from flows.runs.actions.cancel_run import cancel_run
 from tests.makers import make_actor, make_flow, make_key, make_limit_question, make_person, make_request, make_run, make_team
-from tests.runs.journals import make_call
+from tests.pages.test_approvals import DOCUMENT
+from tests.runs.journals import make_attempt, make_call
 
 BULK = {
     "policy": "refunds",
@@ -225,6 +226,25 @@ def test_APR_12_a_decided_request_shows_who_when_what_and_why(visit: Any, financ
     expect(later.see("decision-form")).to_have_count(0)
     later.see("trail").locator("summary").click()
     expect(later.see("trace").filter(has_text="voted")).to_contain_text("web, revision 1")
+
+
+def test_a_step_that_waits_is_decided_on_the_page_of_its_run(visit: Any, finance: Person) -> None:
+    run = make_run(make_flow("refund", document=DOCUMENT), status="waiting_approval")
+    request = make_request(run, path="ask")
+    make_attempt(run, "ask", status="waiting", kind="approval")
+    approver = visit(as_=finance)
+    approver.go(f"/runs/{run.public_id}?step=ask")
+
+    expect(approver.see("step-decision").get_by_test_id("argument")).to_have_count(2)
+    approver.page.get_by_label("Comment").fill("Twice")
+    approver.is_accessible()
+    approver.see("approve").click()
+
+    approver.page.wait_for_url(f"**/runs/{run.public_id}?step=ask")
+    expect(approver.see("decision-form")).to_have_count(0)
+    request.refresh_from_db()
+    assert (request.state, request.comment) == ("approved", "Twice")
+    approver.is_quiet()
 
 
 def test_a_decision_of_low_risk_is_undone_in_time(visit: Any, finance: Person) -> None:
