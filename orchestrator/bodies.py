@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from django.conf import settings
+from django.template.loader import render_to_string
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -23,7 +24,7 @@ def bounded(application: Application) -> Application:
         most = settings.UPLOAD_LIMIT
         declared = next((value for name, value in scope.get("headers", []) if name == b"content-length"), b"0")
         if declared.isdigit() and int(declared) > most:
-            await _refuse(send, most)
+            await _refuse(scope, send, most)
             return
         taken, begun = 0, False
 
@@ -44,24 +45,33 @@ def bounded(application: Application) -> Application:
             await application(scope, receive_bounded, send_noting)
         except _TooLarge:
             if not begun:
-                await _refuse(send, most)
+                await _refuse(scope, send, most)
 
     return bounded_application
 
 
-async def _refuse(send: Send, most: int) -> None:
-    problem = {
+async def _refuse(scope: Scope, send: Send, most: int) -> None:
+    """A page for whoever sent a form, a problem document for programs."""
+    accepted = next((value for name, value in scope.get("headers", []) if name == b"accept"), b"")
+    if b"text/html" in accepted:
+        body, kind = render_to_string("too_large.html", {"most": most}).encode(), b"text/html; charset=utf-8"
+    else:
+        body, kind = json.dumps(_problem(most)).encode(), b"application/problem+json"
+    headers = [
+        (b"content-type", kind),
+        (b"content-length", str(len(body)).encode()),
+        (b"content-security-policy", b"default-src 'self'"),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _problem(most: int) -> dict[str, Any]:
+    return {
         "type": "/problems/too-large",
         "title": "Too large",
         "status": 413,
         "detail": f"The request is larger than {most:,} bytes.",
         "problems": [],
     }
-    body = json.dumps(problem).encode()
-    headers = [
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -15,7 +15,7 @@ from flows.builder.catalogue import current
 from flows.builder.checking import faults
 from flows.builder.subflows import circle
 from flows.engine.compiling import Survey, survey_flow
-from flows.engine.document import Body, FlowDocument, Step, dump_document, key_problem, read_document, unfit
+from flows.engine.document import OF_ANOTHER, Body, FlowDocument, Step, dump_document, key_problem, read_document, unfit
 from flows.engine.kinds import Catalogue
 from flows.engine.problems import DocumentError, Place, Problem
 from flows.engine.writing import write_yaml
@@ -113,7 +113,7 @@ def _require_flow(value: Any, places: Mapping[Place, tuple[int, int]]) -> None:
         found.append(((), "a flow is an object of keys and values", "Begin with `orchestrator: 1`."))
     elif value.get("orchestrator") != 1 or isinstance(value["orchestrator"], bool):
         said = "is missing" if "orchestrator" not in value else "must be 1"
-        found.append((("orchestrator",), said, "A flow begins with `orchestrator: 1`; other products' files cannot be read."))
+        found.append((("orchestrator",), said, OF_ANOTHER))
     else:
         found += _shape_faults(value, ())
         handler = value.get("on_error")

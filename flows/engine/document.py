@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -306,10 +306,15 @@ def document_schema(kinds: Mapping[str, Kind]) -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **top, "$defs": definitions}
 
 
+OF_ANOTHER: Final = "A flow begins with `orchestrator: 1`; other products' files cannot be read."
+
+
 def read_document(value: Any, places: Mapping[Place, tuple[int, int]]) -> FlowDocument:
     """The document of a value that was parsed, with its places. Raises DocumentError."""
     if not isinstance(value, dict):
         raise DocumentError([problem_at((), "a flow is an object of keys and values", "Begin with `orchestrator: 1`.", places)])
+    if "orchestrator" not in value:  # what else is wrong with it says nothing to whoever took another file for a flow
+        raise DocumentError([problem_at(("orchestrator",), "`orchestrator` is missing", OF_ANOTHER, places)])
     try:
         document = FlowDocument.model_validate(value)
     except ValidationError as error:

@@ -435,7 +435,7 @@ class TestImport:
         [
             ("", "Choose a file"),
             ("name: x\n  steps: [", "line 2"),
-            ("apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nspec: {}\n", "apiVersion"),
+            ("apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nspec: {}\n", "other products' files cannot be read"),
             ("orchestrator: 1\nname: x\nsteps:\n  <script>alert(1)</script>: {kind: set}\n", "is not allowed"),
             ("x: " + "y" * 1_100_000, "larger than"),
         ],
