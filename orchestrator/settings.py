@@ -40,6 +40,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "orchestrator.pages.middleware.PageMiddleware",
+    "orchestrator.pages.keptforms.KeptFormsMiddleware",
     "orchestrator.home.first.FirstStepsMiddleware",
     "flows.api.problems.MethodProblemMiddleware",
 ]

@@ -4,13 +4,14 @@ from django.urls import path
 
 from orchestrator.auditing import views as auditing
 from orchestrator.home.views import first_page, home
-from orchestrator.pages import canvas, components, elsewhere, killswitch, palette, signin, welcome
+from orchestrator.pages import canvas, components, elsewhere, keptforms, killswitch, palette, signin, welcome
 
 urlpatterns = [
     path("", home, name="home"),
     path("first-steps", first_page, name="first-steps"),
     path("login", signin.sign_in, name="login"),
     path("logout", signin.sign_out, name="logout"),
+    path("kept-form", keptforms.kept_form, name="kept-form"),
     path("welcome", welcome.welcome, name="welcome"),
     path("look", elsewhere.look, name="look"),
     path("go/<str:what>", elsewhere.go, name="go"),

@@ -142,6 +142,7 @@ PAGES = [
     Door("POST", "look", open=True, body={"theme": "dark"}),
     Door("GET", ""),
     Door("POST", "first-steps"),
+    Door("GET", "kept-form"),
     Door("GET", "go/<str:what>", thing=True),
     Door("GET", "shell/search", query=f"?q={SECRET}"),
     Door("GET", "shell/waiting"),

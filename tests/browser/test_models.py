@@ -30,6 +30,7 @@ def asking(route: str, slug: str = "refunds") -> Any:
 
 
 def test_MDL_1_a_provider_without_a_key_says_so_and_saving_it_saves_nothing(visit: Any, person: Person_) -> None:
+    """FST-5, too: checking a key that will not do tells the reason and saves nothing."""
     make_model("keyed", model="openai/large-1", api_key_env="NO_SUCH_KEY")
     at = visit(as_=person("owner"))
 

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from approvals.actions.decide import decide
 from approvals.models import Vote
+from flows.access.actor import Actor
 from flows.models import Person, Request, Run
 from tests.makers import make_flow, make_person, make_request, make_run, make_team
 from tests.runs.journals import DOCUMENT, make_attempt, make_call
@@ -37,6 +39,25 @@ def test_SH_1_the_badge_is_the_number_of_rows_in_mine(visit: Any, finance: Perso
     expect(approver.see("approvals-badge").first).to_have_text("3")
     approver.is_accessible()
     approver.is_quiet()
+
+
+def test_HOME_5_and_6_on_a_phone_the_cards_keep_their_order_and_their_place(visit: Any, person: Any) -> None:
+    """A request that is decided elsewhere leaves its card, and nothing below moves."""
+    request = make_request(terms={"approvers": {}})
+    owner = visit(phone=True, as_=person("owner"))
+    owner.go("/")
+    expect(owner.see("home-request")).to_have_count(1)
+    expect(owner.see("live")).to_have_attribute("data-status", "live")
+
+    def tops() -> list[float]:
+        return [owner.see(f"home-{name}").bounding_box()["y"] for name in ("needs", "broken", "money", "flight")]
+
+    before = tops()
+    decide(Actor(person=make_person("approver", username="approver-2")), request.id, "reject", request.revision)
+
+    expect(owner.see("home-request")).to_have_count(0)
+    assert tops() == before == sorted(before)
+    owner.is_quiet()
 
 
 def test_SH_5_an_address_of_a_filtered_list_shows_others_the_same(visit: Any, person: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from playwright.sync_api import expect
@@ -83,15 +84,25 @@ def test_only_owners_see_the_components(visit: Any, person: Any) -> None:
     viewer.is_accessible()
 
 
-def test_the_sheet_of_keys_opens_and_gives_the_focus_back(visit: Any, person: Any) -> None:
+def test_SH_2_the_sheet_of_keys_opens_and_gives_the_focus_back(visit: Any, person: Any) -> None:
+    """And SH-3 within a field, where keys are text; and SH-6: with the navigation collapsed each icon has its name and tells it."""
     owner = visit(as_=person("owner"))
     owner.go("/internal/components")
 
+    before = owner.page.get_by_role("link", name="Budgets").first
+    before.focus()
     owner.page.keyboard.press("?")
     expect(owner.see("keys")).to_be_visible()
     owner.is_accessible()
     owner.page.keyboard.press("Escape")
     expect(owner.see("keys")).to_be_hidden()
+    expect(before).to_be_focused()
+    owner.page.locator("[data-nav-toggle]").click()
+    links = owner.page.get_by_role("navigation", name="Main").locator("a.nav-link")
+    for link in links.all():
+        expect(link).to_have_accessible_name(re.compile(r"\w{4}"))
+        expect(link).to_have_attribute("title", re.compile(r"\w{4}"))
+    assert links.count() > 10
 
     search = owner.page.get_by_placeholder("Search runs")
     owner.page.keyboard.press("/")
@@ -101,7 +112,7 @@ def test_the_sheet_of_keys_opens_and_gives_the_focus_back(visit: Any, person: An
     expect(owner.see("keys")).to_be_hidden()
 
 
-def test_two_keys_go_to_a_page(visit: Any, person: Any) -> None:
+def test_SH_3_two_keys_go_to_a_page(visit: Any, person: Any) -> None:
     owner = visit(as_=person("owner"))
     owner.go("/internal/components")
 

@@ -16,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from flows.models import Flow, ModelEntry, Request, Run, Trigger
+from orchestrator.pages.navigation import PLACES
 from tests.makers import make_flow, make_person, make_request, make_run, make_team
 from tests.runs.journals import make_call
 
@@ -223,3 +224,21 @@ def test_the_number_of_queries_does_not_grow() -> None:
 
     assert queries() == before
     assert before <= 20
+
+
+def test_FST_3_an_empty_installation_says_on_every_screen_what_belongs_there() -> None:
+    owner = signed_in("owner")
+
+    for place in PLACES:
+        page = owner.get(place.url, follow=True).content.decode().split("<main", 1)[1]
+        words = re.sub(r"<[^>]+>|\s+", " ", page)
+        assert len(words.split()) > 12, f"{place.url}: {words}"
+        assert 'data-testid="problem"' not in page, place.url
+    for url in ("/runs", "/approvals", "/flows", "/costs", "/models", "/tools", "/knowledge", "/memory", "/triggers", "/budgets"):
+        page = seen(owner, url)
+        assert 'data-testid="empty"' in page, f"{url} says what belongs there"
+    home = seen(owner)
+    assert "There is no flow yet." in home
+    assert 'href="/templates"' in home
+    assert 'data-testid="first-steps"' not in home
+    assert "There is no demonstration here" in seen(owner, "/settings/demonstration")

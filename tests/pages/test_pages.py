@@ -13,7 +13,7 @@ from django.urls import path
 
 from flows.access import signin
 from flows.access.refusals import Conflict, Forbidden
-from flows.models import Membership, Person
+from flows.models import Flow, Membership, Person
 from orchestrator import urls, welcome
 from tests.makers import make_person, make_run
 
@@ -134,7 +134,7 @@ def test_htmx_gets_a_refusal_as_one_sentence(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("broken_pages")
-def test_a_failure_gives_the_number_that_stands_in_the_log_and_no_detail(
+def test_FST_7_a_failure_gives_the_number_that_stands_in_the_log_and_no_detail(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     client.raise_request_exception = False
@@ -209,3 +209,22 @@ def test_the_shell_asks_the_database_little(client: Client, django_assert_max_nu
     client.get("/nowhere")
     with django_assert_max_num_queries(6):  # session, person, roles, what is handed to them, the badge, the kill switch
         client.get("/nowhere")
+
+
+def test_FST_6_a_form_sent_after_the_sign_in_expired_comes_back_with_its_text_and_was_not_submitted(client: Client) -> None:
+    person = make_person("builder")
+    typed = {"name": "A flow with a careful name"}
+
+    sent = client.post("/flows/new", typed)
+    assert sent.headers["Location"] == "/login?next=/kept-form"
+    entered = client.post("/login", {"username": person.username, "password": "correct horse battery", "next": "/kept-form"})
+    assert entered.headers["Location"] == "/kept-form"
+    page = client.get("/kept-form").content.decode()
+
+    assert 'action="/flows/new"' in page
+    assert ">A flow with a careful name</textarea>" in page
+    assert "Nothing was submitted" in page
+    assert not Flow.objects.exists()
+    client.post("/flows/new", typed)
+    assert Flow.objects.get().name == typed["name"]
+    assert client.get("/kept-form").headers["Location"] == "/", "it is sent now"
