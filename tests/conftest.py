@@ -7,9 +7,15 @@ from typing import Any
 import psycopg
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.test import TransactionTestCase
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from orchestrator.embedded.servers import running_servers
+from tests.emptying import empty_database
+
+hypothesis_settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("busy")  # how fast the machine is fails no test
 
 INSTALLATIONS = ("path/", "faults/", "orchestrator/", "frontend/", "routing/providers/test_litellm_proxy.py")
 """What starts installations of its own or waits for other processes. Of several processes, one runs all tests of such a file (and one all
@@ -65,9 +71,7 @@ def django_db_modify_db_settings(embedded_servers: None) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """Tests that commit are cleaned up with TRUNCATE, which the audit log refuses; `tests/access/test_audit.py` puts the wall back
-    to test it."""
-    with django_db_blocker.unblock(), connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE flows_auditrow DISABLE TRIGGER audit_no_truncate")
-        cursor.execute("ALTER TABLE flows_auditseal DISABLE TRIGGER seal_no_truncate")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", empty_database)
+        yield

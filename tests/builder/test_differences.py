@@ -6,7 +6,7 @@ import copy
 import json
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.builder.differences import MISSING, Differences, differences
@@ -134,7 +134,6 @@ def loaded(document: dict[str, Any]) -> FlowDocument:
     return load_document(json.loads(json.dumps(document)))
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(documents(), documents())
 def test_no_changes_means_the_same_hash_and_the_other_way_round(one: dict[str, Any], other: dict[str, Any]) -> None:
     before, after = loaded(one), loaded(other)
@@ -143,7 +142,6 @@ def test_no_changes_means_the_same_hash_and_the_other_way_round(one: dict[str, A
     assert not differences(before, before)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(documents(), st.data())
 def test_one_mutation_is_found_and_only_that(document: dict[str, Any], data: st.DataObject) -> None:
     after = copy.deepcopy(document)

@@ -61,7 +61,7 @@ def test_a_flow_of_the_demo_comes_back_as_it_was(canvas: subprocess.Popen[str], 
 
 
 @given(document=documents())
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_document_comes_back_as_it_was(canvas: subprocess.Popen[str], document: dict[str, Any]) -> None:
     answer = through(canvas, document)
 

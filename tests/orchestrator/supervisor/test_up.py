@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ class Installation:
     def __init__(self, data: Path, *arguments: str) -> None:
         self.data = data
         self.port = free_port()
-        self.said = data.parent / "said"
+        self.said = data.parent / f"said-{self.port}-{id(self)}"
         environment = dict(os.environ, DJANGO_SETTINGS_MODULE="orchestrator.settings", ORCHESTRATOR_DATA=str(data))
         command = [sys.executable, "manage.py", "up", "--port", str(self.port), "--engines", "2", *arguments]
         with self.said.open("wb") as stream:
@@ -49,16 +50,27 @@ class Installation:
         return self
 
 
-@pytest.fixture
-def data(short_folder: Path) -> Path:
-    return short_folder / "data"
+@pytest.fixture(scope="module")
+def running() -> Iterator[list[Installation]]:
+    """The installation that the tests share, once it was started; the last one is the one that runs."""
+    started: list[Installation] = []
+    yield started
+    for installation in started:
+        end(installation.process)
+
+
+@pytest.fixture(scope="module")
+def data() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="up") as folder:  # short: sockets in it have short names
+        yield Path(folder) / "data"
 
 
 @pytest.fixture
-def up(data: Path) -> Iterator[Installation]:
-    installation = Installation(data)
-    yield installation.ready()
-    end(installation.process)
+def up(data: Path, running: list[Installation]) -> Installation:
+    """The installation, ready: as the test before left it, or started again where that one ended it."""
+    if not running or running[-1].process.poll() is not None:
+        running.append(Installation(data))
+    return running[-1].ready()
 
 
 def test_it_prints_the_address_and_serves_it(up: Installation) -> None:
@@ -98,19 +110,7 @@ def test_a_killed_zygote_takes_its_engines_with_it(up: Installation) -> None:
 
     until(lambda: not engines & table().keys(), 2.0)
     until(lambda: up.zygote() not in {None, zygote}, 10)
-    until(lambda: len(up.engines()) == 2, 30)
-
-
-def test_ctrl_c_ends_everything_within_ten_seconds(up: Installation, data: Path) -> None:
-    family = descendants(up.pid)
-
-    up.process.send_signal(signal.SIGINT)
-    up.process.send_signal(signal.SIGINT)  # the impatient press it twice
-    up.process.wait(30)
-
-    assert up.process.returncode == 0
-    assert not family.keys() & table().keys()
-    assert not valkey.is_ready(socket_folder(data) / "redis.sock")
+    until(lambda: len(up.engines()) == 2, 60)
 
 
 def test_a_second_up_and_a_taken_port_are_refused(up: Installation, data: Path) -> None:
@@ -123,3 +123,15 @@ def test_a_second_up_and_a_taken_port_are_refused(up: Installation, data: Path) 
     elsewhere.process.wait(30)
     assert elsewhere.process.returncode == 1
     assert f"Port {up.port} cannot be used" in elsewhere.words()
+
+
+def test_ctrl_c_ends_everything_within_ten_seconds(up: Installation, data: Path) -> None:
+    family = descendants(up.pid)
+
+    up.process.send_signal(signal.SIGINT)
+    up.process.send_signal(signal.SIGINT)  # the impatient press it twice
+    up.process.wait(30)
+
+    assert up.process.returncode == 0
+    assert not family.keys() & table().keys()
+    assert not valkey.is_ready(socket_folder(data) / "redis.sock")

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.access.egress import Egress
@@ -187,7 +187,7 @@ schemas = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(schemas, st.integers(0, 5))
 def test_it_obeys_any_small_schema(schema: dict[str, Any], seed: int) -> None:
     value = instance_of(schema, str(seed), ["hello", "a", "refund"])
