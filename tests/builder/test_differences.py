@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows.builder.comparing import overlay
 from flows.builder.differences import MISSING, Differences, differences
 from flows.builder.wording import lines_apart, words_apart
 from flows.engine.document import FlowDocument, load_document, version_hash
@@ -190,3 +191,34 @@ def test_two_large_texts_that_share_nothing_are_compared_at_once() -> None:
     rows = lines_apart("\n".join(f"a{n}" for n in range(9000)), "\n".join(f"b{n}" for n in range(9000)))
 
     assert len(rows) == 9000
+
+
+def test_both_are_drawn_with_what_changed_inside_frames_and_in_the_error_handler() -> None:
+    def document(prompt: str, inner: dict[str, object], **more: object) -> FlowDocument:
+        one = {"kind": "set", "with": {"values": {"a": prompt}}}
+        body = {"steps": {"rate": one, **inner}, "edges": ["start -> rate", *(f"rate -> {key}" for key in inner)]}
+        steps = {"each": {"kind": "map", "with": {"over": "[1]", "body": body}}, "last": one if "handled" in more else STEP}
+        edges = ["start -> each", "each -> last"]
+        handler = {"on_error": {"steps": {"tell": STEP}, "edges": ["start -> tell"]}} if more.get("handled") else {}
+        return load_document({"orchestrator": 1, "name": "F", "steps": steps, "edges": edges, **handler})
+
+    before, after = document("one", {"old": STEP}), document("two", {"new": STEP}, handled=True)
+    shown = overlay(before, after, differences(before, after))
+
+    assert {box.key: mark for box, mark in shown.boxes} == {
+        "each": "changed",
+        "each.rate": "changed",
+        "each.new": "added",
+        "each.old": "removed",
+        "last": "changed",
+        "error": "added",
+        "error.tell": "added",
+    }
+    assert {(line.source, line.target): mark for line, mark in shown.lines} == {
+        ("each", "last"): "",
+        ("each.rate", "each.new"): "added",
+        ("each.rate", "each.old"): "removed",
+    }
+
+
+STEP = {"kind": "set", "with": {"values": {"a": 1}}}
