@@ -131,8 +131,11 @@ def holdings_of(person: Person) -> Holdings:
     everywhere: set[Right] = set()
     by_team: dict[UUID, set[Right]] = {}
     slugs: dict[UUID, str] = {}
-    roles: Any = person.__dict__.pop("roles", None)  # taken once: who asks again later asks the database
-    if roles is None:
+    read: Any = person  # a request's person is a lazy stand-in, whose own attributes are others
+    roles: Any = getattr(read, "roles", None)
+    if roles is not None:
+        del read.roles  # taken once: who asks again later asks the database
+    else:
         roles = Membership.objects.filter(person=person).values_list(ROLE, flat=True)
     for each in roles:
         rights = INCLUDES.get(each["role"], frozenset())

@@ -1,12 +1,15 @@
 """What each role may do, and where."""
 
+from typing import Any
+
 import pytest
+from django.utils.functional import SimpleLazyObject
 
 from flows.access.actor import Actor, system
 from flows.access.querysets import flows_for, requests_for, runs_for
 from flows.access.refusals import Forbidden, NotFound
-from flows.access.rights import INCLUDES, Right, may, require
-from flows.models import Role
+from flows.access.rights import INCLUDES, Right, holdings_of, may, require, with_roles
+from flows.models import Person, Role
 from tests.makers import make_actor, make_flow, make_key, make_person, make_request, make_run, make_team
 
 pytestmark = pytest.mark.django_db
@@ -111,3 +114,13 @@ def test_a_request_is_seen_by_whom_it_names() -> None:
     assert list(requests_for(make_person(username="asked"))) == [by_name]
     assert list(requests_for(make_person("approver", team=make_team("finance")))) == [by_team]
     assert not requests_for(make_person("viewer", team=make_team("finance"))).exists()
+
+
+def test_the_roles_of_a_requests_person_were_read_with_it(django_assert_num_queries: Any) -> None:
+    """Also where the person is the lazy stand-in that a request has."""
+    known = make_person("operator")
+    with django_assert_num_queries(1):
+        person: Any = SimpleLazyObject(lambda: with_roles(Person.objects.filter(pk=known.pk)).get())
+        assert holdings_of(person).allow(Right.SEE_COSTS)
+    with django_assert_num_queries(1):
+        assert holdings_of(person).allow(Right.SEE_COSTS), "asked anew, since they may have changed"
