@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from html import unescape
@@ -54,8 +54,11 @@ class House:
 
     def spoken_to(self) -> set[str]:
         """The addresses to which a process of the house has a connection now."""
-        processes = [self.process, *self.process.children(recursive=True)]
-        return {each.raddr.ip for process in processes for each in process.net_connections("inet") if each.raddr}
+        addresses = set[str]()
+        for process in (self.process, *self.process.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):  # it has just ended
+                addresses |= {each.raddr.ip for each in process.net_connections("inet") if each.raddr}
+        return addresses
 
     def start(self) -> None:
         command = [sys.executable, "manage.py", "up", "--port", str(self.port), "--engines", "2"]
@@ -164,7 +167,7 @@ def upload_and_start(operator: Any, password: str) -> None:
     operator.see("run").click()
 
     form = operator.see("run-form")
-    form.get_by_label("Title").fill("Licence [[sim: rate=20]]")  # the simulated model is told to write as slowly as people read
+    form.get_by_label("Title").fill("Licence [[sim: rate=12]]")  # the simulated model is told to write as slowly as people read
     form.locator("input[type=file]").set_input_files(LICENSE)
     operator.is_accessible()
     operator.see("start").click()
