@@ -37,6 +37,7 @@ from tests.execution.runs import (
     types_of,
     until,
 )
+from tests.execution.services import Pair
 from tests.makers import make_actor, make_base, make_flow, make_person, make_team
 
 LOOKUP = {"type": "object", "required": ["page"], "additionalProperties": False, "properties": {"page": {"type": "integer"}}}
@@ -295,6 +296,21 @@ def test_a_tool_that_is_not_granted_is_refused_with_the_names_of_those_that_are(
 
     assert judged.calls[0]["verdict"] == "no"
     assert "There is no tool 'rm.rf' here. You may call `look.up`." in judged.calls[0]["why"]
+
+
+def test_a_tool_that_nobody_knows_is_told_to_the_model_and_the_run_goes_on(drive: Drive, pair: Pair, add_tool: AddTool) -> None:
+    async def look_up(page: int) -> str:
+        raise AssertionError("nobody called it")
+
+    add_tool("look.up", look_up, arguments=LOOKUP)
+    drive()
+
+    run = finish(start({"research": agent("Look it up [[serve: ok call=made_up]]", route="pair")}, EDGES))
+
+    assert run.status == "succeeded"
+    assert [call.kind for call in calls_of(run)] == ["model", "model"]
+    (told,) = [message["content"] for message in conversation_of(run) if message["role"] == "tool"]
+    assert "There is no tool 'made_up' here. You may call `look.up`." in told
 
 
 def test_a_tool_that_fails_tells_the_model_why_and_the_run_goes_on(drive: Drive, add_tool: AddTool) -> None:

@@ -2,9 +2,10 @@
 
 How a request is answered: a directive in its messages, ``[[serve: NAME key=value …]]``, else the next of the programmed
 behaviours. Names: a status (``429 retry_after=2``), reset, hang, drip, html, large, redirect (see `loopback.misbehave`), and
-empty, empty_text, no_usage, zero_usage, wrong_usage, cut (connection lost), cut_clean (ends without an end), no_done, drip_stream,
-wrong_model, bad_json, refusal, content_filter, length, stream_error, no_stream, cached. `delay=SECONDS` waits first, `say=TEXT`
-sets the answer, `pieces=N` splits it, `cost=DOLLARS` is what the service itself says that it costs. Run as a process:
+empty, empty_text, no_usage, zero_usage, wrong_usage, cut (connection lost), cut_clean (ends without an end), no_done,
+drip_stream, wrong_model, bad_json, refusal, content_filter, length, stream_error, no_stream, cached. `delay=SECONDS` waits
+first, `say=TEXT` sets the answer, `call=NAME` is the tool that it calls whatever it was offered, `pieces=N` splits it,
+`cost=DOLLARS` is what the service itself says that it costs. Run as a process:
 ``python -m tests.servers.model_server --journal FILE``.
 """
 
@@ -98,7 +99,8 @@ def _message(body: dict[str, Any], behave: dict[str, Any], name: str) -> tuple[d
     if body.get("tools") and body["messages"][-1]["role"] != "tool":
         function = body["tools"][0]["function"]
         arguments = json.dumps(instance_of(function["parameters"], asked))
-        call = {"id": "call_1", "type": "function", "function": {"name": function["name"], "arguments": arguments}}
+        name = behave.get("call", function["name"])
+        call = {"id": "call_1", "type": "function", "function": {"name": name, "arguments": arguments}}
         return {**message, "content": None, "tool_calls": [call]}, "tool_calls"
     text = behave.get("say") or (json.dumps(instance_of(schema, asked, asked.split())) if schema else f"You said: {asked[:200]}")
     if name == "length":

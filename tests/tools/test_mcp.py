@@ -156,6 +156,21 @@ def test_a_server_that_cannot_be_reached_says_so_and_keeps_its_tools(own: Path) 
     assert ToolEntry.objects.filter(kind="mcp").count() == 3
 
 
+def test_an_agent_is_told_that_a_server_cannot_be_reached_and_goes_on(own: Path, drive: Drive) -> None:
+    refresh_server(make_actor("owner"), "own")
+    ToolEntry.objects.filter(slug="own.double").update(effect="read", repeat="freely")
+    (own.parent / "own.py").unlink()
+    make_model(capabilities=["tools"])
+    drive()
+
+    run = finish(start({"a": agent('Double it [[sim: tool=own.double {"number": 2}]]', "own.double")}, ["start -> a"]), within=40)
+
+    assert run.status == "succeeded"
+    (call,) = [call for call in calls_of(run) if call.kind == "tool"]
+    assert call.status == "failed_retryable"
+    assert "The server own cannot be reached" in (calls_of(run)[-1].request or "")
+
+
 def test_a_private_address_is_refused_unless_an_owner_allowed_it() -> None:
     MCPServer.objects.create(slug="inner", url="http://127.0.0.1:9/mcp")
 
