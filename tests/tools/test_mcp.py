@@ -168,7 +168,7 @@ def test_an_agent_is_told_that_a_server_cannot_be_reached_and_goes_on(own: Path,
     assert run.status == "succeeded"
     (call,) = [call for call in calls_of(run) if call.kind == "tool"]
     assert call.status == "failed_retryable"
-    assert "The server own cannot be reached" in (calls_of(run)[-1].request or "")
+    assert "own.double cannot be reached" in (calls_of(run)[-1].request or "")
 
 
 def test_a_private_address_is_refused_unless_an_owner_allowed_it() -> None:
