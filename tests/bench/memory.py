@@ -35,7 +35,7 @@ def idle() -> tuple[float, float]:
     folder = Path(tempfile.mkdtemp(prefix="orchestrator-bench-"))
     folder.chmod(0o711)
     port = free_port()
-    command = [sys.executable, str(ROOT / "manage.py"), "up", "--port", str(port), "--engines", "1"]
+    command = [sys.executable, str(ROOT / "manage.py"), "up", "--port", str(port), "--no-runs", "--engines", "1"]
     try:
         with started(command, port, folder, bare_environment(ORCHESTRATOR_DATA=str(folder / "data"))) as (pid, _):
             until(lambda: len(processes(pid, "orchestrator.zygote")) == 2, 60, "the engine runs")

@@ -193,7 +193,7 @@ def test_RF_5_the_copied_command_starts_what_the_form_starts(visit: Any, person:
 # --- runs
 
 
-def test_RUN_1_the_address_says_what_is_listed_and_in_which_order(visit: Any, person: Any) -> None:
+def test_RUN_1_and_2_the_address_says_what_is_listed_and_back_restores_the_filter_before(visit: Any, person: Any) -> None:
     flow = make_flow(document=DOCUMENT)
     cheap = make_run(flow, status="failed", spent="0.01")
     dear = make_run(flow, status="failed", spent="0.5")
@@ -210,6 +210,17 @@ def test_RUN_1_the_address_says_what_is_listed_and_in_which_order(visit: Any, pe
     expect(viewer.page.get_by_role("columnheader", name="Cost")).to_have_attribute("aria-sort", "descending")
     assert viewer.path == path
     viewer.is_accessible()
+
+    chips = viewer.page.locator(".filter-chip a")
+    for left, name in ((4, "started"), (5, "state")):
+        viewer.page.locator(f"[data-filter={name}] a").click()
+        expect(viewer.see("run-row")).to_have_count(left)
+    expect(chips).to_have_count(0)
+    for rows, left in ((4, 1), (3, 2)):
+        viewer.page.go_back()
+        expect(viewer.see("run-row")).to_have_count(rows)
+        expect(chips).to_have_count(left)
+    assert viewer.path == path
     viewer.is_quiet()
 
 

@@ -133,7 +133,7 @@ class Site:
         """`up`, until its engines beat; the seconds that it took."""
         began = time.monotonic()
         self.starts += 1
-        command = [sys.executable, "manage.py", "up", "--port", str(self.port), "--engines", str(ENGINES)]
+        command = [sys.executable, "manage.py", "up", "--port", str(self.port), "--no-runs", "--engines", str(ENGINES)]
         with self.said.open("wb") as stream:
             self.process = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=stream, stderr=stream, text=True)
         until(lambda: self.ended or answers(self.port, "/healthz"), 90, "the pages")

@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from flows.models import Event, Request, Run
+from flows.models import Attempt, Event, Request, Run
 from tests.makers import add_events, make_flow, make_person, make_request, make_run, make_team
 from tests.runs.journals import DOCUMENT, make_attempt, make_call
 
@@ -110,6 +110,26 @@ def test_the_items_of_a_map_are_counted_by_state_and_listed_on_demand() -> None:
     assert re.findall(r'data-testid="item-row" data-path="rate\[(\d+)\]"', more) == [str(at) for at in range(50, 62)]
     bad = text_of(client, at(run, "?step=rate&items=failed"))
     assert re.findall(r'data-testid="item-row" data-path="([^"]+)" data-state="(\w+)"', bad) == [("rate[60]", "failed")]
+
+
+def test_RD_7_one_item_of_ten_thousand_is_found_by_its_number() -> None:
+    run, client = review(), signed_in("operator")
+    make_attempt(run, "rate", status="open", kind="map")
+    Attempt.objects.bulk_create(
+        [
+            Attempt(run=run, path=f"rate[{n}].assess", n=1, seq=n, kind="model", status="succeeded", pass_number=1)
+            for n in range(10_000)
+        ]
+    )
+
+    for written in ("9873", "%239,873", "Item 9873"):
+        found = text_of(client, at(run, f"?step=rate&item={written}&items=failed"))
+        rows = re.findall(r'data-path="(rate\[\d+\])" data-state="\w+"( aria-current="true")?', found)
+        assert rows[:2] == [("rate[9873]", ' aria-current="true"'), ("rate[9874]", "")]
+
+    assert "Item 12000 has not begun." in text_of(client, at(run, "?step=rate&item=12,000"))
+    assert "“the last” is no number." in text_of(client, at(run, "?step=rate&item=the last"))
+    assert 'data-testid="item-search"' in text_of(client, at(run, "?step=rate"))
 
 
 def test_an_item_opens_with_its_steps_and_their_calls() -> None:

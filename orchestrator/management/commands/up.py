@@ -37,22 +37,23 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--port", type=int, help=f"the port of the pages; without it {PORT} or the next free one")
         parser.add_argument("--no-demo", action="store_true", help="without the demonstration's flows and accounts")
+        parser.add_argument("--no-runs", action="store_true", help="with them, but without the runs that the first start brings")
         parser.add_argument("--engines", type=int, default=max(2, min(4, os.cpu_count() or 2)), help="engine processes")
 
-    def handle(self, *args: Any, port: int | None, no_demo: bool, engines: int, **options: Any) -> None:
+    def handle(self, *args: Any, port: int | None, no_demo: bool, no_runs: bool, engines: int, **options: Any) -> None:
         settings.STATIC_ROOT.mkdir(exist_ok=True)
         lock = Lock(settings.DATA_DIR, "manage.py up")
         take(lock)
         with bound(port, PORT) as pages, receiver_where(settings.DATA_DIR, needed=not no_demo) as receiver:
             try:
-                asyncio.run(self.supervise(lock, pages, receiver, engines, demo=not no_demo))
+                asyncio.run(self.supervise(lock, pages, receiver, engines, demo=not no_demo, runs=not no_runs))
             finally:
                 if lock.is_ours():  # else the data folder was taken away, and what replaced it is not ours to tidy
                     leave(places(settings.DATA_DIR))
                 lock.release()
 
     async def supervise(
-        self, lock: Lock, pages: socket.socket, receiver: socket.socket | None, engines: int, *, demo: bool
+        self, lock: Lock, pages: socket.socket, receiver: socket.socket | None, engines: int, *, demo: bool, runs: bool
     ) -> None:
         async def build(supervisor: Supervisor) -> None:
             self.say("Starting the servers ...")
@@ -70,8 +71,10 @@ class Command(BaseCommand):
             for name, password in sign_ins:
                 self.say(f"  sign in as {name:<12} with {password}")
             if sign_ins:
+                self.say("Begin as operator.")
+            if sign_ins and runs:
                 await asyncio.to_thread(fill)
-                self.say("Begin as operator. The demonstration's runs are on their way; the first page shows how far they are.")
+                self.say("The demonstration's runs are on their way; the first page shows how far they are.")
             self.say("Ctrl-C stops it.")
 
         await Supervisor(lock, self.say).run(build)

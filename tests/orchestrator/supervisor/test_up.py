@@ -25,7 +25,7 @@ class Installation:
         self.port = free_port()
         self.said = data.parent / f"said-{self.port}-{id(self)}"
         environment = dict(os.environ, DJANGO_SETTINGS_MODULE="orchestrator.settings", ORCHESTRATOR_DATA=str(data))
-        command = [sys.executable, "manage.py", "up", "--port", str(self.port), "--engines", "2", *arguments]
+        command = [sys.executable, "manage.py", "up", "--port", str(self.port), "--no-runs", "--engines", "2", *arguments]
         with self.said.open("wb") as stream:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stream, stderr=stream, text=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from typing import Any
 
@@ -157,16 +158,31 @@ class Steps(Rights):
         return self.step_at(done[-1].path if self.ended and done else done[0].path) if done else None
 
     @cached_property
+    def sought(self) -> int | None:
+        """The number of the item or round that the address looks for, as people write it: ``9873``, ``#9,873``, ``item 9873``."""
+        written = re.sub(r"[\s,#.\u202f]|item|round", "", self.query.get("item", ""), flags=re.IGNORECASE)
+        return number_in(written)
+
+    @cached_property
     def inspected(self) -> Inspected | None:
         if self.info is None:
             return None
-        state = self.query.get("items", "")
-        after = number_in(self.query.get("after"))
+        state, after = self.query.get("items", ""), number_in(self.query.get("after"))
+        if self.sought is not None:
+            state, after = "", self.sought - (2 if self.info.kind == "loop" else 1)
         view = inspected(
             self.run, self.pass_number, self.info, number_in(self.query.get("attempt")), -1 if after is None else after, state
         )
         view.line = next((line for line in [*self.counted_lines, *self.inspected_below] if line.path == self.info.path), None)
         return view
+
+    @property
+    def found(self) -> str:
+        """The path of the item that the address looks for; empty where it has not begun."""
+        if self.sought is None or self.inspected is None or self.info is None or not self.inspected.items:
+            return ""
+        first = self.inspected.items[0]
+        return first.path if first.name.endswith(f" {self.sought}") else ""
 
 
 def _depth(path: str) -> int:
