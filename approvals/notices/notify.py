@@ -46,7 +46,8 @@ def notify(
     To be called in the transaction of what it tells, so that neither is there without the other; it is sent afterwards, by the
     reconciler, with retries. The same `key` tells each receiver once, however often it is called. `path` is the page that it leads
     to. `facts` are names and texts that the system computed: nothing secret, nothing that a model wrote. Who has no e-mail address,
-    or does not want to hear of `event`, is left out; without a mail server everybody is.
+    or does not want to hear of `event`, is left out; without a mail server everybody is. Where the policy of `request` names channels,
+    no others hear of it.
     """
     wanted = {person.id: person for person in people if person.is_active and person.email} if settings.EMAIL_HOST else {}
     gathering: set[object] = set()
@@ -56,6 +57,8 @@ def notify(
         elif preference.email == "digest":
             gathering.add(preference.person_id)
     hearing = Channel.objects.filter(removed_at__isnull=True) if channels else Channel.objects.none()
+    if request is not None and request.terms.get("channels"):
+        hearing = hearing.filter(name__in=request.terms["channels"])
     told = [channel for channel in hearing if not channel.events or event in channel.events]
     shared = {
         "event": event,

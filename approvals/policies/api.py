@@ -24,7 +24,7 @@ router = Router(tags=["policies"])
 REFUSALS = {403: ProblemDocument, 404: ProblemDocument, 409: ProblemDocument, 422: ProblemDocument}
 RULES = (
     "description, tools, flows, when, people, teams, chosen_by, quorum, each_team, veto, reason (never, reject, always), editable, "
-    "risk (low, medium, high), bulk, confirm, ladder [{after, act: remind | escalate | reject, people, teams}]"
+    "risk (low, medium, high), bulk, confirm, channels, ladder [{after, act: remind | escalate | reject, people, teams}]"
 )
 
 

@@ -12,7 +12,7 @@ from flows.access.refusals import Fault
 from flows.models import Person
 from flows.runs.starting.form import sentence_of
 
-LISTS = ("tools", "flows", "people", "teams")
+LISTS = ("tools", "flows", "people", "teams", "channels")
 RISKS = (("low", "Low: can be undone for 5 seconds"), ("medium", "Medium"), ("high", "High: never many at once"))
 REASONS = (("never", "Never"), ("reject", "For a rejection or changes"), ("always", "Always"))
 LADDER_HELP = (
@@ -55,6 +55,11 @@ class PolicyForm(forms.Form):
     bulk = forms.BooleanField(required=False, label="May be decided many at once")
     confirm = forms.CharField(
         required=False, max_length=120, label="Value to type", help_text="A field whose value must be typed in order to approve."
+    )
+    channels = forms.CharField(
+        required=False,
+        label="Channels that hear of it",
+        help_text="Names of chats and webhooks, such as those of the team that decides. Empty: all that hear of requests.",
     )
     ladder = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 4}), help_text=LADDER_HELP)
 

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from django.urls import reverse
 
-from approvals.models import Policy
+from approvals.models import Channel, Policy
 from approvals.policies.settings import PolicySettings
 from flows.access.refusals import Fault
 from flows.access.rights import INCLUDES, Right
@@ -35,7 +35,7 @@ def deciders(people: Iterable[str], teams: Iterable[str], *, owners: bool = True
 
 
 def unknown_names(settings: PolicySettings) -> Iterable[Fault]:
-    """People and teams that this installation does not have."""
+    """People, teams and channels that this installation does not have."""
     places: list[tuple[str, list[str], list[str]]] = [("", settings.people, settings.teams)]
     places += [(f"ladder.{at}.", rung.people, rung.teams) for at, rung in enumerate(settings.ladder)]
     people = set(Person.objects.filter(is_active=True).values_list("username", flat=True))
@@ -47,6 +47,10 @@ def unknown_names(settings: PolicySettings) -> Iterable[Fault]:
         for name in some_teams:
             if name not in teams:
                 yield Fault(f"{place}teams", f"there is no team {name[:64]!r}")
+    channels = set(Channel.objects.filter(removed_at__isnull=True).values_list("name", flat=True)) if settings.channels else set()
+    for name in settings.channels:
+        if name not in channels:
+            yield Fault("channels", f"there is no channel {name[:64]!r}", "Make it on the page of the channels, or leave it out.")
 
 
 def unsatisfiable(settings: PolicySettings) -> Iterable[Fault]:

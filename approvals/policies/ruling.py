@@ -73,6 +73,7 @@ def terms_of(policy: Policy, settings: PolicySettings, chosen: Any, occasion: Oc
         "risk": settings.risk,
         "bulk": settings.bulk,
         "confirm": settings.confirm,
+        "channels": settings.channels,
         "at_deadline": rejecting if ends else "escalate",
         "ladder": [
             {"after": rung.after.seconds, "words": str(rung.after), **rung.model_dump(exclude={"after"})}

@@ -53,9 +53,10 @@ class PolicySettings(BaseModel):
     risk: Literal["low", "medium", "high"] = "medium"
     bulk: bool = False
     confirm: str = Field("", max_length=120)  # the field whose value must be typed in order to approve
+    channels: list[str] = Field(default_factory=list, max_length=20)  # the names of those that hear of its requests; none: all do
     ladder: list[Rung] = Field(default_factory=list, max_length=10)
 
-    @field_validator("people", "teams", "tools", "flows")
+    @field_validator("people", "teams", "tools", "flows", "channels")
     @classmethod
     def _once(cls, names: list[str]) -> list[str]:
         return list(dict.fromkeys(name.strip() for name in names if name.strip()))

@@ -11,14 +11,17 @@ from django.test import Client
 from django.utils import timezone
 
 from approvals.actions.save_channel import add_channel, remove_channel, rotate_channel_secret, try_channel
+from approvals.actions.save_policy import save_policy
 from approvals.actions.save_preference import save_preference
 from approvals.models import Channel, Notice
 from approvals.notices.notify import notify
 from approvals.notices.sending import PAUSES, send_due
+from approvals.policies.ruling import rule_on
 from approvals.taking_up import take_up_new
 from flows.access.actor import Actor
 from flows.access.refusals import Forbidden, Invalid
 from flows.models import AllowedHost, AuditRow, Person, Request
+from flows.steps.services import Occasion
 from flows.triggers.secrets import key_of, signature
 from tests.makers import make_actor, make_flow, make_key, make_person, make_request, make_run, make_team
 from tests.servers.hook_server import HookServer
@@ -247,6 +250,21 @@ def test_a_webhook_is_signed_and_keeps_its_id_when_it_is_tried_again(outside: Ho
     body = second.json
     assert (body["type"], body["data"]["request"]) == ("orchestrator.asked", request.public_id)
     assert "DE02" not in second.body.decode()
+
+
+def test_where_a_policy_names_channels_no_others_hear_of_its_requests(ann: Person, outside: HookServer) -> None:
+    owner = make_actor("owner")
+    for name in ("Finance chat", "Everything"):
+        add_channel(owner, "chat", name, f"{outside.base}/{name[0]}", [])
+    save_policy(owner, "refunds", "Refunds", {"teams": ["finance"], "channels": ["Finance chat"]})
+    ruling = rule_on(Occasion("refunds", None, "refund", PAYLOAD, {"approve": "approve", "reject": "reject"}))
+    assert ruling is not None
+
+    ruled, free = refund(terms=dict(ruling.terms)), make_request()
+    take_up_new()
+
+    told = Notice.objects.filter(event="asked").values_list("request", "channel__name")
+    assert set(told) == {(ruled.id, "Finance chat"), (free.id, "Finance chat"), (free.id, "Everything")}
 
 
 def test_for_a_day_the_former_secret_signs_too(outside: HookServer) -> None:

@@ -82,6 +82,7 @@ def test_POL_5_every_edit_is_in_the_audit_log_with_before_and_after(owner: Actor
         ({"ladder": [{"after": "2h", "act": "remind"}, {"after": "1h", "act": "reject"}]}, "ladder.1.after"),
         ({"ladder": [{"after": "soon", "act": "remind"}]}, "ladder.0.after"),
         ({"each_team": True, "quorum": 1, "teams": ["finance", "legal"]}, "quorum"),
+        ({"channels": ["Finance chat"]}, "channels"),
         ({"unknown": 1}, "unknown"),
     ],
 )
