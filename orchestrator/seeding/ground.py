@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
 from approvals.actions.save_policy import save_policy
@@ -193,19 +193,30 @@ def _schedule() -> None:
 
 
 def set_budgets() -> None:
-    """Two for this month, whose limits stand where what was spent is 82 % of the one and more than the other; and one for any run."""
+    """Two for this month, whose limits stand where what was spent is 82 % of the one and more than the other, or would be had the month
+    begun 30 days ago, where nothing was spent in it yet; and one for any run."""
     month = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     month_after = (month + timedelta(days=32)).replace(day=1)
-    real = Call.objects.filter(simulated=False, started_at__gte=month, started_at__lt=month_after)
     for scope, subject, share, at_limit in (("all", "", "0.82", "notify"), ("flow", "support-triage", "1.08", "notify")):
-        calls = real.filter(run__flow__slug=subject) if subject else real
-        found = calls.aggregate(cost=Sum("settled"))["cost"]
-        if not found or Budget.objects.filter(scope=scope, subject=subject, period="month").exists():
+        calls = real_calls(subject, month)
+        found = cost_of(calls)
+        basis = found or cost_of(real_calls(subject, timezone.now() - timedelta(days=30)))
+        if not basis or Budget.objects.filter(scope=scope, subject=subject, period="month").exists():
             continue
-        limit = max((found / Decimal(share)).quantize(Decimal("0.0001")), Decimal("0.0001"))
+        limit = max((basis / Decimal(share)).quantize(Decimal("0.0001")), Decimal("0.0001"))
         budget, _ = change_budget(SEED, BudgetWanted(scope, subject, "month", cost=limit, at_limit=at_limit, warn=(50, 80, 95)))
         BudgetPeriod.objects.create(budget=budget, begins=month, ends=month_after, spent=found, spent_calls=calls.count())
         mark("budget", [budget.id])
     if not Budget.objects.filter(scope="run", subject="").exists():
         budget, _ = change_budget(SEED, BudgetWanted("run", "", "run", cost=Decimal("10.00"), at_limit="pause"))
         mark("budget", [budget.id])
+
+
+def real_calls(subject: str, since: datetime) -> QuerySet[Call]:
+    """The calls of one flow, or of all, that were no simulation's."""
+    calls = Call.objects.filter(simulated=False, started_at__gte=since)
+    return calls.filter(run__flow__slug=subject) if subject else calls
+
+
+def cost_of(calls: QuerySet[Call]) -> Decimal:
+    return calls.aggregate(cost=Sum("settled"))["cost"] or Decimal(0)
