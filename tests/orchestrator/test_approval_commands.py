@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 
 from approvals.actions.save_policy import save_policy
 from approvals.models import Delegation, Docket, PolicyVersion, Remark, Vote
+from approvals.taking_up import take_up_new
 from flows.engine.masking import MASK
 from flows.models import AuditRow, Person, Request
 from tests.engine.flows import source_of
@@ -34,6 +35,7 @@ def refused(*words: str) -> str:
 def test_requests_are_listed_shown_and_decided(finance: list[Person], capsys: Any) -> None:
     request = make_request()
     make_request(state="approved")
+    take_up_new()
 
     call_command("approval", "list", "--as", "ann")
     said = capsys.readouterr()
@@ -52,6 +54,7 @@ def test_requests_are_listed_shown_and_decided(finance: list[Person], capsys: An
     assert (request.state, json.loads(request.answer or "{}")["amount"]) == ("approved", 400)
     rows = AuditRow.objects.filter(subject=request.public_id).order_by("id")
     assert [(row.action, row.door, row.actor_name) for row in rows] == [
+        ("approval.request", "worker", "approvals"),
         ("approval.view", "cli", "ann"),
         ("approval.decide", "cli", "ann"),
     ]
