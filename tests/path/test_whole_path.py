@@ -88,7 +88,7 @@ class House:
 
     def start(self) -> float:
         """``make run``, until its first page; the seconds that it took."""
-        command = ["make", "run", f"ARGS=--port {self.port}"]
+        command = ["make", "run", f"ARGS=--port {self.port} --no-runs"]
         _, seconds = self.running.enter_context(started(command, self.port, self.clone, self.environment))
         return seconds
 
