@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from ninja import NinjaAPI
@@ -28,6 +29,16 @@ class DocumentedAPI(NinjaAPI):
         return operation.view_func.__name__
 
     def get_openapi_schema(self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None) -> OpenAPISchema:
+        """Made once in a process, which takes seconds: no address of it depends on a request."""
+        if path_prefix not in self._documents:
+            self._documents[path_prefix] = self._document(path_prefix, path_params)
+        return self._documents[path_prefix]
+
+    @cached_property
+    def _documents(self) -> dict[str | None, OpenAPISchema]:
+        return {}
+
+    def _document(self, path_prefix: str | None, path_params: dict[str, Any] | None) -> OpenAPISchema:
         schema = super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
         for path, ways in schema["paths"].items():
             for method, operation in ways.items():

@@ -17,7 +17,14 @@ from tests.emptying import empty_database
 hypothesis_settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("busy")  # how fast the machine is fails no test
 
-INSTALLATIONS = ("path/", "faults/", "orchestrator/", "frontend/", "routing/providers/test_litellm_proxy.py")
+INSTALLATIONS = (
+    "path/",
+    "faults/",
+    "orchestrator/",
+    "frontend/",
+    "routing/providers/test_litellm_proxy.py",
+    "browser/test_journey.py",
+)
 """What starts installations of its own or waits for other processes. Of several processes, one runs all tests of such a file (and one all
 fault tests), so that it is started once; they come first, so that none is left over when the other processes have nothing to do."""
 

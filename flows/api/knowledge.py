@@ -209,7 +209,7 @@ def find_passages(
 
 
 @router.post("/knowledge/{slug}/trials", response={202: RunStarted} | REFUSALS)
-def post_trial(request: HttpRequest, response: HttpResponse, slug: str, body: Question) -> Any:
+def post_search_trial(request: HttpRequest, response: HttpResponse, slug: str, body: Question) -> Any:
     """Asks by words and meaning as a `retrieve` step does, in a run marked as a test; its output is the passages. Of a base whose vectors a
     model makes that model is asked, at its price."""
     actor = _reader(request)

@@ -30,8 +30,9 @@ RING_AGAIN = 2.0
 BY_SLUG: dict[str, type[Failure]] = {
     known.slug: known
     for known in vars(failures).values()
-    if isinstance(known, type) and issubclass(known, Failure) and known is not failures.UnknownOutcome
+    if isinstance(known, type) and issubclass(known, Failure) and "slug" in vars(known) and known is not failures.UnknownOutcome
 }
+"""By the class that each names itself; what shares another's class says more than a worker's words can."""
 
 
 class PythonSettings(ToolSettings):

@@ -34,11 +34,11 @@ async def _warm(server: ModelServer) -> None:
     await complete(request, egress=Egress(lambda: frozenset({server.host})))
 
 
-def in_catalogue(services: Pair) -> None:
-    """`primary` and `backup`, behind the route `pair`; a call may take a second."""
+def in_catalogue(services: Pair, timeout: float = 1.0) -> None:
+    """`primary` and `backup`, behind the route `pair`; a call may take so many seconds."""
     for name, server in zip(("primary", "backup"), services, strict=True):
         server.asked.clear()
         server.program.clear()
         AllowedHost.objects.create(host=server.host)
         make_model(name, model=f"openai/{name}", api_base=f"{server.base}/v1", capabilities=["json", "tools", "streaming"])
-    make_route("pair", "primary", "backup", fall_back_on=CHAIN, timeout=1.0)
+    make_route("pair", "primary", "backup", fall_back_on=CHAIN, timeout=timeout)

@@ -15,7 +15,7 @@ from tests.engine.flows import source_of
 from tests.execution.conftest import Drive
 from tests.execution.purses import counted, highest_of, make_budget, served_for, watched
 from tests.execution.runs import finish, model, start
-from tests.execution.services import Pair
+from tests.execution.services import Pair, in_catalogue
 from tests.makers import make_flow
 
 PRICES = {
@@ -29,8 +29,10 @@ RETRY = {"attempts": 3, "backoff": "fixed", "first": "20ms"}
 
 
 @pytest.fixture
-def priced(pair: Pair) -> Pair:
-    """The services, with prices that leave many decimals, answering each request in another length and time; some they refuse."""
+def priced(transactional_db: None, services: Pair) -> Pair:
+    """The services, with prices that leave many decimals, answering each request in another length and time; some they refuse. None is
+    given up: what is, is settled at what was held for it, which is more than was served."""
+    in_catalogue(services, timeout=60.0)
     for name, figures in PRICES.items():
         Price.objects.create(
             model_id=name,
@@ -40,9 +42,9 @@ def priced(pair: Pair) -> Pair:
             reasoning=figures["reasoning"],
         )
     lots = random.Random(20260701)
-    for server in pair:
+    for server in services:
         server.program.extend(_behaviour(lots) for _ in range(600))
-    return pair
+    return services
 
 
 def _behaviour(lots: random.Random) -> dict[str, Any]:

@@ -361,7 +361,8 @@ def test_a_test_says_what_is_wrong_before_it_begins(drive: Drive) -> None:
         start_test(actor, flow.slug, {}, revision=flow.revision + 1)
     with pytest.raises(Invalid) as refusal:
         start_test(actor, flow.slug, {}, extent="only", step="each.ask")
-    assert "Test `each`" in (refusal.value.problems[0].mend or "")
+    assert refusal.value.problems[0].message == "`each.ask` stands inside `each`"
+    assert (refusal.value.problems[0].mend or "").startswith("Test that")
     with pytest.raises(Invalid):
         pin_output(actor, flow.slug, "each.ask", 1)
     assert not Run.objects.exists()

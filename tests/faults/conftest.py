@@ -7,7 +7,7 @@ import pytest
 from tests.faults.harness import Site, folder_for_servers
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def only_site() -> Iterator[Site]:
     with folder_for_servers() as folder:
         site = Site(folder)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -46,6 +47,8 @@ def brought(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> str:
     """What `seed ui` said in an installation where there is an owner already; a past of few runs."""
     monkeypatch.setattr(history, "UNPRICED", 5)
     monkeypatch.setattr("orchestrator.seeding.ui.SCALE", 0.02)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER SEQUENCE flows_run_number RESTART")  # other tests have had runs
     make_person("owner", username="ann")
     call_command("seed", "ui")
     said: str = capsys.readouterr().out
@@ -118,10 +121,10 @@ def shows_everything(said: str) -> None:
     assert Price.objects.filter(model__in=("large-1", "small-1")).count() == 5
     gauged = {each.budget.subject: each for each in gauges() if each.budget.period == "month"}
     assert set(gauged) == {"", "support-triage"}
-    for subject, share in (("", 0.82), ("support-triage", 1.08)):
+    for subject, least, most in (("", 0.81, 0.83), ("support-triage", 1.0, 1.2)):  # of so few runs the limit is a rounded figure
         spent, limit = gauged[subject].spent, gauged[subject].budget.cost
         assert limit
-        assert float(spent / limit) == pytest.approx(share, abs=0.01) or spent == 0, "nothing yet where a month has just begun"
+        assert least < spent / limit < most or spent == 0, "nothing yet where a month has just begun"
     assert (differing_runs(), differing_reports()) == ([], {})
     calls = {f"call_{call.hex}" for call in Call.objects.values_list("id", flat=True)}
     for data in Event.objects.filter(type="step.started", data__contains="call_").values_list("data", flat=True):
