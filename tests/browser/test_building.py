@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +12,7 @@ from playwright.sync_api import expect
 
 from flows.engine.document import parse_document
 from flows.models import Flow, ToolEntry
-from tests.browser.test_journey import House, amount, house  # noqa: F401  (a fixture)
+from tests.browser.test_journey import House, a_house, amount
 from tests.browser.workbench import EMPTY, PASTE, REFUND, choose, field, fill_catalogue, opened, saved, stored
 from tests.execution.conftest import Drive, drive, models_loaded
 from tests.makers import make_flow
@@ -404,8 +405,15 @@ def test_steps_are_copied_from_one_flow_to_another(visit: Any, person: Any) -> N
 # --- the whole way
 
 
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    """Without the demonstration's runs: the one request is the one that is asked here."""
+    with a_house("--no-runs") as home:
+        yield home
+
+
 @pytest.mark.slow
-def test_support_triage_with_approval_from_an_empty_canvas_to_its_bill(house: House, visit: Any) -> None:  # noqa: F811
+def test_support_triage_with_approval_from_an_empty_canvas_to_its_bill(house: House, visit: Any) -> None:
     builder = visit()
     builder.site = house
     builder.sign_in("builder", house.passwords["builder"])
@@ -482,7 +490,7 @@ def started(at: Any) -> str:
     return found
 
 
-def decided(approver: Any, house: House) -> None:  # noqa: F811
+def decided(approver: Any, house: House) -> None:
     approver.site = house
     approver.sign_in("approver-1", house.passwords["approver-1"])
     approver.go("/approvals")

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from html import unescape
@@ -39,6 +39,7 @@ class House:
     port: int = field(default_factory=free_port)
     running: ExitStack = field(default_factory=ExitStack)
     process: psutil.Process = field(init=False)
+    options: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -61,7 +62,7 @@ class House:
         return addresses
 
     def start(self) -> None:
-        command = [sys.executable, "manage.py", "up", "--port", str(self.port), "--engines", "2"]
+        command = [sys.executable, "manage.py", "up", "--port", str(self.port), "--engines", "2", *self.options]
         environment = bare_environment(ORCHESTRATOR_DATA=str(self.folder / "data"))
         said = self.running.enter_context((self.folder / "said").open("wb"))
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said, text=True)
@@ -71,13 +72,20 @@ class House:
         assert answers(self.port, "/healthz"), self.said
 
 
-@pytest.fixture(scope="module")
-def house() -> Iterator[House]:
+@contextmanager
+def a_house(*options: str) -> Iterator[House]:
+    """A house of its own, started with these options of `up`."""
     with folder_for_servers("journey-") as folder:
-        home = House(folder)
+        home = House(folder, options=options)
         with home.running:
             home.start()
             yield home
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    with a_house() as home:
+        yield home
 
 
 def remember(page: Any) -> None:
