@@ -53,8 +53,9 @@ export class Tests {
     const number = ++this.#offers
     const response = await get(`${slot.dataset.url}?${query}`)
     const text = response?.ok ? await response.text() : null
+    // A button that is replaced between press and release hears no click: while one is pressed, and for the same offer, it is left alone.
+    while (slot.matches(":active")) await new Promise((released) => setTimeout(released, 50))
     if (number !== this.#offers) return // a later one is on its way
-    // A button that is replaced between press and release hears no click: the same offer leaves it alone.
     if (text !== null && (text !== this.#offered || !slot.children.length)) {
       const held = slot.contains(document.activeElement) ? document.activeElement.dataset.testid : ""
       slot.innerHTML = this.#offered = text
