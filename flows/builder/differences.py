@@ -147,10 +147,9 @@ class _Found:
 
     def edges(self, place: tuple[str, ...], before: list[str], after: list[str]) -> None:
         gone, come = [edge for edge in before if edge not in after], [edge for edge in after if edge not in before]
-        for sort, edges in (("added", come), ("removed", gone)):
-            for edge in edges:
-                path = "/".join((*place, edge))
-                self.changes.append(Change("edge", sort, path, edge))  # type: ignore[arg-type]
+        differing: list[tuple[Sort, str]] = [*(("added", edge) for edge in come), *(("removed", edge) for edge in gone)]
+        for sort, edge in differing:
+            self.changes.append(Change("edge", sort, "/".join((*place, edge)), edge))
         self.order(place, [edge for edge in before if edge in after], [edge for edge in after if edge in before], "edges")
 
     def order(self, place: tuple[str, ...], before: list[str], after: list[str], what: str) -> None:

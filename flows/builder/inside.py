@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from flows.builder.findings import Ground, Inside, asks_models, placed, unasked
+from flows.builder.findings import Ground, Inside, ToolFacts, asks_models, placed, unasked
 from flows.builder.subflows import References, document_at
 from flows.engine.document import FlowDocument
 from flows.engine.graph import Flow, compile_flow
@@ -27,7 +27,7 @@ def look_inside(document: FlowDocument, ground: Ground, refers: References) -> G
     return replace(ground, tools={**ground.tools, **found})
 
 
-def _inside(at: tuple[str, int | None], refers: References, tools: Mapping[str, object], seen: set[object]) -> Inside:
+def _inside(at: tuple[str, int | None], refers: References, tools: Mapping[str, ToolFacts], seen: set[object]) -> Inside:
     """What one flow does, and those that it calls or runs."""
     slug, number = at
     if at in seen:
@@ -37,7 +37,7 @@ def _inside(at: tuple[str, int | None], refers: References, tools: Mapping[str, 
     compiled = _compiled(document)
     if document is None or compiled is None:
         return Inside(slug)
-    ground = Ground(tools=tools)  # type: ignore[arg-type]
+    ground = Ground(tools=tools)
     steps = list(placed(compiled.graph))
     writes = [each.tool for each in steps if each.tool and not each.approved and ground.effect_of(each.tool) == "write"]
     writes += [tool for each in steps if not each.approved for tool in unasked(each, ground)]

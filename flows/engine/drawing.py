@@ -96,10 +96,11 @@ def in_order(document: FlowDocument) -> list[str]:
 
 def drawn(document: FlowDocument) -> Drawing:
     """The flow with the bodies of its maps and loops, and with its error handler. Notes are left out."""
-    by_hand = _are_placed(document, "", document.layout)
-    flow = _Part(document, "", document.layout, down=not by_hand)
+    places = {path: (value[0], value[1]) for path, value in document.layout.items() if _is_place(value)}
+    by_hand = _are_placed(document, "", places)
+    flow = _Part(document, "", places, down=not by_hand)
     if document.on_error is not None:
-        flow.hold_below(_Part(document.on_error, HANDLER, document.layout, down=not by_hand))
+        flow.hold_below(_Part(document.on_error, HANDLER, places, down=not by_hand))
     boxes = tuple(flow.spread(MARGIN, MARGIN))
     lines = tuple(flow.lines())
     right = [box.x + box.width for box in boxes] + [x for way in flow.ways.passages.values() for x, _, _ in way]
@@ -108,13 +109,17 @@ def drawn(document: FlowDocument) -> Drawing:
     return Drawing(boxes, lines, max(right, default=0.0) + MARGIN, low + MARGIN, flow.in_words)
 
 
+Places = Mapping[str, tuple[float, float]]
+"""Where the canvas has steps, by their paths."""
+
+
 class _Part:
     """The steps of a flow, of a body or of the error handler. Their places count from its corner until it is spread out.
 
     `down`: in layers from top to bottom. Otherwise as on the canvas, where edges go to the right: at the places that the layout has
     where it has all of them, else in layers."""
 
-    def __init__(self, part: FlowDocument | Body | Handler, scope: str, layout: Mapping[str, object], *, down: bool) -> None:
+    def __init__(self, part: FlowDocument | Body | Handler, scope: str, places: Places, *, down: bool) -> None:
         self.down = down
         self.boxes: dict[str, Box] = {}
         self.inner: dict[str, _Part] = {}
@@ -125,14 +130,14 @@ class _Part:
             self.boxes[key] = Box(path, label_of(key, step.label), step.kind)
             body = body_of(step)
             if body is not None:
-                self._frame(key, _Part(body, path, layout, down=down))
+                self._frame(key, _Part(body, path, places, down=down))
         edges = dict.fromkeys((edge.source, edge.port, edge.target) for edge in part.edges if edge.target in self.boxes)
         self.begins = [target for source, _, target in edges if source == "start"]
         self.edges = [edge for edge in edges if edge[0] in self.boxes]
         self.ways = Placed()
-        if not down and _are_placed(part, scope, layout):
+        if not down and _are_placed(part, scope, places):
             for box in self.boxes.values():
-                box.x, box.y = layout[box.key]  # type: ignore[misc]
+                box.x, box.y = places[box.key]
         else:
             self._lay_out()
         self._move_to_the_corner()
@@ -232,10 +237,10 @@ class _Part:
         return shares
 
 
-def _are_placed(part: FlowDocument | Body | Handler, scope: str, layout: Mapping[str, object]) -> bool:
+def _are_placed(part: FlowDocument | Body | Handler, scope: str, places: Places) -> bool:
     """Whether the layout has a place for every step of the part."""
     paths = [f"{scope}.{key}" if scope else key for key, step in part.steps.items() if step.kind != "note"]
-    return bool(paths) and all(_is_place(layout.get(path)) for path in paths)
+    return bool(paths) and places.keys() >= set(paths)
 
 
 def _is_place(value: object) -> bool:

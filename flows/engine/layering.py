@@ -62,7 +62,8 @@ def layered(keys: Iterable[str], edges: Iterable[tuple[str, str]]) -> list[list[
         order = range(1, len(layers)) if sweep % 2 == 0 else range(len(layers) - 2, -1, -1)
         for at in order:
             near = {slot: position for position, slot in enumerate(layers[at - 1 if sweep % 2 == 0 else at + 1])}
-            layers[at].sort(key=lambda slot, near=near, layer=layers[at]: _middle(slot, links, near, len(layer)))  # type: ignore[misc]
+            middles = {slot: _middle(slot, links, near, len(layers[at])) for slot in layers[at]}
+            layers[at].sort(key=middles.__getitem__)
     return layers
 
 

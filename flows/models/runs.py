@@ -6,12 +6,14 @@ the check would lock the run's row once for every row written. Their counts are 
 a column's check anew for every statement, a tenth of a millisecond for the journal's.
 """
 
+from datetime import datetime
 from functools import partial
 
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from flows.engine.states import OPEN_REQUEST_STATES, RUN_STATES, TERMINAL_STATES
 from flows.models.access import ApiKey, Person
@@ -132,6 +134,18 @@ class Run(models.Model):
     @property
     def public_id(self) -> str:
         return shown("run", self.id)
+
+    @property
+    def seconds(self) -> float | None:
+        """From its start to its end, or to now; None where it has not started."""
+        if self.started_at is None:
+            return None
+        return max(((self.ended_at or timezone.now()) - self.started_at).total_seconds(), 0.0)
+
+    @property
+    def since(self) -> datetime | None:
+        """When it started, while it goes on."""
+        return self.started_at if self.ended_at is None else None
 
 
 class RunPass(models.Model):

@@ -12,7 +12,6 @@ from uuid import UUID
 from django.db.models import JSONField, Q, QuerySet
 from django.db.models.functions import Cast
 from django.http import QueryDict
-from django.utils import timezone
 
 from flows.access.actor import Actor
 from flows.access.masking import mask_of, masks_of
@@ -170,17 +169,6 @@ class RunLine:
     run: Run
     steps: list[StepLine] = field(default_factory=list)
     gone: bool = False  # it matched when the page was made and does no longer
-
-    @property
-    def seconds(self) -> float | None:
-        if self.run.started_at is None:
-            return None
-        return max(((self.run.ended_at or timezone.now()) - self.run.started_at).total_seconds(), 0.0)
-
-    @property
-    def since(self) -> datetime | None:
-        """When it started, while it goes on."""
-        return self.run.started_at if self.run.ended_at is None else None
 
     @property
     def error(self) -> dict[str, str]:

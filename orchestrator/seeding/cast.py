@@ -25,7 +25,7 @@ Progress = Callable[[str, int, int], None]
 
 
 class TooSlow(Exception):
-    """The engine does not come to an end with the demonstration's runs. Is one running?"""
+    """The engine does not come to an end with what it is to make. Is one running?"""
 
 
 def actor(username: str) -> Actor:
@@ -45,7 +45,8 @@ def answer_all(runs: Mapping[UUID, str]) -> int:
     """Decides what these runs ask, each as the mapping says: approve or reject; gives how many votes were cast."""
     cast = 0
     for request in Request.objects.filter(run__in=list(runs), state__in=sorted(OPEN_REQUEST_STATES)).select_related("run__flow"):
-        cast += answer(request, runs[request.run_id])  # type: ignore[index]
+        if request.run_id is not None:
+            cast += answer(request, runs[request.run_id])
     return cast
 
 
@@ -63,13 +64,13 @@ def answer(request: Request, wanted: str) -> bool:
     return False
 
 
-def wait_for(progress: Progress, what: str, wanted: int, count: Callable[[], int]) -> None:
-    """Until so many are there. Raises `TooSlow`."""
-    deadline = time.monotonic() + PATIENCE
+def wait_for(progress: Progress, what: str, wanted: int, count: Callable[[], int], patience: float = PATIENCE) -> None:
+    """Until so many are there, at most `patience` seconds. Raises `TooSlow`."""
+    deadline = time.monotonic() + patience
     while (done := count()) < wanted:
         progress(what, done, wanted)
         if time.monotonic() > deadline:
-            raise TooSlow(f"The engine has made {done} of {wanted} ({what}) in {PATIENCE:g} s. Is one running?")
+            raise TooSlow(f"The engine has made {done} of {wanted} ({what}) in {patience:g} s. Is one running?")
         time.sleep(0.1)
     progress(what, wanted, wanted)
 

@@ -4,8 +4,7 @@ of ten thousand items, a flow of three hundred steps."""
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -18,16 +17,16 @@ from flows.costs.folding import fold_everything
 from flows.engine.states import TERMINAL_STATES
 from flows.models import Flow, ModelEntry, Run, ToolEntry
 from flows.runs.actions.start_run import start_run
+from orchestrator.seeding.cast import Progress, wait_for
 from orchestrator.seeding.copies import MODELS, multiply_run
 
 RUNS, REQUESTS, FLOWS, STEPS = 100_000, 600, 20, 10
 ITEMS, NODES = 10_000, 300
-PATIENCE = 900.0  # seconds that the engine may take for its part
 
 SEED = system("seed", door="cli")
 
-Progress = Callable[[str, int, int], None]
-"""Told what is being made, how many of it there are, and how many there will be."""
+_wait = partial(wait_for, patience=900.0)
+"""The engine may take so many seconds for its part."""
 
 CALL = {"kind": "tool", "with": {"tool": "bench.noop", "arguments": {}}}
 SET = {"kind": "set", "with": {"values": {"n": 1}}}
@@ -37,7 +36,7 @@ MAP = {"kind": "map", "with": {"over": "input.items", "concurrency": 50, "on_ite
 
 
 def seed_large(progress: Progress, runs: int = RUNS) -> None:
-    """Makes all of it where there is no run yet; an engine must be at work. Raises `Invalid` where there are runs, `TimeoutError` where
+    """Makes all of it where there is no run yet; an engine must be at work. Raises `Invalid` where there are runs, `TooSlow` where
     the engine does not come to an end."""
     if Run.objects.exists():
         raise Invalid("There are runs here already; the large installation is made where there are none.")
@@ -87,13 +86,3 @@ def _make(slug: str, name: str, steps: dict[str, Any], keys: list[str]) -> None:
 
 def _items_of(run: Run) -> int:
     return min(Run.objects.values_list("steps", flat=True).get(id=run.id), ITEMS)
-
-
-def _wait(progress: Progress, what: str, wanted: int, count: Callable[[], int]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while (done := count()) < wanted:
-        progress(what, done, wanted)
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"The engine has made {done} of {wanted} ({what}) in {PATIENCE:g} s.")
-        time.sleep(0.2)
-    progress(what, wanted, wanted)

@@ -25,8 +25,8 @@ TOPIC = {"type": "object", "required": ["topic"], "properties": {"topic": {"enum
 def two_services() -> Iterator[Pair]:
     """Two services that have been called once: the first call of a process imports a client for seconds, which no test is about."""
     with running(ModelServer()) as first, running(ModelServer()) as second:
-        asyncio.run(_warm(first))  # type: ignore[arg-type]
-        yield first, second  # type: ignore[misc]
+        asyncio.run(_warm(first))
+        yield first, second
 
 
 async def _warm(server: ModelServer) -> None:

@@ -295,7 +295,7 @@ def test_a_step_of_the_error_handler_is_tested_as_if_a_run_had_failed(drive: Dri
     """Alone, with the steps before it, and with the failure of the newest run that failed; nothing else is carried out."""
     make_model()
     steps = {"first": model("First"), "which": branch("big", "input.big", "small"), "large": model("Large"), "little": model()}
-    handler = {
+    handler: dict[str, Any] = {
         "steps": {
             "sum_up": model("{{ error.step }}: {{ error.message }} after {{ steps.first.output }}"),
             "log": {"kind": "set", "with": {"values": {"said": "{{ steps.sum_up.output }}", "class": "{{ error.class }}"}}},
@@ -331,7 +331,7 @@ def test_a_step_of_the_error_handler_is_tested_as_if_a_run_had_failed(drive: Dri
 
     with pytest.raises(Invalid):
         start_test(actor, flow.slug, {}, extent="only", step="error.nothing")
-    without = a_flow({}, [], on_error={"steps": {"log": handler["steps"]["log"]}, "edges": ["start -> log"]})  # type: ignore[index]
+    without = a_flow({}, [], on_error={"steps": {"log": handler["steps"]["log"]}, "edges": ["start -> log"]})
     with pytest.raises(Invalid):
         start_test(actor, without.slug, {}, extent="only", step="error.log")
 

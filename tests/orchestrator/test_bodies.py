@@ -30,7 +30,10 @@ async def test_a_page_says_it_as_a_page_and_a_program_gets_a_problem(
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    await bounded(_never)({"headers": [(b"content-length", b"5000000"), (b"accept", accept)]}, None, send)  # type: ignore[arg-type]
+    async def receive() -> dict[str, Any]:
+        raise AssertionError("the body was read")
+
+    await bounded(_never)({"headers": [(b"content-length", b"5000000"), (b"accept", accept)]}, receive, send)
 
     assert (sent[0]["status"], dict(sent[0]["headers"])[b"content-type"]) == (413, kind)
     assert said in sent[1]["body"].decode()

@@ -40,7 +40,7 @@ def test_what_the_caller_fills_is_no_argument() -> None:
 class Strange: ...
 
 
-def untyped(value, other: Strange, **more):  # type: ignore[no-untyped-def]
+def untyped(value, other: Strange, **more):  # type: ignore[no-untyped-def]  # what it is here for
     return value
 
 

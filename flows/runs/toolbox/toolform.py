@@ -60,6 +60,7 @@ class ToolForm(forms.Form):
     timeout = forms.CharField(required=False, label="Time limit", help_text="Of one call, such as 20s. Empty: 30s.")
     policy = forms.ChoiceField(
         required=False,
+        choices=lambda: [("", "none"), *policies_in_force().items()],
         label="Approval policy",
         help_text="Who decides on an agent's calls of it, where its leash asks when risky.",
     )
@@ -78,7 +79,6 @@ class ToolForm(forms.Form):
         of_kind = fields_of(kind)
         self.of_kind = list(of_kind)
         self.fields.update(of_kind)
-        self.fields["policy"].choices = [("", "none"), *policies_in_force().items()]  # type: ignore[attr-defined]
         self.fields["arguments"].help_text = OWN_ARGUMENTS.get(
             kind.slug, "Empty: what its kind says." if kind.arguments else "Arguments are checked against it before each call."
         )

@@ -70,6 +70,6 @@ class Command(BaseCommand):
         with an_engine(self.stderr.write), spoken_refusals(), Bar(self.stdout) as bar:
             try:
                 seed_large(bar, runs)
-            except TimeoutError as error:
+            except TooSlow as error:
                 raise CommandError(str(error)) from None
         self.stdout.write(f"{runs:,} runs are there. To see them, sign in as an owner: python manage.py person --help")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 
 from django.db.models import Count, Sum
-from django.utils import timezone
 
 from flows.access.querysets import requests_for
 from flows.engine.states import OPEN_REQUEST_STATES
@@ -25,17 +23,6 @@ class Head(Steps):
     @property
     def topic(self) -> str:
         return f"run:{self.run.public_id}"
-
-    @property
-    def seconds(self) -> float | None:
-        if self.run.started_at is None:
-            return None
-        return max(((self.run.ended_at or timezone.now()) - self.run.started_at).total_seconds(), 0.0)
-
-    @property
-    def since(self) -> datetime | None:
-        """When it started, while it goes on."""
-        return self.run.started_at if self.run.ended_at is None else None
 
     @cached_property
     def reason(self) -> Reason:
