@@ -3,8 +3,10 @@ is marked, so that it can be removed again; its runs come after it (`orchestrato
 
 from __future__ import annotations
 
+import json
 import secrets
 from pathlib import Path
+from typing import Any
 
 from django.db import transaction
 
@@ -12,15 +14,16 @@ from flows.access.actions.create_person import create_person
 from flows.access.actions.create_team import create_team
 from flows.access.actions.grant_role import grant_role
 from flows.access.actor import system
+from flows.access.audit import record_change
 from flows.builder.actions.import_flow import import_flow
 from flows.models import AllowedHost, Flow, ModelEntry, Person, Role, Route, Seeded, Team, ToolEntry
 from orchestrator.actions.apply_catalogue import apply_catalogue
 from orchestrator.catalogue import tool_kinds
 from orchestrator.catalogue_document import parse_catalogue
-from orchestrator.seeding.marks import mark, mark_drafts
+from orchestrator.seeding.marks import mark, mark_drafts, marked, unmark
 
 HERE = Path(__file__).parent
-RECEIVER = "127.0.0.1:9100"  # where the catalogue's file says the receiver is
+RECEIVER = "127.0.0.1:9100"  # where the catalogues' files say the receiver is
 TEAMS = {"finance": "Finance", "legal": "Legal"}
 CAST: tuple[tuple[str, str, tuple[tuple[Role, str | None], ...]], ...] = (
     ("owner", "Owner", ((Role.OWNER, None),)),
@@ -80,10 +83,39 @@ def _people() -> list[tuple[str, str]]:
 def bring_catalogue(file: Path, receiver_port: int) -> None:
     """Applies a catalogue's document with the receiver's port in it, and marks what was not there before."""
     before = _named_in_catalogue()
-    text = file.read_text(encoding="utf-8").replace(RECEIVER, f"127.0.0.1:{receiver_port}")
+    text = file.read_text(encoding="utf-8").replace(RECEIVER, _at(receiver_port))
     apply_catalogue(DEMO, parse_catalogue(text, {kind.slug: kind for kind in tool_kinds()}))
     for kind, names in _named_in_catalogue().items():
         mark(kind, names - before[kind])
+
+
+def follow_receiver(port: int) -> None:
+    """Points the demonstration's tools and models at its receiver, where that had to take another port than before. Who has the old
+    one now is not reached any more."""
+    here = _at(port)
+    with transaction.atomic():
+        for gone in marked("host") - {here}:
+            for tool in ToolEntry.objects.select_for_update().filter(slug__in=marked("tool"), settings__icontains=gone):
+                settings = json.loads(json.dumps(tool.settings).replace(gone, here))
+                _change("tool", tool, "settings", settings)
+            for model in ModelEntry.objects.select_for_update().filter(slug__in=marked("model"), api_base__contains=gone):
+                _change("model", model, "api_base", model.api_base.replace(gone, here))
+            AllowedHost.objects.filter(host=gone).delete()
+            unmark("host", [gone])
+            record_change(DEMO, "host.refuse", "host", gone)
+            AllowedHost.objects.get_or_create(host=here)
+            mark("host", [here])
+            record_change(DEMO, "host.allow", "host", here)
+
+
+def _change(kind: str, row: ToolEntry | ModelEntry, name: str, value: Any) -> None:
+    record_change(DEMO, f"{kind}.change", kind, row.slug, {"from": {name: getattr(row, name)}, "to": {name: value}})
+    setattr(row, name, value)
+    row.save(update_fields=[name])
+
+
+def _at(receiver_port: int) -> str:
+    return f"127.0.0.1:{receiver_port}"
 
 
 def _named_in_catalogue() -> dict[str, set[str]]:

@@ -32,6 +32,11 @@ def mark(kind: str, keys: Iterable[object]) -> None:
     Seeded.objects.bulk_create([Seeded(kind=kind, key=str(key)) for key in keys], ignore_conflicts=True, batch_size=1000)
 
 
+def unmark(kind: str, keys: Iterable[object]) -> None:
+    """Takes the notes of these back: they are not there any more."""
+    Seeded.objects.filter(kind=kind, key__in=list(map(str, keys))).delete()
+
+
 def marked(kind: str) -> set[str]:
     """What the demonstration brought of one kind."""
     return set(Seeded.objects.filter(kind=kind).values_list("key", flat=True))

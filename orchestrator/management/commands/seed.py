@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from orchestrator.demo import follow_receiver
 from orchestrator.demo import seed as seed_cast
 from orchestrator.management.engines import an_engine
 from orchestrator.management.progress import Bar
@@ -43,6 +44,7 @@ class Command(BaseCommand):
             self.stdout.write("The demonstration is there already.")
             return
         with a_receiver(settings.DATA_DIR, self.stderr.write) as port, an_engine(self.stderr.write), spoken_refusals():
+            follow_receiver(port)
             for name, password in seed_cast(port, beside_people=True):
                 self.stdout.write(f"  sign in as {name:<12} with {password}")
             with Bar(self.stdout) as bar:

@@ -5,7 +5,7 @@ import os
 import socket
 import time
 from argparse import ArgumentParser
-from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ class Command(BaseCommand):
         settings.STATIC_ROOT.mkdir(exist_ok=True)
         lock = Lock(settings.DATA_DIR, "manage.py up")
         take(lock)
-        with bound(port, PORT) as pages, receiver_where(settings.DATA_DIR, needed=not no_demo) as receiver:
+        with bound(port, PORT) as pages, receiver_socket(settings.DATA_DIR) as receiver:
             try:
                 asyncio.run(self.supervise(lock, pages, receiver, engines, demo=not no_demo, runs=not no_runs))
             finally:
@@ -53,17 +53,14 @@ class Command(BaseCommand):
                 lock.release()
 
     async def supervise(
-        self, lock: Lock, pages: socket.socket, receiver: socket.socket | None, engines: int, *, demo: bool, runs: bool
+        self, lock: Lock, pages: socket.socket, receiver: socket.socket, engines: int, *, demo: bool, runs: bool
     ) -> None:
         async def build(supervisor: Supervisor) -> None:
             self.say("Starting the servers ...")
             await start_servers(supervisor)
-            sign_ins, token = await asyncio.to_thread(prepare_database, receiver.getsockname()[1] if receiver and demo else None)
+            sign_ins, token = await asyncio.to_thread(partial(prepare_database, receiver.getsockname()[1], demo=demo))
             self.say("Starting the pages and the workers ...")
-            programs = [web_program(pages), engines_program(engines), tools_program()]
-            if receiver:
-                programs.append(receiver_program(receiver))
-            await supervisor.start(programs)
+            await supervisor.start([web_program(pages), engines_program(engines), tools_program(), receiver_program(receiver)])
             address = f"http://127.0.0.1:{pages.getsockname()[1]}"
             self.say(f"Orchestrator is at {address}")
             if token:
@@ -114,30 +111,15 @@ def bound(port: int | None, usual: int) -> socket.socket:
 
 
 def receiver_socket(data: Path) -> socket.socket:
-    """Where the demonstration's tools find their receiver: on the port that their addresses were made with, at each later start.
-    Raises `PortTaken`."""
+    """Where the demonstration's tools find their receiver: on the port of the start before, or, where that is taken, on another, to
+    which the tools have to follow (`follow_receiver`)."""
     file = data / "receiver.port"
-    known = int(file.read_text(encoding="ascii")) if file.exists() else None
     try:
-        listening = bound(known, RECEIVER_PORT)
+        listening = bound(int(file.read_text(encoding="ascii")) if file.exists() else None, RECEIVER_PORT)
     except PortTaken:
-        raise PortTaken(
-            f"Port {known}, where the demonstration's tools find their receiver, is taken. Stop what listens there, or start "
-            "with --no-demo."
-        ) from None
+        listening = bound(None, RECEIVER_PORT)
     file.write_text(str(listening.getsockname()[1]), encoding="ascii")
     return listening
-
-
-def receiver_where(data: Path, *, needed: bool) -> AbstractContextManager[socket.socket | None]:
-    """The receiver's socket. An installation without the demonstration has one, too, so that it can be brought later; there it is
-    done without where its port is taken. Raises `PortTaken` where it is needed."""
-    try:
-        return receiver_socket(data)
-    except PortTaken:
-        if needed:
-            raise
-        return nullcontext()
 
 
 async def start_servers(supervisor: Supervisor) -> None:
@@ -148,16 +130,17 @@ async def start_servers(supervisor: Supervisor) -> None:
     await asyncio.gather(*(keeper.ready(PATIENCE) for keeper in keepers))
 
 
-def prepare_database(receiver_port: int | None) -> tuple[list[tuple[str, str]], str | None]:
+def prepare_database(receiver_port: int, *, demo: bool) -> tuple[list[tuple[str, str]], str | None]:
     """Migrates, and seeds the demonstration where one is wanted; the sign-ins that it made, for showing once, and the token that
     opens the first page where nobody can sign in yet."""
     try:
         call_command("migrate", verbosity=0, interactive=False)
         from flows.models import Person
-        from orchestrator.demo import seed
+        from orchestrator.demo import follow_receiver, seed
         from orchestrator.welcome import make_token
 
-        sign_ins = [] if receiver_port is None else seed(receiver_port)
+        sign_ins = seed(receiver_port) if demo else []
+        follow_receiver(receiver_port)
         return sign_ins, None if Person.objects.exists() else make_token()
     finally:
         connections.close_all()
