@@ -36,7 +36,8 @@ from flows.access.rights import Right, require_scope
 from flows.api.auth import actor_of
 from flows.api.paging import MOST, newest_first
 from flows.api.problems import ProblemDocument
-from flows.api.shapes import Money, RequestPage, RequestShape, Time, request_shape
+from flows.api.shapes import Money, Time
+from flows.api.shapes.requests import RequestPage, RequestShape, request_shape
 from flows.engine.states import OPEN_REQUEST_STATES
 from flows.models import Request
 

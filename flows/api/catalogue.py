@@ -14,7 +14,8 @@ from flows.access.rights import Right, require, require_scope
 from flows.api.auth import actor_of
 from flows.api.flows import revision_in
 from flows.api.runs import REFUSALS, runs_root
-from flows.api.shapes import Money, RunStarted, Time
+from flows.api.shapes import Money, Time
+from flows.api.shapes.runs import RunStarted
 from flows.models import ModelEntry, Route, RouteVersion
 from flows.routing.entries import ModelPart, RoutePart
 from flows.runs.actions.check_key import check_key

@@ -15,7 +15,8 @@ from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require, require_scope
 from flows.api.auth import actor_of
 from flows.api.runs import REFUSALS, head_of
-from flows.api.shapes import InterventionShape, Money, RunSummary, intervention_shape
+from flows.api.shapes import Money
+from flows.api.shapes.runs import InterventionShape, RunSummary, intervention_shape
 from flows.models import Run
 from flows.runs.actions.control_many import MOST, Line, control_many, preview_many
 from flows.runs.actions.edit_input import edit_input

@@ -13,7 +13,8 @@ from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require, require_scope, require_somewhere
 from flows.api.auth import actor_of
 from flows.api.problems import ProblemDocument
-from flows.api.shapes import CostReport, Money, Time, spend_row
+from flows.api.shapes import Money, Time
+from flows.api.shapes.costs import CostReport, spend_row
 from flows.builder.reads import flow_named, version_of
 from flows.costs.reports import GROUPS, OVERLAPPING, Scope, calls_within, spend_by, spend_total
 from flows.costs.whatif import METHOD, would_have_cost

@@ -12,7 +12,7 @@ from flows.access.rights import Right, require_scope
 from flows.api.auth import actor_of
 from flows.api.paging import MOST
 from flows.api.problems import ProblemDocument
-from flows.api.shapes import (
+from flows.api.shapes.flows import (
     FlowDetail,
     FlowPage,
     FlowSettings,

@@ -16,7 +16,8 @@ from flows.access.rights import Right, require_scope
 from flows.api.auth import actor_of
 from flows.api.problems import ProblemDocument
 from flows.api.runs import runs_root
-from flows.api.shapes import RunStarted, Time
+from flows.api.shapes import Time
+from flows.api.shapes.runs import RunStarted
 from flows.builder.knowledge.uses import flows_searching
 from flows.models import KnowledgeBase, KnowledgeDocument, Team
 from flows.retrieval.actions.change_base import change_base

@@ -14,11 +14,9 @@ from flows.access.rights import Right, require_scope
 from flows.api.auth import actor_of
 from flows.api.paging import MOST, newest_first, oldest_first
 from flows.api.problems import ProblemDocument
-from flows.api.shapes import (
-    CallPage,
+from flows.api.shapes.runs import (
     DeliveryIn,
     DeliveryShape,
-    EventPage,
     HiddenFields,
     RunDetail,
     RunPage,
@@ -26,13 +24,11 @@ from flows.api.shapes import (
     RunStarted,
     RunStateShape,
     RunSummary,
-    call_detail,
-    event_shape,
     intervention_shape,
     pass_shape,
     run_summary,
-    step_shape,
 )
+from flows.api.shapes.steps import CallPage, EventPage, call_detail, event_shape, step_shape
 from flows.models import Run
 from flows.runs.actions.cancel_run import cancel_run
 from flows.runs.actions.deliver_event import deliver_event

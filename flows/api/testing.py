@@ -12,7 +12,8 @@ from flows.access.pins import ShownPin, pins_of, shown_pin
 from flows.access.rights import Right, require, require_scope
 from flows.api.auth import actor_of
 from flows.api.runs import REFUSALS, runs_root
-from flows.api.shapes import RunStarted, Time
+from flows.api.shapes import Time
+from flows.api.shapes.runs import RunStarted
 from flows.runs.actions.answer_test import answer_test
 from flows.runs.actions.pin_output import flow_to_test, pin_output, unpin_output
 from flows.runs.actions.start_test import start_test

@@ -14,7 +14,8 @@ from flows.access.refusals import Forbidden
 from flows.access.rights import Right, require, require_scope
 from flows.api.auth import actor_of
 from flows.api.runs import REFUSALS, runs_root
-from flows.api.shapes import RunStarted, Time
+from flows.api.shapes import Time
+from flows.api.shapes.runs import RunStarted
 from flows.engine.failures import Failure
 from flows.models import MCPServer
 from flows.runs.actions.put_connection import check_connection, put_connection, remove_connection

@@ -136,7 +136,7 @@ class Site:
         command = [sys.executable, "manage.py", "up", "--port", str(self.port), "--no-runs", "--engines", str(ENGINES)]
         with self.said.open("wb") as stream:
             self.process = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=stream, stderr=stream, text=True)
-        until(lambda: self.ended or answers(self.port, "/healthz"), 90, "the pages")
+        until(lambda: self.ended or answers(self.port, "/healthz"), 240, "the pages")
         assert not self.ended, self.said.read_text()
         self.wait_for_engines()
         return time.monotonic() - began
