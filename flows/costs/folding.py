@@ -7,9 +7,12 @@ call that is still in flight is noted and summed when it has ended. Exactly one 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -17,7 +20,8 @@ from django.db import connection, transaction
 from django.db.models import Count, Sum
 from django.db.models.functions import Coalesce
 
-from flows.models import Call, DaySum, SummedZone, UnsummedCall
+from flows.models import Call, DaySum, RunSum, StepSum, SummedZone, TagSum, UnsummedCall
+from flows.models.sums import Summed
 
 SETTLES = "10 minutes"
 """After the end of a day: whatever was begun in it has been committed by then."""
@@ -28,32 +32,72 @@ MOST_DAYS = 31
 MOST_ZONES = 24
 LOCK: Final = 0x0F10DA
 
-_SUMS: Final = """
-INSERT INTO flows_daysum (zone_id, day, fine, flow_id, run_purpose, kind, target, simulated, version_id, person_id, key_id, source,
-    route, settled, wasted, saved, calls, unpriced, estimated, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens)
-SELECT %(zone)s, (c.started_at AT TIME ZONE %(zone)s)::date, g.fine, r.flow_id, r.purpose, c.kind, c.target, c.simulated,
-    CASE WHEN g.fine THEN r.version_id END, CASE WHEN g.fine THEN r.started_by_id END, CASE WHEN g.fine THEN r.started_key_id END,
-    CASE WHEN g.fine THEN r.source ELSE '' END, CASE WHEN g.fine THEN c.route ELSE '' END,
-    coalesce(sum(c.settled), 0),
-    coalesce(sum(c.settled) FILTER (WHERE c.status IN ('failed_retryable', 'failed_final', 'unknown')), 0),
-    coalesce(sum(c.cached_input_tokens * (p.input - p.cached_input)) / 1000000, 0), count(*),
-    count(*) FILTER (WHERE c.kind = 'model' AND c.settled IS NULL
-        AND (c.status IN ('succeeded', 'unknown') OR c.usage_source IN ('provider', 'estimated'))),
-    count(*) FILTER (WHERE c.usage_source = 'estimated'),
-    coalesce(sum(c.input_tokens), 0), coalesce(sum(c.cached_input_tokens), 0), coalesce(sum(c.output_tokens), 0),
-    coalesce(sum(c.reasoning_tokens), 0)
-FROM flows_call c JOIN flows_run r ON r.id = c.run_id LEFT JOIN flows_price p ON p.id = c.price_id AND c.cached_input_tokens > 0
-CROSS JOIN (VALUES (false), (true)) g(fine)
-WHERE c.status <> 'started' AND {which} GROUP BY 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
-"""
+FIGURES: Final = {
+    "settled": "coalesce(sum(c.settled), 0)",
+    "wasted": "coalesce(sum(c.settled) FILTER (WHERE c.status IN ('failed_retryable', 'failed_final', 'unknown')), 0)",
+    "saved": "coalesce(sum(c.cached_input_tokens * (p.input - p.cached_input)) / 1000000, 0)",
+    "calls": "count(*)",
+    "unpriced": """count(*) FILTER (WHERE c.kind = 'model' AND c.settled IS NULL
+        AND (c.status IN ('succeeded', 'unknown') OR c.usage_source IN ('provider', 'estimated')))""",
+    "estimated": "count(*) FILTER (WHERE c.usage_source = 'estimated')",
+    "input_tokens": "coalesce(sum(c.input_tokens), 0)",
+    "cached_input_tokens": "coalesce(sum(c.cached_input_tokens), 0)",
+    "output_tokens": "coalesce(sum(c.output_tokens), 0)",
+    "reasoning_tokens": "coalesce(sum(c.reasoning_tokens), 0)",
+}
+"""The columns of `Summed` that add up, and what they are of calls `c` with the prices `p` of those that used a cache."""
+
+ALWAYS: Final[dict[str, str]] = {
+    "zone_id": "%(zone)s",
+    "day": "(c.started_at AT TIME ZONE %(zone)s)::date",
+    "flow_id": "r.flow_id",
+    "run_purpose": "r.purpose",
+    "simulated": "c.simulated",
+}
+TARGET: Final[dict[str, str]] = {"kind": "c.kind", "target": "c.target"}
+GRAINS: Final[Mapping[type[Summed], dict[str, str]]] = {
+    DaySum: TARGET
+    | {
+        "fine": "g.fine",
+        "version_id": "CASE WHEN g.fine THEN r.version_id END",
+        "person_id": "CASE WHEN g.fine THEN r.started_by_id END",
+        "key_id": "CASE WHEN g.fine THEN r.started_key_id END",
+        "source": "CASE WHEN g.fine THEN r.source ELSE '' END",
+        "route": "CASE WHEN g.fine THEN c.route ELSE '' END",
+    },
+    TagSum: TARGET | {"tags": "r.tags"},
+    StepSum: {"path": "c.path"},
+    RunSum: {"run_id": "c.run_id"},
+}
+"""What each table of sums tells of its calls beside `ALWAYS`."""
+
+
+def _sum_into(table: type[Summed], which: str, sign: str = "") -> str:
+    """The statement that sums these calls into a table, or, with the sign ``-``, takes them from it."""
+    groups = ALWAYS | GRAINS[table]
+    twice = "CROSS JOIN (VALUES (false), (true)) g(fine)" if table is DaySum else ""
+    return f"""
+        INSERT INTO {table._meta.db_table} ({", ".join((*groups, *FIGURES))})
+        SELECT {", ".join((*groups.values(), *(f"{sign}{figure}" for figure in FIGURES.values())))}
+        FROM flows_call c JOIN flows_run r ON r.id = c.run_id
+        LEFT JOIN flows_price p ON p.id = c.price_id AND c.cached_input_tokens > 0 {twice}
+        WHERE c.status <> 'started' AND {which} GROUP BY {", ".join(str(n + 1) for n in range(len(groups)))}"""  # noqa: S608 - names of ours
+
+
 _DAYS: Final = """
 c.started_at >= %(since)s::timestamp AT TIME ZONE %(zone)s AND c.started_at < %(until)s::timestamp AT TIME ZONE %(zone)s
 """
-SUM_DAYS: Final = _SUMS.format(which=_DAYS)
+SUM_DAYS: Final = [_sum_into(table, _DAYS) for table in GRAINS]
+_OF_RUN: Final = """
+c.run_id = %(run)s AND c.started_at < %(until)s::timestamp AT TIME ZONE %(zone)s
+AND NOT EXISTS (SELECT 1 FROM flows_unsummedcall u WHERE u.zone_id = %(zone)s AND u.call_id = c.id)
+"""
+TAKE_RUN: Final = _sum_into(TagSum, _OF_RUN, "-")
+GIVE_RUN: Final = _sum_into(TagSum, _OF_RUN)
 NOTE_IN_FLIGHT: Final = """
 INSERT INTO flows_unsummedcall (zone_id, call_id) SELECT %(zone)s, c.id FROM flows_call c WHERE c.status = 'started' AND {which}
 """.replace("{which}", _DAYS)
-SUM_LATE: Final = _SUMS.format(which="c.id = ANY(%(calls)s)")
+SUM_LATE: Final = [_sum_into(table, "c.id = ANY(%(calls)s)") for table in GRAINS]
 ENDED: Final = """
 DELETE FROM flows_unsummedcall u USING flows_call c WHERE c.id = u.call_id AND c.status <> 'started' AND u.zone_id = %(zone)s
 RETURNING u.call_id
@@ -92,10 +136,26 @@ def fold_zone(zone: str) -> bool:
             return False
         until = min(since + timedelta(days=MOST_DAYS), today)
         days: dict[str, Any] = {"zone": zone, "since": since, "until": until}
-        cursor.execute(SUM_DAYS, days)
+        for sum_days in SUM_DAYS:
+            cursor.execute(sum_days, days)
         cursor.execute(NOTE_IN_FLIGHT, days)
         SummedZone.objects.filter(zone=zone).update(until=until)
     return until < today
+
+
+@contextmanager
+def retagging(run: UUID) -> Iterator[None]:
+    """The tags of this run change inside the block, in the caller's transaction: what its days have summed of it goes along. Waits for
+    days that are being summed."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+        zones = SummedZone.objects.filter(until__isnull=False).values_list("zone", "until")
+        given = [{"run": run, "zone": zone, "until": until} for zone, until in zones]
+        for each in given:
+            cursor.execute(TAKE_RUN, each)
+        yield
+        for each in given:
+            cursor.execute(GIVE_RUN, each)
 
 
 def wish_for_sums(zone: str) -> None:
@@ -117,12 +177,12 @@ def differing_sums() -> list[str]:
         assert until is not None
         calls = Call.objects.filter(started_at__lt=midnight_of(until, ZoneInfo(zone))).exclude(id__in=late)
         ledger = calls.aggregate(sum=Coalesce(Sum("settled"), Decimal(0)), n=Count("id"))
-        for fine in (False, True):
-            sums = DaySum.objects.filter(zone=zone, fine=fine).aggregate(
-                sum=Coalesce(Sum("settled"), Decimal(0)), n=Sum("calls", default=0)
-            )
-            if sums != ledger and zone not in found:
-                found.append(zone)
+        days = DaySum.objects.filter(zone=zone)
+        alike: list[Any] = [days.filter(fine=False), days.filter(fine=True)]
+        alike += [table.objects.filter(zone=zone) for table in (TagSum, StepSum, RunSum)]
+        sums = [each.aggregate(sum=Coalesce(Sum("settled"), Decimal(0)), n=Sum("calls", default=0)) for each in alike]
+        if any(each != ledger for each in sums):
+            found.append(zone)
     return found
 
 
@@ -139,4 +199,5 @@ def _sum_late(cursor: Any, zone: str) -> None:
     cursor.execute(ENDED, {"zone": zone})
     calls = [row[0] for row in cursor.fetchall()]
     if calls:
-        cursor.execute(SUM_LATE, {"zone": zone, "calls": calls})
+        for sum_late in SUM_LATE:
+            cursor.execute(sum_late, {"zone": zone, "calls": calls})

@@ -117,6 +117,10 @@ class Scope:
     unpriced: bool = False
 
 
+CHOICES = ("flows", "versions", "models", "tools", "providers", "routes", "teams", "people", "keys", "sources", "tags", "steps")
+"""The fields of a `Scope` that choose by several values."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spend:
     """One row of a report, in dollars and tokens. `cost` is what is known of real money, `simulated` of money that nobody owes;

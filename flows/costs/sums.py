@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from operator import add, attrgetter
@@ -28,54 +28,20 @@ from django.db.models import (
     Value,
     When,
 )
-from django.db.models.functions import Coalesce, TruncDate, TruncDay, TruncMonth
+from django.db.models.functions import Coalesce, TruncDate, TruncDay
 from django.utils import timezone
 
 from flows.access.actor import Actor
-from flows.access.querysets import belonging
-from flows.access.rights import Right
 from flows.costs.folding import midnight_of, wish_for_sums
+from flows.costs.grains import GRAINS, Grain
 from flows.costs.prices import MILLION
-from flows.costs.reports import GROUPS, OVERLAPPING, PROVIDER, ZERO, Scope, Spend, calls_within, sums_of_calls
-from flows.models import Adjustment, Call, DaySum, Price, SummedZone, UnsummedCall
-
-SUMMED: Mapping[str, Any] = {
-    "day": F("day"),
-    "month": TruncMonth("day"),
-    "flow": F("flow__slug"),
-    "kind": F("kind"),
-    "model": F("target"),
-    "tool": F("target"),
-    "provider": PROVIDER,
-    "team": F("flow__team__slug"),
-    "route": F("route"),
-    "version": F("version__number"),
-    "person": F("person__username"),
-    "key": F("key__label"),
-    "source": F("source"),
-    "purpose": Case(
-        When(run_purpose="drill", then=Value("drill")),
-        When(simulated=True, then=Value("simulated")),
-        When(run_purpose="test", then=Value("test")),
-        default=Value("production"),
-        output_field=CharField(),
-    ),
-}
-"""What sums can be grouped by, in the words of `GROUPS`."""
+from flows.costs.reports import GROUPS, OVERLAPPING, ZERO, Scope, Spend, calls_within, sums_of_calls
+from flows.models import Adjustment, Call, Price, SummedZone, UnsummedCall
+from flows.models.sums import Summed
 
 OF_CALLS: Mapping[str, Any] = {**GROUPS, **OVERLAPPING, "day": TruncDay("started_at"), "kind": F("kind")}
 """The same groups, and more, of calls."""
 
-FINE = frozenset({"version", "person", "key", "source", "route"})
-
-PURPOSES = {
-    "real": Q(simulated=False),
-    "all": Q(),
-    "simulated": Q(simulated=True) & ~Q(run_purpose="drill"),
-    "production": Q(simulated=False, run_purpose="live"),
-    "test": Q(simulated=False, run_purpose="test"),
-    "drill": Q(run_purpose="drill"),
-}
 Figures = tuple[Any, ...]
 """The figures of a `Spend` in its order, without the name."""
 
@@ -108,46 +74,92 @@ class SpanOf(Func):
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
-    """Where the calls of a scope are: `sums` of its days that are summed (None: of none), `calls` for all others."""
+class Table:
+    """One look at the sums: by column of the ledger's groups what stands in it (the column `day` may hold the group `span`), of the days
+    from `since` on."""
 
-    sums: QuerySet[DaySum] | None
+    groups: Mapping[str, str]
+    since: date
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the calls of a scope are: `sums` of its days that are summed, with the `groups` that they know (None: of none), `calls` for
+    all others."""
+
+    sums: QuerySet[Any] | None
     calls: QuerySet[Call]
+    groups: Mapping[str, Any] = field(default_factory=dict)
     span: Span | None = None
 
     def by(self, *names: str, only: Collection[Any] | None = None) -> Cells:
-        """The spend by these groups, of the first only these values: two queries. Days are dates of the current zone."""
+        """The spend by these groups, of the first only these values: one query. Days are dates of the current zone."""
         names = tuple(dict.fromkeys(names))
-        cells = self.summed(*names, only=only)
-        _add(cells, names, self._ledger(names, only))
+        cells: Cells = {}
+        _add(cells, names, self._of_both(names, only))
         return cells
+
+    def sql(self, name: str) -> tuple[str, list[Any]]:
+        """The same by one group as SQL with its values: the name, then the figures of a `Spend`, in up to two rows a name."""
+        sql, values = self._of_both((name,), None).query.sql_with_params()
+        return sql, list(values)
 
     def summed(self, *names: str, only: Collection[Any] | None = None) -> Cells:
         """What the sums have of it: one query."""
         cells: Cells = {}
         if self.sums is not None:
-            groups = {f"by_{name}": self._group(name, SUMMED, F("day")) for name in names}
-            rows = _only(self.sums.annotate(**groups), names, only).order_by().values(*groups).annotate(**SUMS)
-            _add(cells, names, rows.values_list(*groups, *SUMS))
+            _add(cells, names, self._of_sums({name: name for name in names}, only))
         return cells
 
-    def unsummed(self, *names: str) -> Cells:
-        """What only the ledger has of it: one query."""
-        cells: Cells = {}
-        _add(cells, names, self._ledger(names, None))
-        return cells
-
-    def left(self, *names: str) -> Unsummed:
-        """The same, to be looked at by several groups: one query."""
+    def left_and_summed(self, names: Sequence[str], *tables: Table) -> tuple[Unsummed, list[Cells]]:
+        """What only the ledger has, by days and these groups, and what the sums have by each of the tables: one query."""
         names = tuple(dict.fromkeys(("day", *names)))
-        return Unsummed(names, self.unsummed(*names))
+        rows = self._of_calls(names, None, arm=0)
+        if self.sums is not None:
+            arms = [
+                self._of_sums({name: table.groups.get(name, "") for name in names}, since=table.since, arm=n)
+                for n, table in enumerate(tables, 1)
+            ]
+            rows = rows.union(*arms, all=True)
+        parts: list[list[tuple[Any, ...]]] = [[] for _ in range(1 + len(tables))]
+        for n, *row in rows:
+            parts[n].append(tuple(row))
+        found: list[Cells] = [{} for _ in parts]
+        for cells, part in zip(found, parts, strict=True):
+            _add(cells, names, part)
+        summed = []
+        for table, cells in zip(tables, found[1:], strict=True):
+            at = [names.index(name) for name in table.groups]
+            summed.append({tuple(key[n] for n in at): figures for key, figures in cells.items()})
+        return Unsummed(names, found[0]), summed
 
-    def _ledger(self, names: Sequence[str], only: Collection[Any] | None) -> Iterable[tuple[Any, ...]]:
+    def _of_both(self, names: Sequence[str], only: Collection[Any] | None) -> QuerySet[Any, Any]:
+        rows = self._of_calls(names, only)
+        return rows if self.sums is None else rows.union(self._of_sums({name: name for name in names}, only), all=True)
+
+    def _of_calls(self, names: Sequence[str], only: Collection[Any] | None, **arm: int) -> QuerySet[Any, Any]:
         groups = {f"by_{name}": self._group(name, OF_CALLS, TruncDate("started_at")) for name in names}
+        groups |= {name: Value(n) for name, n in arm.items()}
         calls = _only(self.calls.annotate(sparing=SPARED, **groups), names, only).order_by().values(*groups)
         of_calls = sums_of_calls() | {"spared": Coalesce(Sum("sparing"), ZERO)}
-        rows: Iterable[tuple[Any, ...]] = calls.annotate(**of_calls).values_list(*groups, *of_calls)
+        rows: QuerySet[Any, Any] = calls.annotate(**of_calls).values_list(*arm, *(f"by_{name}" for name in names), *of_calls)
         return rows
+
+    def _of_sums(
+        self, columns: Mapping[str, str], only: Collection[Any] | None = None, since: date | None = None, **arm: int
+    ) -> QuerySet[Any, Any]:
+        """By column the group that stands in it; nothing stands in one of an empty name."""
+        assert self.sums is not None
+        sums = self.sums if since is None else self.sums.filter(day__gte=since)
+        groups = {
+            f"by_{column}": self._group(name, self.groups, F("day")) if name else Value(None, CharField())
+            for column, name in columns.items()
+        }
+        groups |= {name: Value(n) for name, n in arm.items()}
+        by = tuple(f"by_{column}" for column in columns)
+        rows = _only(sums.annotate(**groups), tuple(columns), only).order_by().values(*groups).annotate(**SUMS)
+        found: QuerySet[Any, Any] = rows.filter(n_calls__gt=0).values_list(*arm, *by, *SUMS)
+        return found
 
     def _group(self, name: str, known: Mapping[str, Any], day: Any) -> Any:
         return SpanOf(day, self.span) if name == "span" and self.span is not None else known[name]
@@ -197,7 +209,7 @@ class Standing:
     zone: str
     until: date | None = None
     late: tuple[UUID, ...] = ()
-    newest: int = 0
+    newest: Mapping[type[Summed], int] = field(default_factory=dict)
     adjusted: bool = True  # whether any call was re-rated ever
 
 
@@ -205,13 +217,15 @@ def standing() -> Standing:
     """Of the current zone: one query. A zone whose days are not summed is from now on."""
     zone = timezone.get_current_timezone_name()
     late = UnsummedCall.objects.filter(zone=OuterRef("zone")).order_by().values("call_id")
-    newest = DaySum.objects.order_by("-id").values("id")[:1]
-    told = ("until", ArraySubquery(late), Subquery(newest), Exists(Adjustment.objects.all()))
+    tables = tuple(dict.fromkeys(grain.table for grain in GRAINS))
+    newest = [Subquery(table._default_manager.order_by("-id").values("id")[:1]) for table in tables]
+    told: tuple[Any, ...] = ("until", ArraySubquery(late), Exists(Adjustment.objects.all()), *newest)
     row = SummedZone.objects.filter(zone=zone).values_list(*told).first()
     if row is None:
         wish_for_sums(zone)
         return Standing(zone)
-    return Standing(zone, row[0] if row[2] is not None else None, tuple(row[1]), row[2] or 0, row[3])
+    until, calls, adjusted, *ids = row
+    return Standing(zone, until, tuple(calls), {table: id_ or 0 for table, id_ in zip(tables, ids, strict=True)}, adjusted)
 
 
 def sources_of(actor: Actor, scope: Scope, *names: str, at: Standing, span: Span | None = None) -> Sources:
@@ -223,17 +237,16 @@ def sources_of(actor: Actor, scope: Scope, *names: str, at: Standing, span: Span
 def _sources_of(actor: Actor, scope: Scope, names: Sequence[str], at: Standing) -> Sources:
     calls = calls_within(actor, scope)
     zone = timezone.get_current_timezone()
-    if at.until is None or not _can_be_summed(scope, names, zone):
+    grain = _grain_for(scope, names, zone)
+    if at.until is None or grain is None:
         return Sources(None, calls)
-    sums = _summed(actor, scope, at.zone, fine=_is_fine(scope, names)).filter(day__lt=at.until, id__lte=at.newest)
+    sums = grain.of(actor, scope, at.zone).filter(day__lt=at.until, id__lte=at.newest[grain.table])
     if scope.since is not None:
         sums = sums.filter(day__gte=_day(scope.since))
     if scope.until is not None:
         sums = sums.filter(day__lt=_day(scope.until))
     rest = midnight_of(at.until, zone)
-    if not at.late and scope.until is not None and scope.until <= rest:
-        return Sources(sums, calls.none())
-    return Sources(sums, calls.filter(Q(started_at__gte=rest) | Q(id__in=at.late)))
+    return Sources(sums, calls.filter(Q(started_at__gte=rest) | Q(id__in=at.late)), grain.groups)
 
 
 def by_day(actor: Actor, scope: Scope) -> dict[date, Decimal]:
@@ -242,7 +255,7 @@ def by_day(actor: Actor, scope: Scope) -> dict[date, Decimal]:
     zone = timezone.get_current_timezone_name()
     if scope.since is None or scope.until is None:
         raise ValueError("a scope of days has both ends")
-    sums = _summed(actor, scope, zone, fine=False).filter(day__gte=_day(scope.since), day__lt=_day(scope.until))
+    sums = GRAINS[0].of(actor, scope, zone).filter(day__gte=_day(scope.since), day__lt=_day(scope.until))
     rows = list(
         sums.order_by().values("day", "zone__until").annotate(sum=Sum("settled")).values_list("day", "zone__until", "sum")
     )
@@ -276,34 +289,12 @@ def figures_of(spend: Spend) -> Figures:
     return figures
 
 
-def _can_be_summed(scope: Scope, names: Iterable[str], zone: Any) -> bool:
+def _grain_for(scope: Scope, names: Iterable[str], zone: Any) -> Grain | None:
+    """The table of sums that tells this; None where only the ledger can."""
     whole = all(each is None or each.astimezone(zone).time() == datetime.min.time() for each in (scope.since, scope.until))
-    return whole and not (scope.run or scope.steps or scope.tags or scope.unpriced) and set(names) <= {*SUMMED, "span"}
-
-
-def _is_fine(scope: Scope, names: Iterable[str]) -> bool:
-    return bool(FINE & set(names) or scope.versions or scope.people or scope.keys or scope.sources or scope.routes)
-
-
-def _summed(actor: Actor, scope: Scope, zone: str, *, fine: bool) -> QuerySet[DaySum]:
-    sums = DaySum.objects.filter(
-        belonging(actor.holdings, Right.SEE_COSTS, "flow__"), PURPOSES[scope.purpose], zone=zone, fine=fine
-    )
-    chosen = {
-        "flow__slug__in": scope.flows,
-        "version__number__in": scope.versions,
-        "route__in": scope.routes,
-        "flow__team__slug__in": scope.teams,
-        "person__username__in": scope.people,
-        "key__label__in": scope.keys,
-        "source__in": scope.sources,
-    }
-    sums = sums.filter(**{name: list(values) for name, values in chosen.items() if values})
-    if scope.providers:
-        sums = sums.annotate(of_provider=PROVIDER).filter(of_provider__in=scope.providers)
-    if scope.models or scope.tools:
-        sums = sums.filter(Q(kind="model", target__in=scope.models) | Q(kind="tool", target__in=scope.tools))
-    return sums
+    if not whole or scope.run or scope.unpriced:
+        return None
+    return next((grain for grain in GRAINS if grain.tells(scope, names)), None)
 
 
 def _add(cells: Cells, names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:

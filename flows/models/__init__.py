@@ -11,7 +11,7 @@ from flows.models.memory import MemoryChange, MemoryEntry
 from flows.models.retention import RetentionRule
 from flows.models.runs import Attempt, Call, Delivery, Event, Intervention, Request, Run, RunPass, ToolJob, Worker
 from flows.models.seals import AuditSeal
-from flows.models.sums import DaySum, SummedZone, UnsummedCall
+from flows.models.sums import DaySum, RunSum, StepSum, SummedZone, TagSum, UnsummedCall
 from flows.models.switch import KillSwitch
 from flows.models.triggers import Firing, Trigger
 from flows.models.vault import Connection, Secret
@@ -59,10 +59,13 @@ __all__ = [
     "RouteVersion",
     "Run",
     "RunPass",
+    "RunSum",
     "Secret",
     "Seeded",
     "SignIn",
+    "StepSum",
     "SummedZone",
+    "TagSum",
     "Team",
     "ToolEntry",
     "ToolJob",

@@ -5,7 +5,7 @@ from django.db import models
 
 from flows.models.access import ApiKey, Person
 from flows.models.definitions import Flow, FlowVersion
-from flows.models.runs import Dollars
+from flows.models.runs import Dollars, Run
 
 
 class SummedZone(models.Model):
@@ -15,26 +15,15 @@ class SummedZone(models.Model):
     until = models.DateField(null=True)
 
 
-class DaySum(models.Model):
-    """What some calls of one day of a zone come to. Several rows may stand for one day and flow: they add up.
-
-    The fine rows tell also version, person, key, source and route; the others, fewer by far, repeat the same calls without.
-    """
+class Summed(models.Model):
+    """What some calls of one day of a zone come to. Several rows may stand for the same thing: they add up."""
 
     id = models.BigAutoField(primary_key=True)
-    zone = models.ForeignKey(SummedZone, on_delete=models.CASCADE, db_index=False)
+    zone = models.ForeignKey(SummedZone, on_delete=models.CASCADE, db_index=False, related_name="+")
     day = models.DateField()
-    fine = models.BooleanField()
     flow = models.ForeignKey(Flow, on_delete=models.PROTECT, related_name="+", db_index=False)
     run_purpose = models.CharField(max_length=8)
-    kind = models.CharField(max_length=8)
-    target = models.CharField(max_length=160)
     simulated = models.BooleanField()
-    version = models.ForeignKey(FlowVersion, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
-    person = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
-    key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
-    source = models.CharField(max_length=16, blank=True)
-    route = models.CharField(max_length=80, blank=True, db_default="", default="")
     settled = Dollars()
     wasted = Dollars()
     saved = models.DecimalField(max_digits=30, decimal_places=18)
@@ -47,7 +36,54 @@ class DaySum(models.Model):
     reasoning_tokens = models.BigIntegerField()
 
     class Meta:
+        abstract = True
+
+
+class DaySum(Summed):
+    """By model or tool. The fine rows tell also version, person, key, source and route; the others, fewer by far, repeat the same calls
+    without."""
+
+    fine = models.BooleanField()
+    kind = models.CharField(max_length=8)
+    target = models.CharField(max_length=160)
+    version = models.ForeignKey(FlowVersion, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
+    key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
+    source = models.CharField(max_length=16, blank=True)
+    route = models.CharField(max_length=80, blank=True, db_default="", default="")
+
+    class Meta:
         indexes = [models.Index(fields=["zone", "fine", "day"], name="daysum_of_zone")]
+
+
+class TagSum(Summed):
+    """The same calls by all the tags of their run together. When a run gets another tag, what it had cost until then is taken from the
+    one list of tags and added to the other, by rows of their own."""
+
+    tags = models.JSONField()
+    kind = models.CharField(max_length=8)
+    target = models.CharField(max_length=160)
+
+    class Meta:
+        indexes = [models.Index(fields=["zone", "day"], name="tagsum_of_zone")]
+
+
+class StepSum(Summed):
+    """The same calls by the path of their step."""
+
+    path = models.CharField(max_length=400)
+
+    class Meta:
+        indexes = [models.Index(fields=["zone", "day"], name="stepsum_of_zone")]
+
+
+class RunSum(Summed):
+    """The same calls by their run."""
+
+    run = models.ForeignKey(Run, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+
+    class Meta:
+        indexes = [models.Index(fields=["zone", "run"], name="runsum_of_zone")]
 
 
 class UnsummedCall(models.Model):

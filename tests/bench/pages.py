@@ -33,6 +33,8 @@ BUDGETS: dict[str, tuple[str, float, float, int]] = {
     "page_runs_failed": ("/runs?state=failed&started=24h&sort=-cost", 250, 40, 12),
     "page_graph_of_300": ("/flows/large-graph", 250, 40, 12),
     "page_costs": ("/costs?from={year}&by=model", 250, 40, 12),
+    "page_costs_by_run": ("/costs?from={year}&by=run", 250, 40, 12),
+    "page_costs_by_step": ("/costs?from={year}&by=step", 250, 40, 12),
     "page_costs_by_day": ("/costs?from={year}&by=day", 250, 40, 12),
     "page_approvals": ("/approvals", 200, 45, 12),
     "page_request": ("/approvals/{request}", 200, 45, 12),

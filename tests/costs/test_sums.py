@@ -13,9 +13,12 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from flows.costs.folding import differing_sums, fold_everything, fold_zone, forget_sums, wish_for_sums
-from flows.costs.reports import PURPOSES, Scope
-from flows.costs.sums import SUMMED, Cells, sources_of, standing
-from flows.models import Call, DaySum, SummedZone, UnsummedCall
+from flows.costs.grains import SUMMED
+from flows.costs.ranking import RANKED, ranked
+from flows.costs.reports import PURPOSES, Scope, Spend
+from flows.costs.sums import Cells, sources_of, standing
+from flows.models import Call, DaySum, RunSum, StepSum, SummedZone, TagSum, UnsummedCall
+from flows.runs.actions.tag_run import tag_run
 from tests.makers import make_actor, make_flow, make_person, make_run, make_team
 from tests.runs.journals import make_call, make_price
 
@@ -31,8 +34,8 @@ def ledger() -> list[Call]:
     lots = random.Random(4)
     price = make_price(input="3.3333", cached_input="0.7", output="1")
     runs = [
-        make_run(make_flow(team=team), status="succeeded", purpose=purpose, started_by=make_person("operator"))
-        for team in (None, make_team("ops"))
+        make_run(make_flow(team=team), status="succeeded", purpose=purpose, started_by=make_person("operator"), tags=tags)
+        for team, tags in ((None, ["eu", "new"]), (make_team("ops"), []))
         for purpose in ("live", "test", "drill")
     ]
     calls = []
@@ -42,7 +45,7 @@ def ledger() -> list[Call]:
         fields: dict[str, Any] = {"status": state, "simulated": lots.random() < 0.3, "kind": lots.choice(["model", "tool"])}
         fields |= {"target": lots.choice(["a", "b"]), "cached_input_tokens": lots.randint(0, 900), "price_id": price.id}
         fields |= {"usage_source": lots.choice(["provider", "estimated"]), "output_tokens": lots.randint(0, 99)}
-        call = make_call(lots.choice(runs), f"s{n}", cost=cost, **fields)
+        call = make_call(lots.choice(runs), f"t{n}" if state == "started" else f"s{n % 40}", attempt=n, cost=cost, **fields)
         Call.objects.filter(id=call.id).update(started_at=timezone.now() - timedelta(hours=lots.randint(0, 40 * 24)))
         calls.append(call)
     return calls
@@ -59,12 +62,43 @@ def test_sums_and_ledger_say_the_same_to_the_last_decimal(ledger: list[Call], zo
         scopes = [Scope(), Scope(start, start + timedelta(days=9)), *(Scope(purpose=each) for each in PURPOSES)]
         scopes += [Scope(models=["a"]), Scope(people=[ledger[0].run.started_by.username])]  # type: ignore[union-attr]
         forget_sums()
-        without = [report("day", by, scope=scope) for scope in scopes for by in SUMMED]
+        scopes += [Scope(tags=["eu"], models=["b"])]
+        wanted = [("day", by, scope) for scope in scopes for by in SUMMED]
+        wanted += [("month", by, scope) for scope in scopes[:2] for by in sorted(RANKED)]
+        without = [report(*names, scope=scope) for *names, scope in wanted]
         assert SummedZone.objects.filter(zone=zone).exists(), "who reads days of a zone has them summed from then on"
         fold_everything()
 
-        assert sources_of(make_actor("owner"), Scope(), "day", at=standing()).sums is not None
-        assert [report("day", by, scope=scope) for scope in scopes for by in SUMMED] == without
+        assert all(sources_of(make_actor("owner"), Scope(), by, at=standing()).sums is not None for by in ("day", *RANKED))
+        assert [report(*names, scope=scope) for *names, scope in wanted] == without
+
+
+@pytest.mark.parametrize("by", sorted(RANKED))
+def test_the_dearest_are_the_same_in_the_same_order_by_sums_and_by_ledger(ledger: list[Call], by: str) -> None:
+    def pages() -> list[list[Spend]]:
+        return [ranked(make_actor("owner"), Scope(), by, standing(), after=after, most=5) for after in range(0, 50, 5)]
+
+    without = pages()
+    fold_everything()
+
+    assert pages() == without
+    whole = [spend for page in without for spend in page]
+    assert len({spend.name for spend in whole}) == len(whole) == min(len({name for (name,) in report(by)}), 50)
+    assert [spend.cost for spend in whole] == sorted((spend.cost for spend in whole), reverse=True)
+
+
+def test_what_a_run_had_cost_goes_with_it_to_its_new_tags(ledger: list[Call]) -> None:
+    fold_everything()
+    run = next(call.run for call in ledger if "eu" in call.run.tags)
+
+    tag_run(make_actor("owner"), run, "late")
+
+    by_sums = report("day", "tag")
+    forget_sums()
+    assert report("day", "tag") == by_sums
+    assert {name for _, name in by_sums} == {"eu", "new", "late", None}
+    fold_everything()
+    assert differing_sums() == []
 
 
 def test_a_call_in_flight_is_summed_once_it_has_ended(ledger: list[Call]) -> None:
@@ -104,11 +138,12 @@ def test_who_sees_no_other_teams_costs_sees_none_in_the_sums(ledger: list[Call])
     assert len(without) < len(report("flow"))
 
 
-def test_verify_sees_sums_that_are_not_the_ledgers_and_has_them_made_anew(ledger: list[Call]) -> None:
+@pytest.mark.parametrize("table", [DaySum, TagSum, StepSum, RunSum])
+def test_verify_sees_sums_that_are_not_the_ledgers_and_has_them_made_anew(ledger: list[Call], table: Any) -> None:
     expected = report("flow")
     fold_everything()
     assert differing_sums() == []
-    DaySum.objects.filter(fine=False, calls__gt=0).order_by("id").first().delete()  # type: ignore[union-attr]
+    table.objects.filter(calls__gt=0).order_by("id").first().delete()
 
     assert differing_sums() == ["UTC"]
     with pytest.raises(CommandError):

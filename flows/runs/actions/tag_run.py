@@ -9,6 +9,7 @@ from flows.access.audit import record_change
 from flows.access.redaction import redacted
 from flows.access.refusals import Invalid
 from flows.access.rights import Right, require
+from flows.costs.folding import retagging
 from flows.execution.moves import announce, lock_run
 from flows.models import Run
 from flows.runs.actions.start_run import tag_faults
@@ -27,7 +28,8 @@ def tag_run(actor: Actor, run: Run, tag: str) -> Run:
         if faults:
             raise Invalid("The tag cannot be kept.", problems=faults)
         run.tags = [*run.tags, tag]
-        Run.objects.filter(id=run.id).update(tags=run.tags)
+        with retagging(run.id):
+            Run.objects.filter(id=run.id).update(tags=run.tags)
         record_change(actor, "run.tag", "run", run.public_id, {"tag": tag})
         announce(run)
     return run

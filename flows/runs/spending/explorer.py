@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,8 +16,10 @@ from django.utils import timezone
 from flows.access.actor import Actor
 from flows.access.refusals import Fault, Invalid
 from flows.costs.forecast import WEEKS, Forecast, month_end
+from flows.costs.grains import SUMMED
+from flows.costs.ranking import RANKED, ranked
 from flows.costs.reports import IN_ORDER, MOST_ROWS, PROVIDER, PURPOSE, Spend, calls_within, grouped
-from flows.costs.sums import SUMMED, Cells, Figures, Span, Standing, Unsummed, added, figures_of, merged, sources_of
+from flows.costs.sums import Cells, Figures, Span, Standing, Table, Unsummed, added, figures_of, merged, sources_of
 from flows.models import Call, Flow, Run
 from flows.models.identifiers import shown
 from flows.runs.inspection import CallView
@@ -67,6 +69,7 @@ class Picture:
     def __init__(self, wanted: Wanted, cells: Cells, bars: Cells, left: Unsummed | None) -> None:
         first = wanted.first
         self.wanted = wanted
+        self.labels = Labels()
         self.before = cost_in(
             added(figures for key, figures in bars.items() if wanted.before[0] <= key[0] < first), wanted.purpose
         )
@@ -132,24 +135,25 @@ def charted(wanted: Wanted) -> str:
 
 
 def picture_of(actor: Actor, wanted: Wanted, at: Standing) -> Picture:
-    """Three queries, or two where the table and the chart are of one grouping. The bars reach back over the period before, and as far
-    as a forecast looks."""
+    """One query. The bars reach back over the period before, and as far as a forecast looks."""
     first, last, chart = wanted.first, wanted.last, charted(wanted)
     by = wanted.by if wanted.by in SUMMED else "kind"
     earliest = min(wanted.before[0], last - timedelta(days=7 * WEEKS)) if _of_this_month(wanted) else wanted.before[0]
     span = Span(first, span_of(first, last))
     sources = sources_of(actor, wanted.scope(earliest, last), "kind", chart, by, at=at, span=span)
     summed = sources.sums is not None
-    left = sources.left("kind", chart, by, *([wanted.then] if wanted.then and summed and by != "kind" else ()))
-    of_bars = ("span", "kind", chart)
-    bars = left.beside(sources.summed(*of_bars), *of_bars, first=earliest, last=last, span=span)
-    if by in (chart, "kind") or (by == "day" and span.days == 1):
+    names = ("kind", chart, by, *([wanted.then] if wanted.then and summed and by != "kind" else ()))
+    of_bars = Table({"day": "span", "kind": "kind", chart: chart}, earliest)
+    of_rows = Table({"kind": "kind", by: by}, first)
+    in_bars = by in (chart, "kind") or (by == "day" and span.days == 1)
+    left, (bars, *rows) = sources.left_and_summed(names, of_bars, *([] if in_bars else [of_rows]))
+    bars = left.beside(bars, "span", "kind", chart, first=earliest, last=last, span=span)
+    if rows:
+        cells = left.beside(rows[0], *of_rows.groups, first=first, last=last)
+    else:
         which = ("day", "kind", chart).index(by)
         here = [key for key in bars if key[0] >= first]
         cells = merged({}, ((key[1], key[which]) for key in here), (bars[key] for key in here))
-    else:
-        of_period = replace(sources, sums=sources.sums.filter(day__gte=first) if sources.sums is not None else None)
-        cells = left.beside(of_period.summed("kind", by), "kind", by, first=first, last=last)
     return Picture(wanted, cells, bars, left if summed else None)
 
 
@@ -165,14 +169,14 @@ def _foreseen(bars: Cells) -> Forecast | None:
     return month_end(spent, timezone.localdate(), min(spent, default=None))
 
 
-def rows_of(actor: Actor, wanted: Wanted, picture: Picture, after: int = 0) -> list[Row]:
-    """`ROWS_AT_ONCE` of the table's rows; all together they are `picture.below` exactly, unless there are more than `MOST_ROWS`."""
-    if wanted.by in SUMMED:
-        spends = picture.spends
+def rows_of(actor: Actor, wanted: Wanted, picture: Picture, at: Standing, after: int = 0) -> list[Row]:
+    """`ROWS_AT_ONCE` of the table's rows; all together they are `picture.below` exactly, but for tags, of which a run may bear some."""
+    if wanted.by in RANKED:
+        spends = ranked(actor, wanted.scope(), wanted.by, at, after=after, most=ROWS_AT_ONCE)
     else:
-        spends = grouped(calls_within(actor, wanted.scope()), wanted.by, MOST_ROWS)
-    spends = spends[after : after + ROWS_AT_ONCE]
-    labels = labels_of(wanted.by, [each.name for each in spends])
+        spends = picture.spends if wanted.by in SUMMED else grouped(calls_within(actor, wanted.scope()), wanted.by, MOST_ROWS)
+        spends = spends[after : after + ROWS_AT_ONCE]
+    labels = picture.labels.of(wanted.by, [each.name for each in spends])
     whole = cost_in(picture.below, wanted.purpose)
     rows = []
     for spend in spends:
@@ -259,15 +263,25 @@ EXPORTED: Sequence[str] = (
 )
 
 
-def labels_of(by: str, names: Sequence[Any]) -> dict[Any, tuple[str, str]]:
-    """What a reader calls these: (label, page)."""
-    if by == "flow":
-        flows = Flow.objects.filter(slug__in=[name for name in names if name]).values_list("slug", "name")
-        return {slug: (name, f"/flows/{slug}") for slug, name in flows}
-    if by == "run":
-        runs = Run.objects.filter(id__in=names).values_list("id", "number", "flow__name")
-        return {id_: (f"{flow} #{number}", f"/runs/{shown('run', id_)}") for id_, number, flow in runs}
-    return {}
+class Labels:
+    """What a reader calls flows and runs, and their pages: one query a kind, none for what is known already."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, tuple[str, str]] = {}
+
+    def of(self, by: str, names: Iterable[Any]) -> dict[Any, tuple[str, str]]:
+        """By name: (label, page)."""
+        asked = [name for name in names if name and name not in self._known]
+        if by == "flow" and asked:
+            self._flows(Flow.objects.filter(slug__in=asked).values_list("slug", "name"))
+        elif by == "run" and asked:
+            runs = list(Run.objects.filter(id__in=asked).values_list("id", "number", "flow__slug", "flow__name"))
+            self._known |= {id_: (f"{flow} #{number}", f"/runs/{shown('run', id_)}") for id_, number, _, flow in runs}
+            self._flows((slug, flow) for _, _, slug, flow in runs)
+        return self._known if by in ("flow", "run") else {}
+
+    def _flows(self, flows: Iterable[tuple[str, str]]) -> None:
+        self._known |= {slug: (name, f"/flows/{slug}") for slug, name in flows}
 
 
 def plain_name(by: str, name: Any) -> str:

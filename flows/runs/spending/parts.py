@@ -10,7 +10,7 @@ from typing import Any
 from flows.access.actor import Actor
 from flows.costs.reports import IN_ORDER
 from flows.costs.sums import Figures, Standing, added, sources_of
-from flows.runs.spending.explorer import Picture, Row, cost_in, labels_of, local_day, moment_of, plain_name, together
+from flows.runs.spending.explorer import Picture, Row, cost_in, local_day, moment_of, plain_name, together
 from flows.runs.spending.wanted import Wanted, month_end_of
 
 MOST_PARTS = 8
@@ -21,19 +21,21 @@ def parts_of(actor: Actor, wanted: Wanted, rows: Sequence[Row], picture: Picture
     one for names."""
     first, last = _stretch(wanted, rows)
     timed = wanted.by in ("day", "month", "hour")
-    names, only = (wanted.by, wanted.then, "kind"), None if timed else [row.name for row in rows]
+    kinds = {"model", "tool"} & {wanted.by, wanted.then}  # of one kind, where either is meant
+    names = (wanted.by, wanted.then, *(["kind"] if kinds else []))
+    only = None if timed or wanted.by == "tag" else [row.name for row in rows]
     sources = sources_of(actor, wanted.scope(first, last), *names, at=at)
-    if picture.left is None or sources.sums is None:
+    if picture.left is None or sources.sums is None or not {*names} <= {*picture.left.names}:
         cells = sources.by(*names, only=only)
     else:
         cells = picture.left.beside(sources.summed(*names, only=only), *names, first=first, last=last)
     found: defaultdict[Any, defaultdict[Any, list[Figures]]] = defaultdict(lambda: defaultdict(list))
-    for (name, part, kind), figures in cells.items():
-        if wanted.by not in ("model", "tool") or kind == wanted.by:
+    for (name, part, *kind), figures in cells.items():
+        if wanted.by not in ("model", "tool") or kind == [wanted.by]:
             found[moment_of(name)][
-                moment_of(part) if wanted.then not in ("model", "tool") or kind == wanted.then else None
+                moment_of(part) if wanted.then not in ("model", "tool") or kind == [wanted.then] else None
             ].append(figures)
-    labels = labels_of(wanted.then, [part for parts in found.values() for part in parts])
+    labels = picture.labels.of(wanted.then, [part for parts in found.values() for part in parts])
     return [_parts(wanted, row, found[row.name], labels) for row in rows]
 
 

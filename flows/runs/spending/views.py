@@ -17,8 +17,9 @@ from django.views.decorators.http import require_safe
 from flows.access.actor import Actor
 from flows.access.rights import Right, require_somewhere
 from flows.costs.forecast import METHOD
+from flows.costs.grains import SUMMED
 from flows.costs.reports import adjusted, calls_within
-from flows.costs.sums import SUMMED, standing
+from flows.costs.sums import standing
 from flows.models import Call
 from flows.models.identifiers import shown
 from flows.runs.actions.keep_view import views_of
@@ -92,7 +93,7 @@ def costs(request: Any) -> HttpResponse:
             "below_cost": explorer.cost_in(below, wanted.purpose),
         }
         after = _row_number(request.GET.get("after", ""))
-        rows = explorer.rows_of(actor, wanted, picture, after)
+        rows = explorer.rows_of(actor, wanted, picture, at, after)
         parts = parts_of(actor, wanted, rows, picture, at) if wanted.then else [[] for _ in rows]
         context["rows"] = [
             (row, _onward(request, row), [(part, _onward(request, part)) for part in of_row])

@@ -1,0 +1,61 @@
+"""The dearest of what there may be very many of: runs, steps, tags."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from flows.access.actor import Actor
+from flows.costs.reports import Scope, Spend
+from flows.costs.sums import OF_CALLS, Sources, Standing, sources_of
+
+RANKED = frozenset({"run", "step", "tag"})
+
+_FIGURES = [each.name for each in fields(Spend) if each.name != "name"]
+_WHOLE = {"calls", "unpriced", "estimated", "in_flight", *(name for name in _FIGURES if name.endswith("tokens"))}
+_RANKED = f"""
+SELECT name, {", ".join(f"sum({name})" for name in _FIGURES)} FROM ({{rows}}) x(name, {", ".join(_FIGURES)}) {{which}}
+GROUP BY name ORDER BY sum(cost) DESC, sum(cost + simulated) DESC, name LIMIT %s OFFSET %s
+"""  # noqa: S608 - names of ours
+_DEAREST = """
+WHERE name = ANY (ARRAY (
+    SELECT name FROM ({spent}) y(name, simulated, settled) GROUP BY name ORDER BY {money}, name LIMIT %s OFFSET %s
+))
+"""
+_ALL = "coalesce(sum(settled), 0) DESC"
+_REAL_AND_ALL = f"coalesce(sum(settled) FILTER (WHERE NOT simulated), 0) DESC, {_ALL}"
+
+
+def ranked(actor: Actor, scope: Scope, by: str, at: Standing, *, after: int, most: int) -> list[Spend]:
+    """So many spends by one of `RANKED` from the place `after`, the dearest first: one query. Of runs, which are as many as the rows,
+    all figures are added up of these alone: those of all at once would not fit in the memory that a query has."""
+    sources = sources_of(actor, scope, by, at=at)
+    rows, values = sources.sql(by)
+    which, page = "", [most, after]
+    if by == "run":
+        spent, of_spent = _spent(sources, by)
+        which = _DEAREST.format(spent=spent, money=_REAL_AND_ALL if scope.purpose == "all" else _ALL)
+        values, page = [*values, *of_spent, *page], [most, 0]
+    with connection.cursor() as cursor:
+        cursor.execute(_RANKED.format(rows=rows, which=which), [*values, *page])
+        return [_spend(*row) for row in cursor.fetchall()]
+
+
+def _spent(sources: Sources, by: str) -> tuple[str, list[Any]]:
+    """Every row of sums and ledger by itself: its name, and its money."""
+    rows = [(sources.calls, OF_CALLS[by]), *([(sources.sums, sources.groups[by])] if sources.sums is not None else [])]
+    told = [_plain(each, group).query.sql_with_params() for each, group in rows]
+    return " UNION ALL ".join(f"({sql})" for sql, _ in told), [value for _, values in told for value in values]
+
+
+def _plain(rows: QuerySet[Any], group: Any) -> QuerySet[Any, Any]:
+    return rows.annotate(by=group).order_by().values_list("by", "simulated", "settled")
+
+
+def _spend(name: object, *figures: Decimal) -> Spend:
+    told: dict[str, Any] = dict(zip(_FIGURES, figures, strict=True))
+    return Spend(name, **told | {figure: int(told[figure]) for figure in _WHOLE})
