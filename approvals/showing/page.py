@@ -199,7 +199,7 @@ def context_of(actor: Actor, request: Request, record: Record, spending: Mapping
     _add_shown(page, shown, origins, settings.get("show"))
     page.outcomes = sorted(
         (
-            Outcome(name, meaning, follows(origins, step[0] if step else "", name), spending=spending.get(name))
+            Outcome(name, meaning, follows(request, origins, step[0] if step else "", name), spending=spending.get(name))
             for name, meaning in (request.terms.get("outcomes") or {}).items()
         ),
         key=lambda each: ORDER.get(each.meaning, 1),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from approvals.origins import MODEL, Origins
+from approvals.origins import MODEL, PERSON, Origins
 from approvals.questions import is_question
 from approvals.rules import mask_of_request
 from approvals.showing.values import Value
@@ -76,6 +76,8 @@ def arguments_of(request: Request, payload: Any, origins: Origins | None, settin
         source = sealed[1].with_.get("arguments")
     if not isinstance(payload, dict):
         return []
+    if request.kind == "publish":  # the system computed it, but for the words of whoever asks
+        return [Value(name, value, frozenset({PERSON} if name == "note" else ())) for name, value in payload.items()]
     editable = set(request.terms.get("editable") or [])
     return [Value(name, value, origin_in(origins, source, name), name in editable) for name, value in payload.items()]
 
@@ -87,6 +89,12 @@ def origin_in(origins: Origins | None, source: Any, name: str) -> frozenset[str]
     return origins.of(source[name] if isinstance(source, Mapping) and name in source else source)
 
 
-def follows(origins: Origins | None, key: str, port: str) -> str:
-    following = origins.follows(key, port) if origins is not None else []
-    return ", ".join(following) if following else "this path of the run ends"
+def follows(request: Request, origins: Origins | None, key: str, port: str) -> str:
+    """What comes after this outcome, in words; empty where nobody can tell."""
+    if request.kind == "publish":
+        return "the draft becomes the live version" if port == "approve" else "the draft stays a draft"
+    if conversation_around(request.path) is not None:
+        return "the call is made" if port == "approve" else "the call is not made; the model is told"
+    if origins is None:
+        return ""
+    return ", ".join(origins.follows(key, port)) or "this path of the run ends"

@@ -130,7 +130,7 @@ class Comparison:
 
     @property
     def duration(self) -> Delta | None:
-        return Delta.of(_seconds(self.a), _seconds(self.b), "slower", "faster")
+        return Delta.of(lasted(self.a), lasted(self.b), "slower", "faster")
 
     @property
     def cost(self) -> Delta | None:
@@ -254,7 +254,7 @@ def _text(value: Any, mask: Mask) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
-def _seconds(run: Run) -> Decimal | None:
+def lasted(run: Run) -> Decimal | None:
     """From its beginning to its end; None while it goes on."""
     if run.ended_at is None:
         return None

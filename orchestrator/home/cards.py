@@ -11,6 +11,7 @@ from functools import reduce
 from operator import or_
 from statistics import median
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.db.models import Count, OuterRef, Q, Subquery, Sum, Window
@@ -25,7 +26,7 @@ from flows.costs.forecast import WEEKS, Forecast, month_end
 from flows.costs.reports import UNPRICED, Scope, calls_within, summed
 from flows.costs.sums import by_day
 from flows.models import BudgetPeriod, Request, Run, Trigger
-from flows.runs.listing import RunLine, lines_of
+from flows.runs.listing import RunLine, fingerprint_of, lines_of
 from flows.runs.reads import runs_listed
 from flows.triggers.reads import triggers_for
 
@@ -68,6 +69,20 @@ class Breakage:
     failed: int
     finished: int
     """Failed and finished runs of the flow in the last 24 hours."""
+
+    @property
+    def query(self) -> str:
+        """What the list of runs is asked for these: by their error, or by their state where that is all that is known."""
+        if self.kind in BROKEN:
+            same = {"state": self.kind}
+        else:
+            same = {"state": ",".join(BROKEN), "fingerprint": fingerprint_of({"class": self.kind, "step": self.step})}
+        return urlencode({"flow": self.flow, **same, "started": f"{LOOKED_BACK.days}d"}, safe=",@[]")
+
+    @property
+    def may_be_retried(self) -> bool:
+        """What a limit has stopped goes on once that is raised, run by run."""
+        return self.kind not in ("budget", "budget_stopped")
 
 
 def broken(actor: Actor, scope: str) -> list[Breakage]:

@@ -99,7 +99,7 @@ def _card(actor: Actor, name: str, scope: str) -> dict[str, Any]:
     if name == "needs":
         return {"needs": cards.needs(actor)}
     if name == "broken":
-        return {"broken": cards.broken(actor, scope)}
+        return {"broken": cards.broken(actor, scope), "may_control": anywhere(actor, Right.CONTROL_RUNS)}
     if name == "money":
         return {"money": cards.money(actor)}
     if name == "coming":

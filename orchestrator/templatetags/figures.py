@@ -26,7 +26,7 @@ def amount(write: Callable[[Any], str], value: Any, estimated: bool, unpriced: b
     parts = [format_html('<span class="mark">{}</span>', before)] if before else []
     parts.append(format_html("{}", write(exact)))
     if simulated:
-        parts.append(SafeString(' <span class="mark">sim</span>'))
+        parts.append(SafeString(' <span class="mark sim">sim</span>'))
     if reason and exact == 0:
         parts.append(format_html(' <span class="because">{}</span>', reason))
     return format_html(

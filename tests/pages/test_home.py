@@ -64,12 +64,14 @@ def test_HOME_2_equal_errors_are_one_row_with_their_number_and_since_when() -> N
     for minutes in (70, 60, 50, 40, 30, 20, 10):
         failed(flow, minutes=minutes)
     make_run(flow, status="succeeded", ended_at=timezone.now() - timedelta(minutes=5))
+    client = signed_in()
 
-    shown = card(seen(signed_in()), "broken")
+    shown = card(seen(client), "broken")
 
     assert shown.count('data-testid="breakage"') == 1
     assert "7 of the last 8 failed" in shown
-    assert ">7 runs</a>" in shown
+    link = re.search(r'<a href="(/runs\?[^"]+)">7 runs</a>', shown)
+    assert link is not None
     assert "rate_limit" in shown
     assert "classify" in shown
     since = re.search(r'since <time class="" datetime="([^"]+)"', shown)
@@ -77,6 +79,27 @@ def test_HOME_2_equal_errors_are_one_row_with_their_number_and_since_when() -> N
     first = Run.objects.order_by("ended_at").values_list("ended_at", flat=True).first()
     assert first is not None
     assert datetime.fromisoformat(since[1]) == first.replace(microsecond=first.microsecond // 1000 * 1000)
+    failed(flow, error="timeout", minutes=5)
+    assert seen(client, unescape(link[1])).count('data-testid="run-row"') == 7, "the list that it leads to"
+
+
+def test_equal_failures_are_retried_together_once_it_was_said_which_and_what_they_cost() -> None:
+    client, flow = signed_in(), make_flow("refunds")
+    equal = {failed(flow, minutes=minutes).public_id for minutes in (20, 10)}
+    stopped = make_run(flow, status="budget_stopped", reason="cost", ended_at=timezone.now())
+    failed(flow, error="timeout", minutes=5)
+    shown = card(seen(client), "broken")
+    buttons = dict(re.findall(r'name="matching" value="([^"]+)".*?>(Retry \d+…)</button>', shown))
+    asked = {unescape(query): words for query, words in buttons.items()}
+    query = next(query for query, words in asked.items() if words == "Retry 2…")
+
+    page = client.post("/runs/bulk", {"act": "retry", "matching": query}).content.decode()
+
+    assert "Retry 2 runs?" in page
+    assert set(re.findall(r'name="run" value="(\w+)"', page)) == equal
+    assert len(asked) == 2, "what a limit has stopped goes on by raising it"
+    assert stopped.public_id not in page
+    assert "retry-broken" not in card(seen(signed_in("viewer")), "broken")
 
 
 def test_a_flow_that_works_again_is_not_broken() -> None:

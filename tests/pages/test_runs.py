@@ -133,7 +133,7 @@ def test_simulated_money_is_labelled() -> None:
     run = make_run(status="succeeded", spent="0.2")
     make_call(run, "greet", cost="0.2", simulated=True)
 
-    assert '<span class="mark">sim</span>' in text_of(signed_in("viewer"), "/runs")
+    assert '<span class="mark sim">sim</span>' in text_of(signed_in("viewer"), "/runs")
 
 
 def test_only_what_one_may_see_is_listed_and_counted() -> None:

@@ -201,6 +201,7 @@ def test_RD_6_a_run_that_its_limit_has_stopped_is_raised_and_resumed(client: Cli
 
     assert 'data-testid="raise-limits"' in page
     assert "The next call (about $0.31) would exceed the limit" in page
+    assert "no room" in shown(client, stopped(error=None)), "an engine that stops a run leaves why to the call that it refused"
     assert "It is $0.50, of which $0.42 are spent or reserved. The flow allows $2.00" in form
     assert low.status_code == 422
     assert "is less than what is used. Give more than" in html.unescape(low.content.decode())

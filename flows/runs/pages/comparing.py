@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from flows.access.actor import Actor
 from flows.access.querysets import runs_for
 from flows.access.rights import Right
-from flows.runs.comparing import candidates, compare
+from flows.runs.comparing import candidates, compare, lasted
 from flows.runs.reads import run_named
 
 
@@ -35,7 +35,7 @@ def comparison(request: Any) -> HttpResponse:
     found = compare(a, b)
     context = {
         "found": found,
-        "sides": [("A", a), ("B", b)],
+        "sides": [("A", a, lasted(a)), ("B", b, lasted(b))],
         "rows": [row for row in found.rows if everything or row.parts],
         "everything": everything,
         "swapped": _address(b.public_id, a.public_id, everything),

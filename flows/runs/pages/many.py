@@ -52,12 +52,13 @@ VERBS: Mapping[str, Verb] = {
 @login_required
 @require_POST
 def bulk(request: Any) -> HttpResponse:
-    """Asks with what the verb would do to each run, and does it to those that are eligible. Raises `Forbidden`, `NotFound`."""
+    """Asks with what the verb would do to each run, and does it to those that are eligible. Raises `Forbidden`,
+    `Invalid`, `NotFound`."""
     actor: Actor = request.actor
     require(actor, Right.CONTROL_RUNS)
     back = f"{reverse('runs')}{'?' if request.POST.get('back') else ''}{request.POST.get('back', '')}"
     act = request.POST.get("act", "")
-    runs = runs_named(actor, request.POST.getlist("run")[:MOST])
+    runs = _chosen(request)
     if not runs or act not in {*VERBS, "tag", "compare", "csv", "json"}:
         request.toast("Choose runs first.")
         return redirect(back)
@@ -85,6 +86,13 @@ def bulk(request: Any) -> HttpResponse:
         return render(request, "runs/bulk.html", asked | {"lines": lines, "over": words}, status=409)
     request.toast(words)
     return redirect(back)
+
+
+def _chosen(request: Any) -> list[Run]:
+    """The runs that were ticked; with ``matching`` those that the list shows at this address, the newest first."""
+    if "matching" in request.POST:
+        return list(matching(request.actor, wanted_by(QueryDict(request.POST["matching"])))[:MOST])
+    return runs_named(request.actor, request.POST.getlist("run")[:MOST])
 
 
 def _previewed(actor: Actor, act: str, runs: list[Run]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from flows.access.refusals import NotFound
 from flows.engine.document import FlowDocument
 from flows.engine.drawing import Drawing, drawn
 from flows.engine.states import ROLL_UP
+from flows.models import Attempt
 from flows.runs.documents import documents_of
 from flows.runs.graph import Node, nodes_of
 from flows.runs.inspection import Inspected, StepInfo, inspected, step_at, subflows_around
@@ -20,6 +21,7 @@ from flows.runs.pages.viewing.rights import Rights
 from flows.runs.progress import StepLine, progress_of, steps_below
 
 BAD = ("failed", "budget_stopped")
+NO_ROOM = '"budget"'
 OPENED_FIRST = ("failed", "budget_stopped", "waiting_approval", "retrying", "running", "waiting")
 
 
@@ -32,9 +34,18 @@ class Steps(Rights):
 
     @cached_property
     def error(self) -> dict[str, Any] | None:
-        """Why the run failed: ``{step, class, message}``."""
+        """Why the run failed or was stopped: ``{step, class, message}``."""
         found = self.mask.read(self.run.error) if self.run.status in BAD else None
+        if found is None and self.run.status == "budget_stopped":
+            found = self._refused_call()
         return found if isinstance(found, dict) else None
+
+    def _refused_call(self) -> dict[str, Any] | None:
+        """The call for which there was no room: a run that its limit has stopped has no error of its own."""
+        refused = Attempt.objects.filter(run=self.run, pass_number=self.pass_number, error__contains=NO_ROOM).order_by("-id")
+        path, text = refused.values_list("path", "error").first() or ("", None)
+        found = self.mask.read(text)
+        return {**found, "step": path} if isinstance(found, dict) and found.get("class") == "budget" else None
 
     @cached_property
     def error_step(self) -> StepInfo | None:
