@@ -6,8 +6,9 @@ becomes of the run (it goes on, parks, ends). The statement below takes the reco
 1. locks the runs in the order of their ids, and keeps those whose epoch is still the sender's (the others are *fenced*);
 2. settles the calls that came home, and takes back what was reserved for them;
 3. judges every call that wants to begin against the cancel flag, what others have changed that its sender has not read yet, the
-   deadline, the kill switch and the caps, with a running sum a run, so that several calls of one record cannot overspend together;
-4. numbers the events of what it accepted, without gaps, under the run's lock; inserts events, attempts and calls;
+   deadline, the kill switch and the caps, with the record's running sum, so that several calls of it cannot overspend together;
+4. inserts events, attempts and calls; the events of what it accepted are numbered without gaps, under the run's lock: the sender has
+   counted them, so a number is the run's newest, and that count, less what was refused in front of it;
 5. updates each run once, and returns only what was *not* accepted.
 
 What came home is accepted even where what wants to begin is not, so no result is lost. A statement in PostgreSQL is atomic: a
@@ -25,91 +26,90 @@ from flows.execution.killswitch import IS_ON
 WRITE: Final = """
 WITH
 h AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(%s::json) AS h(run uuid, epoch int, record int, signals int, steps int)
+    SELECT * FROM json_to_recordset(%s::json) AS h(
+        r int, run uuid, epoch int, record int, signals int, steps int, events int, progress boolean,
+        begins int, reserve numeric, reserve_tokens bigint,
+        fate int, k int, next text, reason text, wake float8, output text, error text
+    )
 ),
 m AS MATERIALIZED (
-    SELECT r.*, h.epoch, h.record, h.signals AS seen, h.steps
-    FROM h CROSS JOIN LATERAL (
-        SELECT r.id, r.pass, r.seq, r.signals, r.cancel_requested, r.paused, r.deadline, r.open_calls, r.cap_cost, r.cap_tokens,
-               r.reserved, r.reserved_tokens, r.spent, r.spent_tokens
+    SELECT h.*, r.* FROM h CROSS JOIN LATERAL (
+        SELECT r.id, r.pass, r.seq, r.signals AS now_signals, r.cancel_requested, r.paused, r.deadline, r.open_calls, r.cap_cost,
+               r.cap_tokens, r.reserved, r.reserved_tokens, r.spent, r.spent_tokens
         FROM flows_run r WHERE r.id = h.run AND r.epoch = h.epoch AND r.status = 'running' OFFSET 0 FOR NO KEY UPDATE
     ) r
 ),
-o AS MATERIALIZED (
-    SELECT x.*, m.pass, m.epoch, m.seq AS base, m.cancel_requested, m.paused, m.deadline, m.open_calls, m.cap_cost, m.cap_tokens,
-           m.reserved AS run_reserved, m.reserved_tokens AS run_reserved_tokens, m.spent AS run_spent,
-           m.spent_tokens AS run_spent_tokens, m.signals <> m.seen AS signalled
-    FROM json_to_recordset(%s::json) AS x(
-        run uuid, i int, op text, event text, path text, attempt int, n int, data text, kind text,
-        call uuid, status text, response text, cost numeric, paid boolean, tokens bigint, usage_source text, input_tokens int,
-        cached_input_tokens int, output_tokens int, reasoning_tokens int, error_class text, error_message text, provider_id text,
-        cache_write_tokens int, reported numeric, first_text float8,
-        target text, reason text, route text, route_version int, repeat text, key uuid, hash text, request text,
-        reserve numeric, reserve_tokens int, price uuid, simulated boolean, priced boolean, cached boolean,
-        port text, output text, state text, error text, checkpoint text, delay float8, until timestamptz,
-        next text, wake float8
-    ) JOIN m ON m.id = x.run
-),
 settled AS (
-    UPDATE flows_call c SET status = o.status, response = o.response, settled = o.cost, usage_source = coalesce(o.usage_source, ''),
-        input_tokens = o.input_tokens, cached_input_tokens = o.cached_input_tokens, output_tokens = o.output_tokens,
-        reasoning_tokens = o.reasoning_tokens, cache_write_tokens = o.cache_write_tokens, reported = o.reported,
-        first_text = o.first_text,
-        price_id = coalesce(o.price, c.price_id), error_class = coalesce(o.error_class, ''),
-        error_message = coalesce(o.error_message, ''), provider_id = coalesce(o.provider_id, ''), ended_at = clock_timestamp()
+    UPDATE flows_call c SET status = s.status, response = s.response, settled = s.cost, usage_source = coalesce(s.usage_source, ''),
+        input_tokens = s.input_tokens, cached_input_tokens = s.cached_input_tokens, output_tokens = s.output_tokens,
+        reasoning_tokens = s.reasoning_tokens, cache_write_tokens = s.cache_write_tokens, reported = s.reported,
+        first_text = s.first_text,
+        price_id = coalesce(s.price, c.price_id), error_class = coalesce(s.error_class, ''),
+        error_message = coalesce(s.error_message, ''), provider_id = coalesce(s.provider_id, ''), ended_at = clock_timestamp()
     -- The status is judged outside, so that the call is found by its key: a plan made while the table was small would else walk
     -- through the partial index of all calls in flight, once a line.
-    FROM o CROSS JOIN LATERAL (
-        SELECT f.ctid, f.status FROM flows_call f WHERE f.id = o.call AND f.epoch = o.epoch OFFSET 0
-    ) f WHERE o.op = 'settle' AND f.status = 'started' AND c.ctid = f.ctid
-    RETURNING c.run_id AS run, c.reserved, c.reserved_tokens, o.cost, o.paid, o.tokens
+    FROM json_to_recordset(%s::json) AS s(
+        r int, call uuid, status text, response text, cost numeric, paid boolean, tokens bigint, usage_source text,
+        input_tokens int, cached_input_tokens int, output_tokens int, reasoning_tokens int, cache_write_tokens int,
+        reported numeric, first_text float8, price uuid, error_class text, error_message text, provider_id text
+    ) JOIN m ON m.r = s.r CROSS JOIN LATERAL (
+        SELECT f.ctid, f.status FROM flows_call f WHERE f.id = s.call AND f.epoch = m.epoch OFFSET 0
+    ) f WHERE f.status = 'started' AND c.ctid = f.ctid
+    RETURNING s.r, c.reserved, c.reserved_tokens, s.cost, s.paid, s.tokens
 ),
 rel AS MATERIALIZED (
-    SELECT run, sum(reserved) AS reserved, sum(reserved_tokens) AS reserved_tokens, sum(coalesce(cost, 0)) AS cost,
+    SELECT r, sum(reserved) AS reserved, sum(reserved_tokens) AS reserved_tokens, sum(coalesce(cost, 0)) AS cost,
            sum(coalesce(tokens, 0)) AS tokens, count(*) AS n, count(*) FILTER (WHERE paid AND cost IS NULL) AS unpriced
-    FROM settled GROUP BY run
+    FROM settled GROUP BY r
 ),
-v AS MATERIALIZED (
-    SELECT o.*, CASE
-        WHEN o.op = 'begin' THEN CASE
-            WHEN o.cancel_requested THEN 'cancelled'
-            WHEN o.paused THEN 'paused'
-            WHEN o.signalled THEN 'signalled'
-            WHEN o.deadline <= now() THEN 'deadline'
-            WHEN {switch} THEN 'kill_switch'
-            WHEN o.cap_cost < o.run_spent + coalesce(rel.cost, 0) + o.run_reserved - coalesce(rel.reserved, 0)
-                + sum(o.reserve) OVER begins THEN 'cost'
-            WHEN o.cap_tokens < o.run_spent_tokens + coalesce(rel.tokens, 0) + o.run_reserved_tokens
-                - coalesce(rel.reserved_tokens, 0) + sum(o.reserve_tokens) OVER begins THEN 'tokens'
-        END
-        WHEN o.op = 'fate' THEN CASE
-            WHEN o.next = 'queued' THEN NULL
-            WHEN o.next IN ('succeeded', 'failed', 'budget_stopped', 'cancelled') THEN CASE
-                WHEN o.cancel_requested AND o.next <> 'cancelled' THEN 'cancelled'
-                WHEN o.open_calls > coalesce(rel.n, 0) THEN 'open'
-            END
-            WHEN o.signalled OR o.cancel_requested THEN 'signalled'
-        END
+b AS MATERIALIZED (
+    SELECT b.*, m.run, m.pass, m.epoch, m.seq, CASE
+        WHEN m.cancel_requested THEN 'cancelled'
+        WHEN m.paused THEN 'paused'
+        WHEN m.now_signals <> m.signals THEN 'signalled'
+        WHEN m.deadline <= now() THEN 'deadline'
+        WHEN {switch} THEN 'kill_switch'
+        WHEN m.cap_cost < m.spent + coalesce(rel.cost, 0) + m.reserved - coalesce(rel.reserved, 0) + b.upto THEN 'cost'
+        WHEN m.cap_tokens < m.spent_tokens + coalesce(rel.tokens, 0) + m.reserved_tokens - coalesce(rel.reserved_tokens, 0)
+            + b.tokens_upto THEN 'tokens'
     END AS verdict
-    FROM o LEFT JOIN rel ON rel.run = o.run
-    WINDOW begins AS (PARTITION BY o.run, o.op ORDER BY o.i)
+    FROM json_to_recordset(%s::json) AS b(
+        r int, i int, k int, path text, attempt int, n int, call uuid, kind text, target text, reason text, route text,
+        route_version int, repeat text, key uuid, hash text, request text, reserve numeric, reserve_tokens int, upto numeric,
+        tokens_upto bigint, price uuid, simulated boolean, priced boolean, cached boolean
+    ) JOIN m ON m.r = b.r LEFT JOIN rel ON rel.r = b.r
 ),
-a AS MATERIALIZED (
-    SELECT v.*, v.base + sum(CASE WHEN v.event IS NOT NULL AND v.verdict IS NULL THEN 1 ELSE 0 END)
-        OVER (PARTITION BY v.run ORDER BY v.i) AS seq
-    FROM v
+refused AS MATERIALIZED (
+    SELECT r, run, i, k, verdict, 1 AS begins, reserve, reserve_tokens FROM b WHERE verdict IS NOT NULL
+    UNION ALL
+    SELECT r, run, fate, k, verdict, 0, 0, 0 FROM (
+        SELECT m.r, m.run, m.fate, m.k, CASE
+            WHEN m.next = 'queued' THEN NULL
+            WHEN m.next IN ('succeeded', 'failed', 'budget_stopped', 'cancelled') THEN CASE
+                WHEN m.cancel_requested AND m.next <> 'cancelled' THEN 'cancelled'
+                WHEN m.open_calls > coalesce(rel.n, 0) THEN 'open'
+            END
+            WHEN m.now_signals <> m.signals OR m.cancel_requested THEN 'signalled'
+        END AS verdict
+        FROM m LEFT JOIN rel ON rel.r = m.r WHERE m.next IS NOT NULL
+    ) f WHERE verdict IS NOT NULL
 ),
 event AS (
     INSERT INTO flows_event (run_id, seq, pass, type, path, at, data)
-    SELECT run, seq, pass, event, coalesce(path, ''), clock_timestamp(), data FROM a WHERE event IS NOT NULL AND verdict IS NULL
+    SELECT m.run, m.seq + {number}, m.pass, e.event, coalesce(e.path, ''), clock_timestamp(), e.data
+    FROM json_to_recordset(%s::json) AS e(r int, i int, k int, event text, path text, data text) JOIN m ON m.r = e.r
+    WHERE NOT EXISTS (SELECT FROM refused x WHERE x.r = e.r AND x.i = e.i)
 ),
 result AS (
     INSERT INTO flows_attempt (run_id, pass, path, n, kind, status, seq, port, output, state, error, checkpoint, next_at, started_at,
         ended_at)
-    SELECT run, pass, path, attempt, kind, status, seq, coalesce(port, ''), output, state, error, checkpoint,
-        coalesce(until, clock_timestamp() + delay * interval '1 second'), clock_timestamp(),
-        CASE WHEN status NOT IN ('open', 'waiting') THEN clock_timestamp() END
-    FROM a WHERE op = 'result'
+    SELECT m.run, m.pass, e.path, e.attempt, e.kind, e.status, m.seq + {number}, coalesce(e.port, ''), e.output, e.state, e.error,
+        e.checkpoint, coalesce(e.until, clock_timestamp() + e.delay * interval '1 second'), clock_timestamp(),
+        CASE WHEN e.status NOT IN ('open', 'waiting') THEN clock_timestamp() END
+    FROM json_to_recordset(%s::json) AS e(
+        r int, k int, path text, attempt int, kind text, status text, port text, output text, state text, error text,
+        checkpoint text, delay float8, until timestamptz
+    ) JOIN m ON m.r = e.r
     ON CONFLICT (run_id, pass, path, n) DO UPDATE SET status = excluded.status, seq = excluded.seq, port = excluded.port,
         output = excluded.output, state = excluded.state, error = excluded.error, next_at = excluded.next_at,
         ended_at = excluded.ended_at, checkpoint = coalesce(excluded.checkpoint, flows_attempt.checkpoint)
@@ -119,32 +119,28 @@ begun AS (
     INSERT INTO flows_call (id, run_id, pass, path, attempt, n, epoch, seq, status, kind, target, reason, route, route_version, repeat,
         idempotency_key, request_hash, request, reserved, reserved_tokens, price_id, simulated, priced, cached, usage_source,
         error_class, error_message, provider_id, started_at)
-    SELECT call, run, pass, path, attempt, n, epoch, seq, 'started', kind, target, coalesce(reason, ''), coalesce(route, ''),
-        route_version, repeat, key, coalesce(hash, ''), request, reserve, reserve_tokens, price, simulated, priced,
+    SELECT call, run, pass, path, attempt, n, epoch, seq + {number}, 'started', kind, target, coalesce(reason, ''),
+        coalesce(route, ''), route_version, repeat, key, coalesce(hash, ''), request, reserve, reserve_tokens, price, simulated, priced,
         coalesce(cached, false), '', '', '', '', clock_timestamp()
-    FROM a WHERE op = 'begin' AND verdict IS NULL
+    FROM b e WHERE verdict IS NULL
 ),
-g AS MATERIALIZED (
-    SELECT run, max(seq) AS seq, bool_or(op IN ('result', 'settle')) AS progress,
-        coalesce(sum(reserve) FILTER (WHERE op = 'begin' AND verdict IS NULL), 0) AS reserve,
-        coalesce(sum(reserve_tokens) FILTER (WHERE op = 'begin' AND verdict IS NULL), 0) AS reserve_tokens,
-        count(*) FILTER (WHERE op = 'begin' AND verdict IS NULL) AS begun,
-        max(next) FILTER (WHERE op = 'fate' AND verdict IS NULL) AS next,
-        max(reason) FILTER (WHERE op = 'fate') AS reason, max(output) FILTER (WHERE op = 'fate') AS output,
-        max(error) FILTER (WHERE op = 'fate') AS error, max(wake) FILTER (WHERE op = 'fate') AS wake
-    FROM a GROUP BY run
+lost AS MATERIALIZED (
+    SELECT r, count(k) AS events, sum(begins) AS begins, sum(reserve) AS reserve, sum(reserve_tokens) AS reserve_tokens,
+        bool_or(begins = 0) AS fate FROM refused GROUP BY r
 ),
 u AS MATERIALIZED (
-    SELECT m.id, m.record, m.steps, g.seq, g.progress, g.begun, g.next, g.reason, g.wake, g.output, g.error,
-        coalesce(g.reserve, 0) - coalesce(rel.reserved, 0) AS reserve,
-        coalesce(g.reserve_tokens, 0) - coalesce(rel.reserved_tokens, 0) AS reserve_tokens,
-        coalesce(g.begun, 0) - coalesce(rel.n, 0) AS calls,
+    SELECT m.id, m.record, m.steps, m.progress, m.reason, m.wake, m.output, m.error,
+        CASE WHEN lost.fate IS NOT TRUE THEN m.next END AS next,
+        m.seq + m.events - coalesce(lost.events, 0) AS seq,
+        m.reserve - coalesce(lost.reserve, 0) - coalesce(rel.reserved, 0) AS reserve,
+        m.reserve_tokens - coalesce(lost.reserve_tokens, 0) - coalesce(rel.reserved_tokens, 0) AS reserve_tokens,
+        m.begins - coalesce(lost.begins, 0) - coalesce(rel.n, 0) AS calls,
         coalesce(rel.cost, 0) AS cost, coalesce(rel.tokens, 0) AS tokens, coalesce(rel.unpriced, 0) AS unpriced
-    FROM m LEFT JOIN g ON g.run = m.id LEFT JOIN rel ON rel.run = m.id
+    FROM m LEFT JOIN rel ON rel.r = m.r LEFT JOIN lost ON lost.r = m.r
 ),
 run AS (
     UPDATE flows_run r SET
-        seq = coalesce(u.seq, r.seq), record = u.record, steps = u.steps,
+        seq = u.seq, record = u.record, steps = u.steps,
         claims = CASE WHEN u.progress OR u.next IS NOT NULL THEN 0 ELSE r.claims END,
         reserved = r.reserved + u.reserve, reserved_tokens = r.reserved_tokens + u.reserve_tokens,
         spent = r.spent + u.cost, spent_tokens = r.spent_tokens + u.tokens, unpriced = r.unpriced + u.unpriced,
@@ -162,11 +158,10 @@ run AS (
     -- instead of reading the whole table beside them; a plan made while the table was small stays for good.
     WHERE r.id = u.id AND u.record >= 0 AND u.steps >= 0 AND u.tokens >= 0 AND u.cost >= 0 AND u.unpriced >= 0
 )
-SELECT h.run, -1 AS i, 'fenced' AS verdict, 0 AS signals
-FROM h LEFT JOIN m ON m.id = h.run AND m.epoch = h.epoch WHERE m.id IS NULL
-UNION ALL SELECT run, i, verdict, 0 FROM v WHERE verdict IS NOT NULL
-UNION ALL SELECT id, -2, 'signalled', signals FROM m WHERE signals <> seen
-""".replace("{switch}", IS_ON)
+SELECT h.run, -1 AS i, 'fenced' AS verdict, 0 AS signals FROM h LEFT JOIN m ON m.r = h.r WHERE m.r IS NULL
+UNION ALL SELECT run, i, verdict, 0 FROM refused
+UNION ALL SELECT id, -2, 'signalled', now_signals FROM m WHERE now_signals <> signals
+""".replace("{number}", "e.k - (SELECT count(*) FROM refused x WHERE x.r = e.r AND x.k <= e.k)").replace("{switch}", IS_ON)
 
 ASK: Final = """
 INSERT INTO flows_request (id, run_id, pass, path, kind, round, state, revision, title, terms, show, payload, payload_hash, due,
@@ -199,7 +194,8 @@ FROM flows_run r WHERE r.id = ANY(%s::uuid[])
 """
 
 Op = dict[str, Any]
-"""One line of a record: the columns of `o` above that it fills. Money is text, identifiers are `UUID`, values are JSON text."""
+"""One line of a record: what it does (`op`: begin, settle, result, note, fate), the event that tells of it, and the columns above that it
+fills. Money is text, identifiers are `UUID`, values are JSON text."""
 
 
 @dataclass(slots=True)
@@ -222,9 +218,6 @@ class Record:
     def rare(self) -> bool:
         """Whether it touches tables beside the hot ones, and so needs a transaction of several statements."""
         return bool(self.asks or self.withdraws or self.takes or self.saves or self.keeps)
-
-    def head(self) -> Op:
-        return {"run": self.run, "epoch": self.epoch, "record": self.number, "signals": self.signals, "steps": self.steps}
 
 
 @dataclass(frozen=True, slots=True)

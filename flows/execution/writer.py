@@ -18,6 +18,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from flows.access.redaction import redacted
+from flows.execution.batch import parameters_of
 from flows.execution.faultpoints import faultpoint
 from flows.execution.journal import ACCEPTED, ASK, COMMITTED, SAVE, TAKE, WITHDRAW, WRITE, Record, Verdict
 from flows.execution.keeping import keep
@@ -31,6 +32,7 @@ SETTINGS = (
     "SET plan_cache_mode = force_generic_plan",
     "SET jit = off",
     "SET enable_seqscan = off",
+    "SET enable_memoize = off",
     "SET lock_timeout = '2s'",
     "SET statement_timeout = '5s'",
     "SET idle_in_transaction_session_timeout = '5s'",
@@ -128,14 +130,12 @@ class Writer:
 
     async def _commit(self, records: list[Record]) -> list[Verdict]:
         connection = await self._connected()
-        heads = redacted(orjson.dumps([record.head() for record in records]).decode())
-        lines = [{"run": record.run, "i": i, **op} for record in records for i, op in enumerate(record.ops)]
-        ops = redacted(orjson.dumps(lines).decode())
+        parameters = parameters_of(records)
         if not any(record.rare for record in records):
-            cursor = await connection.execute(WRITE, (heads, ops), prepare=True)
+            cursor = await connection.execute(WRITE, parameters, prepare=True)
             return _verdicts(records, await cursor.fetchall())
         async with connection.transaction():
-            cursor = await connection.execute(WRITE, (heads, ops), prepare=True)
+            cursor = await connection.execute(WRITE, parameters, prepare=True)
             verdicts = _verdicts(records, await cursor.fetchall())
             accepted = [record for record, verdict in zip(records, verdicts, strict=True) if not verdict.fenced]
             for statement, given in (

@@ -1,5 +1,6 @@
 """Identifiers: UUIDv7 in the database, so that they sort by time; prefixed text (``run_0192…``) wherever people see them."""
 
+from collections.abc import Callable
 from uuid import UUID
 
 import fastuuid
@@ -12,6 +13,12 @@ class UnknownIdentifier(ValueError):
 def new_id() -> UUID:
     """A fresh UUIDv7 (RFC 9562, section 5.7)."""
     return UUID(int=fastuuid.uuid7().int)
+
+
+def keys_of(identifier: UUID) -> Callable[[str], UUID]:
+    """Gives each name its UUIDv5 (RFC 9562, section 5.5) in the namespace of `identifier`: the same one in every process."""
+    namespace = fastuuid.UUID(bytes=identifier.bytes)
+    return lambda name: UUID(int=fastuuid.uuid5(namespace, name.encode()).int)
 
 
 def shown(prefix: str, identifier: UUID) -> str:

@@ -43,6 +43,7 @@ class ToolBox:
     kinds: Mapping[str, ToolKind] = field(default_factory=dict)
     broken: Mapping[str, str] = field(default_factory=dict)
     limits: Mapping[str, CallLimits] = field(default_factory=dict)  # by tool; those without limits are left out
+    flows: Mapping[str, tuple[str, int | None]] = field(default_factory=dict)  # by tool, of those that are flows
 
     def spec(self, slug: str) -> ToolSpec:
         """The tool of this slug. Raises `UnknownTool`."""
@@ -76,8 +77,7 @@ class ToolBox:
 
     def flow_of(self, spec: ToolSpec) -> tuple[str, int | None] | None:
         """The flow that the tool is, with the number of its version (None: the published one); None of any other tool."""
-        kind = self.kinds[spec.kind]
-        return kind.flow_of(spec) if isinstance(kind, Entering) else None
+        return self.flows.get(spec.slug)
 
     async def call(self, call: ToolCall, context: ToolContext) -> Any:
         """Calls with arguments that the caller has checked (`check`). Gives a JSON value; raises the kind's `Failure`s."""
@@ -117,6 +117,7 @@ def toolbox_from_rows(rows: Iterable[Any], kinds: Iterable[ToolKind]) -> ToolBox
     specs: dict[str, ToolSpec] = {}
     broken: dict[str, str] = {}
     limits: dict[str, CallLimits] = {}
+    flows: dict[str, tuple[str, int | None]] = {}
     for row in rows:
         slug, kind_slug, effect, repeat, arguments, settings, timeout, reversible, max_in_flight, known_for, result = row[:11]
         description, trusted, policy = row[11:]
@@ -148,9 +149,17 @@ def toolbox_from_rows(rows: Iterable[Any], kinds: Iterable[ToolKind]) -> ToolBox
             kind.trusted if trusted is None else trusted,
             policy,
         )
+        if isinstance(kind, Entering):
+            flows[slug] = kind.flow_of(specs[slug])
     for slug, why in broken.items():
         logger.warning("The tool %s cannot be used: %s", slug, why)
-    return ToolBox(MappingProxyType(specs), MappingProxyType(by_slug), MappingProxyType(broken), MappingProxyType(limits))
+    return ToolBox(
+        MappingProxyType(specs),
+        MappingProxyType(by_slug),
+        MappingProxyType(broken),
+        MappingProxyType(limits),
+        MappingProxyType(flows),
+    )
 
 
 def _json(value: Any) -> Any:

@@ -198,6 +198,30 @@ def test_a_call_that_just_fits_the_cap_begins() -> None:
     assert verdict(record(run, begin(reserve="0.5"))) == Verdict()
 
 
+def test_events_behind_a_refused_call_are_numbered_without_a_gap() -> None:
+    """In one batch with a record of which nothing is refused: each run is numbered by what was refused of its own."""
+    run, other = driven(cap_cost=Decimal("0.5"), open_calls=1), driven()
+    ops = [
+        begin("a", reserve="0.4"),
+        begin("b", reserve="0.4"),
+        result("c"),
+        begin("d", reserve="0"),
+        result("e"),
+        fate("succeeded"),
+    ]
+
+    refused, accepted = write(record(run, *ops), record(other, result("c"), begin("d")))
+
+    assert refused == Verdict(fate="open", refused={1: "cost", 3: "cost"})
+    assert accepted == Verdict()
+    assert events(run) == [(2, "step.started"), (3, "step.succeeded"), (4, "step.succeeded")]
+    assert events(other) == [(2, "step.succeeded"), (3, "step.started")]
+    run.refresh_from_db()
+    assert (run.seq, run.status, run.open_calls, run.reserved) == (4, "running", 2, Decimal("0.4"))
+    assert dict(Attempt.objects.filter(run_id=run.id).values_list("path", "seq")) == {"c": 3, "e": 4}
+    assert Call.objects.get(run_id=run.id).seq == 2
+
+
 def test_what_settles_in_the_same_record_makes_room() -> None:
     run = driven(cap_cost=Decimal(1))
     first = begin("a", reserve="0.9")

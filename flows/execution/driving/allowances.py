@@ -8,7 +8,7 @@ here; what an earlier owner spent is read from the ledger (`inside.py`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -106,9 +106,13 @@ class Allowances:
         cost, tokens = self._used.setdefault(path, Used()).with_reserved()
         return (None if cost_cap is None else cost_cap - cost), (None if tokens_cap is None else tokens_cap - tokens)
 
-    def _around(self, path: str) -> Iterator[tuple[str, Limits]]:
+    def _around(self, path: str) -> Sequence[tuple[str, Limits]]:
         task = self._planner.tasks.get(path)
-        for container in containers_around(task) if task is not None else ():
-            for limits in container.limits:
-                if limits.cost is not None or limits.tokens is not None:
-                    yield container.path, limits
+        if task is None or task.frame.owner is None:
+            return ()
+        return [
+            (container.path, limits)
+            for container in containers_around(task)
+            for limits in container.limits
+            if limits.cost is not None or limits.tokens is not None
+        ]

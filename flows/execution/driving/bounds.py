@@ -70,6 +70,8 @@ class Bounds:
 
     def soonest(self) -> float | None:
         """Seconds until the next time is over; None where none runs down."""
+        if not self._bounds:
+            return None
         now = time.monotonic()
         self._heed_people(now)
         running = [bound for bounds in self._bounds.values() for bound in bounds if bound.since is not None]
@@ -77,6 +79,8 @@ class Bounds:
 
     def look(self) -> None:
         """Ends the steps whose time is over."""
+        if not self._bounds:
+            return
         now = time.monotonic()
         self._heed_people(now)
         for path, bounds in list(self._bounds.items()):

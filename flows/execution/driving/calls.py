@@ -21,7 +21,7 @@ from flows.execution.driving.lines import begin_op, settle_op, tokens_of
 from flows.execution.driving.purse import Purse
 from flows.execution.driving.sheet import Wish
 from flows.execution.handling import Handling
-from flows.models.identifiers import new_id
+from flows.models.identifiers import keys_of, new_id
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +32,12 @@ TELLS_OF_WAIT = 0.5
 class Calls:
     """The host of each step's context (`flows.execution.context.Host`)."""
 
-    __slots__ = ("_desk", "_in_line", "_purse")
+    __slots__ = ("_desk", "_in_line", "_key_of", "_purse")
 
     def __init__(self, desk: Desk, purse: Purse) -> None:
         self._desk = desk
         self._purse = purse
+        self._key_of = keys_of(desk.run.id)
         self._in_line: set[str] = set()  # paths of steps whose call waits for a permit
 
     @property
@@ -92,12 +93,13 @@ class Calls:
         """Commit the intent of one call. See `StepContext.begin`."""
         desk, engine, purse = self._desk, self._desk.engine, self._purse
         self.write_settled(context)
-        await engine.may_begin()
+        if not engine.lease.may_begin:
+            await engine.may_begin()
         purse.heed_step_limit(context, intent)
         await purse.heed_limits_around(context.path, intent)
         if desk.paused:
             raise asyncio.CancelledError  # broken off before it was sent; begun again when the run is resumed
-        key = uuid.uuid5(desk.run.id, f"{context.path}/{desk.carried.generation(context.path)}")
+        key = self._key_of(f"{context.path}/{desk.carried.generation(context.path)}")
         call = OpenCall(new_id(), n, key, intent)
         purse.allowances.reserve(context.path, call)
         wish = Wish(context, call, begin_op(context, call), engine.loop.create_future())

@@ -31,8 +31,7 @@ class Timers:
 
     def soonest(self) -> float | None:
         """Seconds until the next due-time; less than nothing where it is past, None where there is none."""
-        due = min(self._due.values(), default=None)
-        return None if due is None else due - time.monotonic()
+        return min(self._due.values()) - time.monotonic() if self._due else None
 
     def take_due(self) -> list[str]:
         """The paths whose time has come, which are forgotten."""
