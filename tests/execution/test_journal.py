@@ -214,8 +214,8 @@ def test_events_behind_a_refused_call_are_numbered_without_a_gap() -> None:
 
     assert refused == Verdict(fate="open", refused={1: "cost", 3: "cost"})
     assert accepted == Verdict()
-    assert events(run) == [(2, "step.started"), (3, "step.succeeded"), (4, "step.succeeded")]
-    assert events(other) == [(2, "step.succeeded"), (3, "step.started")]
+    assert events(run)[1:] == [(2, "step.started"), (3, "step.succeeded"), (4, "step.succeeded")]
+    assert events(other)[1:] == [(2, "step.succeeded"), (3, "step.started")]
     run.refresh_from_db()
     assert (run.seq, run.status, run.open_calls, run.reserved) == (4, "running", 2, Decimal("0.4"))
     assert dict(Attempt.objects.filter(run_id=run.id).values_list("path", "seq")) == {"c": 3, "e": 4}
