@@ -22,6 +22,7 @@ from approvals.models import Alert
 from approvals.notices.notify import notify
 from approvals.notices.receivers import deciders_of, holders_of
 from approvals.notices.wording import facts_of, subject_of
+from flows.access.installation import money
 from flows.access.rights import Right
 from flows.costs.budgets import reached
 from flows.engine.states import OPEN_REQUEST_STATES
@@ -119,8 +120,8 @@ def budgets() -> list[Wrong]:
     wrongs = []
     for period in reached():
         budget = period.budget
-        of = f" of ${budget.cost.normalize():f}" if budget.cost is not None else ""
-        facts = [("Spent", f"${period.spent.normalize():f}{of}"), ("Until", f"{period.ends:%d %b %H:%M} UTC")]
+        of = f" of {money(f'{budget.cost.normalize():f}')}" if budget.cost is not None else ""
+        facts = [("Spent", f"{money(f'{period.spent.normalize():f}')}{of}"), ("Until", f"{period.ends:%d %b %H:%M} UTC")]
         subject = f"Budget {budget.name}: {period.noted} % used"
         owner = budget.owner
 

@@ -116,8 +116,8 @@ class AnswerForm(forms.Form):
             limit = asked_limit(request)
             which = limit["which"]
             now = in_words(which, Decimal(limit["amount"]) if which == "cost" else limit["amount"])
-            unit = "dollars" if which == "cost" else which
-            self.fields["limit"].help_text = f"In {unit}, more than {now}. Used where you raise the limit."
+            unit = "" if which == "cost" else f"In {which}. "
+            self.fields["limit"].help_text = f"{unit}More than {now}. Used where you raise the limit."
         else:
             form = " It must have the form that the tool gives." if request.terms.get("result_schema") else ""
             self.fields["result"].help_text = f"As JSON, where it happened. Empty counts as null.{form}"

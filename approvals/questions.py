@@ -130,7 +130,7 @@ def _checked_limit(request: Request, given: Any) -> Any:
     try:
         amount = _amount(which, text)
     except (InvalidOperation, ValueError, TypeError):
-        mend = "Give an amount of dollars, such as 2.50." if which == "cost" else f"Give a whole number of {which}."
+        mend = "Give an amount of money, such as 2.50." if which == "cost" else f"Give a whole number of {which}."
         raise _wrong("payload.limit", "is no amount" if text not in (None, "") else "is missing", mend) from None
     if amount <= _amount(which, limit["amount"]):
         raise _wrong(

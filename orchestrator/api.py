@@ -28,8 +28,10 @@ from flows.api.tools import router as tools
 from flows.api.triggers import router as triggers
 from orchestrator.auditing.api import router as audit
 from orchestrator.demonstration.api import router as demonstration
+from orchestrator.general.api import router as installation
 from orchestrator.openapi import DocumentedAPI
 from orchestrator.people.api import router as people
+from orchestrator.people.me_api import router as me
 from orchestrator.retention.api import router as retention
 
 api = DocumentedAPI(
@@ -60,6 +62,8 @@ for router in (
     secrets,
     triggers,
     people,
+    me,
+    installation,
     audit,
     knowledge,
     memory,

@@ -11,6 +11,7 @@ from django.test import TransactionTestCase
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from flows.access.installation import heed
 from orchestrator.embedded.servers import running_servers
 from tests.emptying import empty_database
 
@@ -82,3 +83,10 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", empty_database)
         yield
+
+
+@pytest.fixture(autouse=True)
+def installation_as_it_comes() -> Iterator[None]:
+    """What a process has heard of its installation outlives a test's database."""
+    yield
+    heed(None)

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 
 from approvals.models import Notice
+from flows.access.installation import the_installation
 from flows.access.keys import KEY_PATTERN
 
 
@@ -28,7 +29,7 @@ def digest_of(notices: list[Notice]) -> tuple[str, str]:
     if len(notices) > 50:
         lines.append(f"- and {len(notices) - 50} more")
     lines += ["", f"{settings.SITE_URL.rstrip('/')}/approvals", "", FOOT]
-    return f"{len(notices)} notices from Orchestrator", clean("\n".join(lines))
+    return f"{len(notices)} notices from {the_installation().name}", clean("\n".join(lines))
 
 
 FOOT = "Opening the link decides nothing. How you hear of things: your approval settings."

@@ -15,6 +15,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from flows.access.installation import heed_from, with_installation
 from flows.models import ApiKey
 
 PREFIX = "ork_"
@@ -33,14 +34,16 @@ def digest_of(secret: str) -> str:
 
 def key_behind(secret: str) -> ApiKey | None:
     """The key of this secret with its person, if it may be used now; else None. Notes at most once a minute that it was used."""
+    keys = with_installation(ApiKey.objects.all())
     key = (
-        ApiKey.objects.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=Now()), digest=digest_of(secret))
+        keys.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=Now()), digest=digest_of(secret))
         .filter(revoked_at__isnull=True, person__is_active=True)
         .select_related("person")
         .first()
     )
     if key is None:
         return None
+    heed_from(key)
     now = timezone.now()
     if key.used_at is None or now - key.used_at > USE_IS_NOTED_EVERY:
         due = Q(used_at__isnull=True) | Q(used_at__lt=Now() - USE_IS_NOTED_EVERY)

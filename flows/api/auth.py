@@ -6,10 +6,12 @@ from typing import cast
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils import timezone
 from ninja.security import APIKeyCookie, HttpBearer
 from ninja.utils import check_csrf
 
 from flows.access.actor import Actor
+from flows.access.installation import the_installation
 from flows.access.keys import key_behind
 from flows.access.refusals import Forbidden, NotSignedIn
 from flows.access.signins import address_of
@@ -23,6 +25,7 @@ class BearerKey(HttpBearer):
         key = key_behind(token.strip())
         if key is None:
             raise NotSignedIn("This API key is unknown, expired or revoked.")
+        timezone.activate(the_installation().tz)  # until the answer: a program has no browser that tells a zone
         return actor_at(request, key.person, key)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from flows.access.installation import money
 from flows.builder.findings import (
     Finding,
     Ground,
@@ -169,7 +170,7 @@ def _errors(flow: Flow, steps: list[Placed], ground: Ground) -> Iterator[str]:
 def _cost(flow: Flow, steps: list[Placed], ground: Ground) -> Iterator[str]:
     limits = flow.document.limits or Limits()
     caps = [
-        f"${limits.cost}" if limits.cost is not None else "",
+        money(str(limits.cost)) if limits.cost is not None else "",
         f"{limits.tokens:,} tokens" if limits.tokens is not None else "",
         f"{_count(limits.steps, 'step')}" if limits.steps is not None else "",
         f"{limits.duration}" if limits.duration is not None else "",
@@ -180,7 +181,8 @@ def _cost(flow: Flow, steps: list[Placed], ground: Ground) -> Iterator[str]:
     else:
         yield "A run has no limit."
     asking = [each for each in steps if asks_models(each)]
-    own = [f"{each.label} (${each.node.limits.cost})" for each in steps if each.node.limits and each.node.limits.cost is not None]
+    limited = [(each.label, each.node.limits.cost) for each in steps if each.node.limits and each.node.limits.cost is not None]
+    own = [f"{label} ({money(str(cost))})" for label, cost in limited]
     if own:
         yield f"Limits of their own have {_and(own)}."
     bounded = [each for each in asking if getattr(each.node.settings, "max_output", None)]

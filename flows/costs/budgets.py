@@ -15,6 +15,7 @@ from django.db.models import Count, F, Func, Max, OuterRef, Q, QuerySet, Subquer
 from django.db.models.functions import TruncDay, TruncHour, TruncMonth, TruncWeek
 from django.utils import timezone
 
+from flows.access.installation import money
 from flows.engine.paths import enclosing
 from flows.models import AuditRow, Budget, BudgetHold, BudgetPeriod, Call
 from flows.models.budgets import MEASURES
@@ -148,7 +149,7 @@ def limits_in_words(budget: Budget) -> str:
     """Such as `$120, 5,000 tokens, 3,600 seconds`."""
     words = {"duration": "seconds"}
     return ", ".join(
-        f"${value.normalize():f}" if name == "cost" else f"{value:,} {words.get(name, name)}"
+        money(f"{value.normalize():f}") if name == "cost" else f"{value:,} {words.get(name, name)}"
         for name, value in budget.limits.items()
     )
 

@@ -15,11 +15,11 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Count, Sum
 from django.db.models.functions import Coalesce
 
+from flows.access.installation import look_up
 from flows.models import Call, DaySum, RunSum, StepSum, SummedZone, TagSum, UnsummedCall
 from flows.models.sums import Summed
 
@@ -107,9 +107,9 @@ FIRST: Final = "SELECT (min(started_at) AT TIME ZONE %(zone)s)::date FROM flows_
 
 
 def fold_days() -> None:
-    """Sums what has become old enough, some days at once. The reconciler calls it."""
-    if not SummedZone.objects.exists():
-        SummedZone.objects.get_or_create(zone=settings.TIME_ZONE)
+    """Sums what has become old enough, some days at once: in the installation's zone, and in those that somebody reads. The
+    reconciler calls it."""
+    SummedZone.objects.get_or_create(zone=look_up().zone)
     for zone in list(SummedZone.objects.values_list("zone", flat=True)):
         fold_zone(zone)
 

@@ -29,6 +29,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from flows.access.installation import money
 from flows.engine.paths import enclosing
 from flows.execution.context import Intent
 from flows.execution.faultpoints import faultpoint
@@ -322,11 +323,13 @@ def _reached(period: PeriodRow, intent: Intent) -> Reached | None:
         return None
     if period.cost_limit is not None and not intent.priced and not intent.allow_unpriced:
         message = (
-            f"The price of {intent.target} is not known and the budget {period.name} is in dollars; add one to the price book."
+            f"The price of {intent.target} is not known and the budget {period.name} is of money; add one to the price book."
         )
         return Reached(period, "unpriced", "stop", message)
     which = period.short_of(intent, settled=False)
     if not which:
         return None
-    message = f"The budget {period.name} has no room for another call of up to ${intent.reserve.normalize():f} ({which})."
+    message = (
+        f"The budget {period.name} has no room for another call of up to {money(f'{intent.reserve.normalize():f}')} ({which})."
+    )
     return Reached(period, which, period.at_limit, message, waits=not period.short_of(intent, settled=True))

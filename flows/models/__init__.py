@@ -6,6 +6,7 @@ from flows.models.catalogue import Adjustment, AllowedHost, MCPServer, ModelEntr
 from flows.models.definitions import Flow, FlowVersion, Pin
 from flows.models.demonstration import Filling, Seeded
 from flows.models.drills import Drill
+from flows.models.installation import Installation
 from flows.models.knowledge import KnowledgeBase, KnowledgeDocument, Passage
 from flows.models.memory import MemoryChange, MemoryEntry
 from flows.models.retention import RetentionRule
@@ -37,6 +38,7 @@ __all__ = [
     "Firing",
     "Flow",
     "FlowVersion",
+    "Installation",
     "Intervention",
     "Invitation",
     "KillSwitch",

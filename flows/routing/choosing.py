@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
 
+from flows.access.installation import money
 from flows.costs.prices import upper_bound
 from flows.engine.failures import BadRequest, ContextTooLong, Failure, TooDear
 from flows.routing.definitions import Candidate, ModelInfo, RouteInfo
@@ -94,8 +95,8 @@ class Walk:
             return ContextTooLong(f"the input of about {wanted.input_tokens:,} tokens is above its context of {model.context:,}")
         bound = wanted.bound(model)
         if when.max_cost is not None and (bound is None or bound > when.max_cost):
-            what = "its price is not known" if bound is None else f"the call can cost ${bound:f}"
-            return BadRequest(f"{what}, and it may cost ${when.max_cost:f}")
+            what = "its price is not known" if bound is None else f"the call can cost {money(f'{bound:f}')}"
+            return BadRequest(f"{what}, and it may cost {money(f'{when.max_cost:f}')}")
         return None
 
     def _somebody_holds_it(self) -> bool:

@@ -18,6 +18,7 @@ from django.utils import timezone
 from pydantic import ValidationError
 
 from flows.access.actor import Actor
+from flows.access.installation import money
 from flows.access.querysets import belonging
 from flows.access.refusals import Fault, Forbidden, Invalid
 from flows.access.rights import Right
@@ -195,4 +196,4 @@ def in_words(which: str, value: Any) -> str:
     if which != "cost":
         return f"{value:,} {which}"
     amount = Decimal(value).normalize()
-    return f"${amount:.2f}" if amount == round(amount, 2) else f"${amount:f}"
+    return money(f"{amount:.2f}" if amount == round(amount, 2) else f"{amount:f}")

@@ -259,7 +259,7 @@ def require_known_price(context: StepContext, model: ModelInfo, reserve: Decimal
     """Raises `BadRequest` where a limit in dollars applies and nobody knows what the call may cost (`reserve` is None)."""
     if reserve is None and context.has_cost_cap and model.unpriced != "allow":
         raise BadRequest(
-            f"The price of {model.slug} is not known and a limit in dollars applies; add a price for it to the price book, remove "
+            f"The price of {model.slug} is not known and a limit of money applies; add a price for it to the price book, remove "
             "the limit, or let the model be called all the same (`unpriced: allow` in the catalogue)."
         )
 

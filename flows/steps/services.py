@@ -11,9 +11,11 @@ from uuid import UUID
 
 from django.db import close_old_connections, connection
 from psycopg import AsyncConnection
+from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from flows.access.egress import Egress
+from flows.access.installation import INSTALLATION, heed
 from flows.engine.calllimits import CallLimits
 from flows.engine.memories import Memory, Scope
 from flows.execution.handling import Handling
@@ -117,6 +119,8 @@ class StepServices:
         async with self._connections.connection() as connection:
             self.table = await load_table(connection)
             self.tools = await load_tools(connection, self._tool_kinds)
+            async with connection.cursor(row_factory=tuple_row) as cursor:
+                heed(await (await cursor.execute(INSTALLATION)).fetchone())
 
     def under(self, handling: Handling) -> StepServices:
         """What the steps of a run use that is handled so: itself, where the run does what its document says."""

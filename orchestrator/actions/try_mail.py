@@ -10,6 +10,7 @@ from django.db import transaction
 
 from flows.access.actor import Actor
 from flows.access.audit import record_change
+from flows.access.installation import look_up
 from flows.access.redaction import redacted
 from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require
@@ -30,7 +31,7 @@ def try_mail(actor: Actor) -> str:
         record_change(actor, "mail.try", "mail", address)
     try:
         with get_connection(timeout=settings.EMAIL_TIMEOUT) as connection:
-            send_mail("A test from Orchestrator", TEXT, None, [address], connection=connection)
+            send_mail(f"A test from {look_up().name}", TEXT, None, [address], connection=connection)
     except (OSError, smtplib.SMTPException) as error:
         return redacted(f"{type(error).__name__}: {error}")[:500]
     return ""

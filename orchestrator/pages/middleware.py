@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from flows.access.actor import Actor
 from flows.access.audit import record_refusal
+from flows.access.installation import the_installation
 from flows.access.refusals import Forbidden, Refusal
 from flows.access.signins import address_of, note_use
 from orchestrator.pages import problems
@@ -72,7 +73,7 @@ class PageMiddleware:
             note_use(request.session.session_key, request.actor)
         toasts: list[str] = []
         request.toast = toasts.append
-        with timezone.override(zone_of(request)):
+        with timezone.override(zone_of(request) or the_installation().tz):
             response = self.get_response(request)
         if toasts:
             deliver(request, response, toasts)
@@ -97,8 +98,8 @@ class PageMiddleware:
 
 
 def zone_of(request: HttpRequest) -> ZoneInfo | None:
-    """The reader's time zone, which the browser tells by a cookie."""
-    name = request.COOKIES.get("tz", "").replace("%2F", "/")
+    """The reader's time zone: the one that they chose, else the one that their browser tells; both are cookies."""
+    name = (request.COOKIES.get("zone") or request.COOKIES.get("tz", "")).replace("%2F", "/")
     try:
         return ZoneInfo(name) if name and len(name) < 64 else None
     except (ZoneInfoNotFoundError, ValueError, OSError):

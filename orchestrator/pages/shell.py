@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from approvals.reads import waiting_for
 from flows.access.actor import Actor
+from flows.access.installation import Known, look_up, the_installation
 from flows.access.rights import Right
 from flows.execution.killswitch import the_switch
 from flows.models import KillSwitch, Person
@@ -37,6 +38,11 @@ class Shell:
     @property
     def person(self) -> Person | None:
         return self.actor.person if self.actor is not None else None
+
+    @cached_property
+    def installation(self) -> Known:
+        """What it is called and how its money is labelled: known with whoever is signed in, else asked for."""
+        return the_installation() if self.signed_in else look_up()
 
     @property
     def initials(self) -> str:

@@ -153,45 +153,45 @@ def list_people(
 ) -> Any:
     """People by username, at most 500. `state`: active, deactivated or all. Needs the right `people.manage`."""
     text, role, team = (value.replace("\x00", "")[:120] for value in (q, role, team))
-    return {"items": [_person(each) for each in people_listed(actor_of(request), Wanted(text, role, team, state))]}
+    return {"items": [person_shape(each) for each in people_listed(actor_of(request), Wanted(text, role, team, state))]}
 
 
 @router.get("/people/{username}", response={200: PersonShape, 403: ProblemDocument, 404: ProblemDocument})
 def get_person(request: HttpRequest, username: str) -> Any:
     """One person."""
-    return _person(_managed(request, username))
+    return person_shape(managed(request, username))
 
 
 @router.patch("/people/{username}", response={200: PersonShape} | REFUSALS)
 def patch_person(request: HttpRequest, username: str, body: PersonChange) -> Any:
     """Sets what the body names."""
-    return _person(change_person(actor_of(request), _managed(request, username), name=body.name, email=body.email))
+    return person_shape(change_person(actor_of(request), managed(request, username), name=body.name, email=body.email))
 
 
 @router.post("/people/{username}/roles", response={200: PersonShape} | REFUSALS)
 def post_role(request: HttpRequest, username: str, body: RoleChange) -> Any:
     """Gives a role, or, with `on` false, takes it away. The last owner stays one (409)."""
-    person = _managed(request, username)
+    person = managed(request, username)
     team = team_named(body.team) if body.team is not None else None
     change = grant_role if body.on else revoke_role
     change(actor_of(request), person, body.role, team)
-    return _person(person)
+    return person_shape(person)
 
 
 @router.post("/people/{username}/deactivation", response={200: Deactivated} | REFUSALS)
 def post_deactivation(request: HttpRequest, username: str, body: Deactivation | None = None) -> Any:
     """Shuts the person out and hands the open requests over that name them, in one act; or, with `on` false, lets them in again."""
-    person, wanted = _managed(request, username), body or Deactivation(on=True, successor=None)
+    person, wanted = managed(request, username), body or Deactivation(on=True, successor=None)
     if not wanted.on:
         reactivate_person(actor_of(request), person)
-        return {"person": _person(Person.objects.get(id=person.id)), "handed_over": 0}
+        return {"person": person_shape(Person.objects.get(id=person.id)), "handed_over": 0}
     successor = None
     if wanted.successor is not None:
         successor = Person.objects.filter(username=wanted.successor[:64].replace("\x00", "")).first()
         if successor is None:
             raise Invalid("Nothing was changed.", problems=[Fault("successor", "is nobody", "Name a person by username.")])
     count = offboard_person(actor_of(request), person, successor)
-    return {"person": _person(Person.objects.get(id=person.id)), "handed_over": count}
+    return {"person": person_shape(Person.objects.get(id=person.id)), "handed_over": count}
 
 
 @router.get("/invitations", response={200: InvitationList, 403: ProblemDocument})
@@ -265,7 +265,8 @@ def delete_key(request: HttpRequest, key_id: str) -> Any:
     return Status(204, None)
 
 
-def _managed(request: HttpRequest, username: str) -> Person:
+def managed(request: HttpRequest, username: str) -> Person:
+    """The person of this name, for whoever manages people. Raises `Forbidden`, `NotFound`."""
     require(actor_of(request), Right.MANAGE_PEOPLE)
     return person_named(actor_of(request), username)
 
@@ -279,7 +280,7 @@ def _whose(actor: Actor, username: str) -> Person:
     return found
 
 
-def _person(person: Person) -> dict[str, Any]:
+def person_shape(person: Person) -> dict[str, Any]:
     return {
         "username": person.username,
         "name": person.name,

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods
 from flows.access.actions.accept_invitation import accept_invitation, is_open
 from flows.access.actions.set_password import replace_password
 from flows.access.actor import Actor
+from flows.access.installation import look_up
 from flows.access.links import invitation_behind
 from flows.access.refusals import Conflict, Invalid, TooManyAttempts
 from flows.access.signin import count_attempt
@@ -66,6 +67,7 @@ def forgotten(request: Any) -> HttpResponse:
                 use_https=request.is_secure(),
                 subject_template_name="people/reset_subject.txt",
                 email_template_name="people/reset_mail.txt",
+                extra_email_context={"installation": look_up().name},
             )
             sent = True
     context = {"form": form, "sent": sent, "mail": mail_is_set_up()}

@@ -5,13 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.tokens import default_token_generator
-from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.encoding import force_bytes
-from django.utils.http import urlsafe_base64_encode
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from approvals.actions.offboard_person import offboard_person, requests_of
@@ -21,9 +17,9 @@ from flows.access.actions.create_team import create_team
 from flows.access.actions.end_sign_in import end_sign_in
 from flows.access.actions.grant_role import grant_role
 from flows.access.actions.invite_person import invite_person, withdraw_invitation
+from flows.access.actions.make_password_link import make_password_link
 from flows.access.actions.reactivate_person import reactivate_person
 from flows.access.actions.revoke_role import revoke_role
-from flows.access.audit import record_change
 from flows.access.refusals import Conflict, Invalid
 from flows.access.rights import Right, require
 from flows.access.signins import sign_ins_of
@@ -176,10 +172,7 @@ def reset_link(request: Any, username: str) -> HttpResponse:
     """A link by which the person sets a new password; shown this once."""
     require(request.actor, Right.MANAGE_PEOPLE)
     person = person_named(request.actor, username)
-    with transaction.atomic():
-        record_change(request.actor, "person.resetlink", "person", person.username)
-    uid, token = urlsafe_base64_encode(force_bytes(person.pk)), default_token_generator.make_token(person)
-    link = request.build_absolute_uri(reverse("password-reset", args=[uid, token]))
+    link = request.build_absolute_uri(reverse("password-reset", args=make_password_link(request.actor, person)))
     response = _person(request, person, link=link)
     response["Cache-Control"] = "no-store"
     return response

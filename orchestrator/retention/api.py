@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Router, Schema
+from ninja import Router, Schema, Status
 from pydantic import Field
 
 from flows.access.refusals import Fault, Invalid
@@ -14,7 +14,7 @@ from flows.api.auth import actor_of
 from flows.api.problems import ProblemDocument
 from flows.api.shapes import Time
 from flows.models import Flow, RetentionRule
-from orchestrator.retention.change_retention import change_retention
+from orchestrator.retention.change_retention import change_retention, drop_rule
 from orchestrator.retention.rules import LONGEST, preview, rules
 
 router = Router(tags=["retention"])
@@ -62,6 +62,16 @@ def put_retention(request: HttpRequest, body: RetentionIn) -> Any:
     """Sets the rule of a flow, or of the installation. What is older goes within minutes and does not come back."""
     require(actor_of(request), Right.MANAGE_SETTINGS)
     return _shape(change_retention(actor_of(request), _flow(body.flow), body.payload_days, body.event_days, body.reason))
+
+
+@router.delete("/retention/flows/{slug}", response={204: None, 403: ProblemDocument, 422: ProblemDocument})
+def delete_retention(request: HttpRequest, slug: str) -> Any:
+    """The flow follows the installation's rule again."""
+    require(actor_of(request), Right.MANAGE_SETTINGS)
+    flow = _flow(slug)
+    assert flow is not None, "it was named"
+    drop_rule(actor_of(request), flow)
+    return Status(204, None)
 
 
 @router.post("/retention/preview", response={200: PreviewShape, 403: ProblemDocument, 422: ProblemDocument})

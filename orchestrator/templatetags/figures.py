@@ -11,6 +11,7 @@ from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from flows.access.installation import money
 from orchestrator.templatetags import numbers
 
 register = template.Library()
@@ -32,7 +33,7 @@ def amount(write: Callable[[Any], str], value: Any, estimated: bool, unpriced: b
     return format_html(
         '<span class="figure" data-money="{}" title="{}">{}</span>',
         f"{exact:f}" if -(exact.as_tuple().exponent) >= 10 else f"{exact:.10f}",  # type: ignore[operator]
-        f"${exact:,f}" if exact >= 0 else f"{numbers.MINUS}${-exact:,f}",
+        money(f"{exact:,f}") if exact >= 0 else f"{numbers.MINUS}{money(f'{-exact:,f}')}",
         format_html_join("", "{}", ((part,) for part in parts)),
     )
 

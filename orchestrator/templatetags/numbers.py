@@ -12,6 +12,7 @@ from typing import Any
 from django import template
 from django.utils import timezone
 
+from flows.access.installation import money
 from orchestrator import clock
 
 register = template.Library()
@@ -41,12 +42,12 @@ def dollars(value: Any, places: int) -> str:
     if amount is None:
         return UNKNOWN
     if amount == 0:
-        return "$0"
+        return money("0")
     sign, amount = (MINUS, -amount) if amount < 0 else ("", amount)
     least = Decimal(1).scaleb(-places)
     if amount < least:
-        return f"{sign}<${least:f}"
-    return f"{sign}${rounded(amount, places):,f}"
+        return f"{sign}<{money(f'{least:f}')}"
+    return f"{sign}{money(f'{rounded(amount, places):,f}')}"
 
 
 @register.filter

@@ -12,7 +12,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from flows.models import AuditRow, Drill, Event, Firing, Invitation, ModelEntry, Run, ToolEntry
+from flows.models import AuditRow, Drill, Event, Firing, Invitation, ModelEntry, Run, SignIn, ToolEntry
 from orchestrator.api import api
 from tests.makers import (
     make_base,
@@ -73,6 +73,8 @@ BODIES = {
     "/knowledge/{slug}/trials": {"query": "x"},
     "/memory/{entry}": {"value": 1},
     "/retention": {"payload_days": 90},
+    "/installation": {"name": "Ours"},
+    "/me": {"name": "Ann"},
     "/retention/preview": {"payload_days": 90},
     "/killswitch": {"on": True, "reason": "A test"},
     "PUT /tools/{tool}": {"kind": "python", "effect": "read", "function": "text.split"},
@@ -95,6 +97,8 @@ CLOSEST = {
     "knowledge": "runs:write",
     "memory": "flows:read",
     "people": "runs:write",
+    "me": "runs:write",
+    "installation": "runs:write",
     "invitations": "runs:write",
     "teams": "runs:write",
     "keys": "runs:write",
@@ -115,11 +119,13 @@ FOR_ALL_WHO_SEE = {
     "/approvals/bulk",
     "/delegations/{delegation_id}",
     "/notices/preference",
+    "/me",
 }
 """What needs no right of its own: it says something, or acts on what is one's own alone."""
 
 OF_THE_INSTALLATION = (
     "people",
+    "retention",
     "invitations",
     "teams",
     "models",
@@ -156,6 +162,7 @@ def names() -> dict[str, str]:
         "username": "somebody",
         "key_id": key.public_id,
         "invitation_id": invitation.public_id,
+        "sign_in_id": SignIn.objects.create(person=key.person, session_key="0" * 32).public_id,
         "document": document.public_id,
         "run_id": run.public_id,
         "request_id": request.public_id,
@@ -240,7 +247,7 @@ def test_a_viewer_gets_403_that_names_the_right(method: str, path: str, names: d
 
     response = call(method, path, secret, names)
 
-    if path == "/keys/{key_id}":  # another's key is hidden
+    if path in ("/keys/{key_id}", "/me/sign-ins/{sign_in_id}"):  # another's is hidden
         assert response.status_code == 404
         return
     assert response.status_code == 403

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flows.access.installation import money
 from flows.builder.editing.fields import Field, fields_of
 from flows.builder.editing.options import Options
 from flows.engine.document import FlowDocument, Step
@@ -155,4 +156,4 @@ def _limited(value: Mapping[str, Any]) -> str:
     limits = value.get("limits")
     if not isinstance(limits, Mapping) or not limits:
         return "none"
-    return f"${limits['cost']}" if limits.get("cost") is not None else "set"
+    return money(str(limits["cost"])) if limits.get("cost") is not None else "set"

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db.models import Count, OuterRef, Q, Subquery
 
+from flows.access.installation import money
 from flows.builder.catalogue import bases_of
 from flows.builder.policies import known_policies, named_policies
 from flows.builder.subflows import known_flows, references
@@ -122,7 +123,7 @@ def _price(entering: Decimal | None, leaving: Decimal | None, simulated: bool) -
     sim = " sim" if simulated else ""
     if entering is None or leaving is None:
         return f"no price known{sim}"
-    return f"${_short(entering)} in, ${_short(leaving)} out per 1M tokens{sim}"
+    return f"{money(_short(entering))} in, {money(_short(leaving))} out per 1M tokens{sim}"
 
 
 def _short(amount: Decimal) -> str:

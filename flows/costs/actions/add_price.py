@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from flows.access.actor import Actor
 from flows.access.audit import record_change
+from flows.access.installation import money
 from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require
 from flows.costs.pricebook import FIGURES, ends_of, figures_text
@@ -104,9 +105,9 @@ def faults_of(wanted: Wanted) -> list[Fault]:
         elif figure is None:
             continue
         elif not figure.is_finite() or figure < 0:
-            faults.append(Fault(name, f"{figure} is not a price", "Give dollars per million tokens, 0 or more."))
+            faults.append(Fault(name, f"{figure} is not a price", "Give an amount per million tokens, 0 or more."))
         elif figure >= MOST or figure != round(figure, PLACES):
-            faults.append(Fault(name, f"{figure} cannot be kept", f"At most {PLACES} places, and less than a billion dollars."))
+            faults.append(Fault(name, f"{figure} cannot be kept", f"At most {PLACES} places, and less than a billion."))
     if wanted.figures.get("input") is None or wanted.figures.get("output") is None:
         faults.append(Fault("input, output", "both are needed", "Give 0 for a kind of token that costs nothing."))
     if wanted.above < 0 or wanted.above >= 2**31:
@@ -130,7 +131,9 @@ def _refuse_overlap(row: Price, now: datetime) -> None:
 
 def in_words(row: Price) -> str:
     """A row's model, tier and figures."""
-    figures = ", ".join(f"{name.replace('_', ' ')} ${figure}" for name, figure in figures_text(row).items() if figure is not None)
+    figures = ", ".join(
+        f"{name.replace('_', ' ')} {money(figure)}" for name, figure in figures_text(row).items() if figure is not None
+    )
     tier = f" over {row.above:,} tokens" if row.above else ""
     return f"{row.model_id}{tier}: {figures or 'unknown'}"
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from flows.access.actor import Actor
+from flows.access.installation import the_installation
 from flows.access.refusals import Fault, Invalid, Refusal
 from flows.access.rights import Right, require
 from flows.costs.actions.add_price import Wanted, faults_of, in_words, put_price
@@ -165,9 +166,9 @@ def _figure(name: str, text: str, faults: list[Fault]) -> Decimal | None:
     if not text:
         return None
     try:
-        return Decimal(text.removeprefix("$"))
+        return Decimal(the_installation().without_currency(text))
     except InvalidOperation:
-        faults.append(Fault(name, f"{text[:40]!r} is no amount", "Write dollars per million tokens, such as 2.50."))
+        faults.append(Fault(name, f"{text[:40]!r} is no amount", "Write an amount per million tokens, such as 2.50."))
         return None
 
 

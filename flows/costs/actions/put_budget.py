@@ -8,12 +8,12 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from flows.access.actor import Actor
 from flows.access.audit import record_change
+from flows.access.installation import look_up
 from flows.access.refusals import Fault, Invalid, NotFound
 from flows.access.rights import Right, require
 from flows.models import ApiKey, Budget, BudgetPeriod, Flow, ModelEntry, Person, Team
@@ -117,7 +117,9 @@ def faults_of(wanted: Wanted) -> list[Fault]:
         faults.append(Fault("scope", "what any single run may use has a scope of its own", "Choose the scope run."))
     limits = {name: limit for name, limit in wanted.limits.items() if limit is not None}
     if not limits:
-        faults.append(Fault("cost", "no limit is given", "Give dollars, tokens, calls, or for single runs steps or time."))
+        faults.append(
+            Fault("cost", "no limit is given", "Give an amount of money, tokens, calls, or for single runs steps or time.")
+        )
     for name, limit in limits.items():
         least = 1 if name in OF_RUNS else 0
         if not Decimal(limit).is_finite() or not least <= limit < (MOST_OF_RUNS if name in OF_RUNS else MOST * 10**6):
@@ -130,7 +132,7 @@ def faults_of(wanted: Wanted) -> list[Fault]:
     if any(not isinstance(each, int) or not 0 < each < 100 for each in wanted.warn):
         faults.append(Fault("warn", "shares are whole percents from 1 to 99", "Write 50, 80."))
     try:
-        ZoneInfo(wanted.zone or settings.TIME_ZONE)
+        ZoneInfo(wanted.zone or look_up().zone)
     except (ValueError, KeyError, OSError):
         faults.append(Fault("zone", f"{wanted.zone[:40]!r} is no time zone", "Write Europe/Madrid, or leave it empty."))
     return faults
@@ -160,7 +162,7 @@ def _exists(scope: str, subject: str) -> bool:
 def _values(wanted: Wanted) -> dict[str, Any]:
     return {
         **wanted.limits,
-        "zone": wanted.zone or settings.TIME_ZONE,
+        "zone": wanted.zone or look_up().zone,
         "at_limit": wanted.at_limit,
         "warn": sorted(set(wanted.warn)),
     }

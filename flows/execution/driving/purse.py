@@ -25,6 +25,7 @@ from uuid import UUID
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from flows.access.installation import money
 from flows.engine.agents import conversation_around
 from flows.engine.document import Limits
 from flows.engine.failures import BoundReached, BudgetSpent, TooDear
@@ -162,7 +163,7 @@ class Purse:
         if wish.reason == "tokens":
             return f"The run's limit of {run.cap_tokens:,} tokens has no room for another call of up to {wish.size[1]:,}."
         cap, reserve = (run.cap_cost or Decimal(0)).normalize(), wish.size[0].normalize()
-        return f"The run's limit of ${cap:f} has no room for another call of up to ${reserve:f}."
+        return f"The run's limit of {money(f'{cap:f}')} has no room for another call of up to {money(f'{reserve:f}')}."
 
     # ------------------------------------------------------------------ limits of a step or a container
 
@@ -336,7 +337,7 @@ def _covers(wish: Wish, small: Wish) -> bool:
 
 def _amount(which: str, value: Any) -> str:
     if which == "cost":
-        return f"${Decimal(value).normalize():f}"
+        return money(f"{Decimal(value).normalize():f}")
     return f"{value:,} {which}"
 
 

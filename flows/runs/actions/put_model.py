@@ -134,7 +134,7 @@ def _write_price(actor: Actor, put: Put, price: PricePart | None) -> None:
     elif tiers := listed_prices(entry.model):
         _write_tiers(actor, put, tiers, source())
     else:
-        put.warnings.append(f"model {entry.slug} has no price: where a limit in dollars applies it will be refused.")
+        put.warnings.append(f"model {entry.slug} has no price: where a limit of money applies it will be refused.")
 
 
 def _write_tiers(actor: Actor, put: Put, tiers: Mapping[int, Figures], source_: str) -> None:

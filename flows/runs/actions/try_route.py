@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from flows.access.actor import Actor
+from flows.access.installation import money
 from flows.access.refusals import Fault, Invalid, NotFound
 from flows.access.rights import Right, require
 from flows.costs.tokens import tokens_of_request
@@ -70,12 +71,13 @@ def try_route(
     expected = cost_of_trial(actor, route, prompt, max_output=max_output, simulate=simulate)
     faults = []
     if ceiling is not None and not 0 < ceiling <= MOST_DOLLARS:
-        faults.append(Fault("ceiling", f"{ceiling} is no ceiling", f"Give dollars above 0, {MOST_DOLLARS} at most."))
+        faults.append(Fault("ceiling", f"{ceiling} is no ceiling", f"Give an amount above 0, {MOST_DOLLARS} at most."))
     elif ceiling is not None and expected.first is None:
         mend = "Add a price for it to the price book, or try it without a ceiling."
         faults.append(Fault("ceiling", f"the price of {expected.model} is not known, so none can be held", mend))
     elif ceiling is not None and expected.first is not None and expected.first > ceiling:
-        message = f"{expected.model} can cost ${expected.first.normalize():f}, more than ${ceiling.normalize():f}"
+        most, more = money(f"{expected.first.normalize():f}"), money(f"{ceiling.normalize():f}")
+        message = f"{expected.model} can cost {most}, more than {more}"
         faults.append(Fault("ceiling", message, "Raise it, or ask for a shorter answer."))
     if faults:
         raise Invalid("The prompt was not sent.", problems=faults)

@@ -9,6 +9,7 @@ from os import environ
 from typing import Any, Final
 
 from flows.access.actor import Actor
+from flows.access.installation import money
 from flows.access.querysets import flows_for
 from flows.access.refusals import NotFound
 from flows.models import RouteVersion, Secret
@@ -190,7 +191,7 @@ class CandidateView:
         if when.max_input is not None:
             said.append(f"up to {when.max_input:,} tokens of input")
         if when.max_cost is not None:
-            said.append(f"at most ${when.max_cost:f} a call")
+            said.append(f"at most {money(f'{when.max_cost:f}')} a call")
         return said
 
 

@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
+from flows.access.installation import the_installation
 from flows.access.refusals import Fault, Invalid
 from flows.runs.actions.try_route import TrialCost, cost_of_trial, try_route
 from flows.runs.catalogue.views import shown_route
@@ -44,12 +45,12 @@ def _whole(text: str) -> int:
 
 def _dollars(text: str) -> Decimal | None:
     """None where nothing was typed. Raises `Invalid`."""
-    text = text.strip().removeprefix("$")
+    text = the_installation().without_currency(text)
     try:
         dollars = Decimal(text) if text else None
     except InvalidOperation:
         dollars = Decimal("NaN")
     if dollars is not None and not dollars.is_finite():
-        fault = Fault("ceiling", f"`{text[:20]}` is no amount of money", "Write dollars such as 0.50, or nothing.")
+        fault = Fault("ceiling", f"`{text[:20]}` is no amount of money", "Write such as 0.50, or nothing.")
         raise Invalid("The prompt was not sent.", problems=[fault])
     return dollars

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal
 
+from flows.access.installation import money
 from flows.engine.drawing import label_of
 from flows.engine.states import TERMINAL_STATES
 from flows.execution.handling import Fault
@@ -112,7 +113,11 @@ class DrillReport:
 
     @property
     def cost_in_words(self) -> str:
-        return f"{self.calls} calls, none of them real money: it cost nothing." if not self.real else f"It cost ${self.real:f}."
+        return (
+            f"{self.calls} calls, none of them real money: it cost nothing."
+            if not self.real
+            else f"It cost {money(f'{self.real:f}')}."
+        )
 
 
 def drill_report(drill: Drill) -> DrillReport:

@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
+from flows.access.installation import the_installation
 from flows.access.refusals import Conflict, Fault, Forbidden, Invalid
 from flows.access.rights import Right
 from flows.models import Run
@@ -17,7 +18,7 @@ from flows.runs.actions.raise_limits import LONGEST_REASON, raise_limits
 from flows.runs.limits import COLUMNS, ceiling_of, in_words, require_raise
 from flows.runs.reads import run_named
 
-LABELS = {"cost": "Cost, in dollars", "tokens": "Tokens", "steps": "Steps"}
+LABELS = {"cost": "Cost", "tokens": "Tokens", "steps": "Steps"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def limits(request: Any, run_id: str) -> HttpResponse:
     refused: Conflict | Forbidden | None = None
     faults: tuple[Fault, ...] = ()
     if request.method == "POST":
-        typed = {name: request.POST.get(name, "").strip().removeprefix("$") for name in COLUMNS}
+        typed = {name: the_installation().without_currency(request.POST.get(name, "")) for name in COLUMNS}
         try:
             raised = raise_limits(
                 request.actor,

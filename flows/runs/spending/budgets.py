@@ -5,13 +5,13 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from flows.access.actor import Actor
+from flows.access.installation import the_installation
 from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require, require_somewhere
 from flows.costs.actions.put_budget import AT_LIMIT, Wanted, faults_of
@@ -97,7 +97,7 @@ def budget(request: Any) -> HttpResponse:
         "choices": [(each, DOES[each]) for each in AT_LIMIT],
         "problems": problems,
         "preview": preview,
-        "zone": settings.TIME_ZONE,
+        "zone": the_installation().zone,
     }
     return render(request, "budgets/edit.html", context, status=422 if problems else 200)
 
@@ -108,14 +108,14 @@ def _preview(wanted: Wanted) -> int | None:
         raise Invalid("The budget cannot be used.", problems=faults)
     if wanted.cost is None:
         return None
-    return would_have_stopped(wanted.scope, wanted.subject, wanted.period, wanted.zone or settings.TIME_ZONE, wanted.cost)
+    return would_have_stopped(wanted.scope, wanted.subject, wanted.period, wanted.zone or the_installation().zone, wanted.cost)
 
 
 def _wanted(given: Any) -> Wanted:
     faults: list[Fault] = []
     amounts: dict[str, Decimal | None] = {}
     for name in ("cost", "tokens", "calls", "steps"):
-        text = given.get(name, "").replace(",", "").strip().removeprefix("$")
+        text = the_installation().without_currency(given.get(name, "").replace(",", ""))
         try:
             amounts[name] = Decimal(text) if text else None
         except InvalidOperation:

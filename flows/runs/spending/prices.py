@@ -15,6 +15,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from django.views.decorators.http import require_http_methods, require_safe
 
 from flows.access.actor import Actor
+from flows.access.installation import the_installation
 from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require, require_somewhere
 from flows.costs.actions.add_price import Wanted, add_price, in_words
@@ -181,11 +182,11 @@ def _cells(entry: Entry) -> list[Decimal | None]:
 def _wanted(given: Any, problems: list[Fault]) -> Wanted:
     figures: dict[str, Decimal | None] = {}
     for name, label in LABELS.items():
-        text = given.get(name, "").strip().removeprefix("$")
+        text = the_installation().without_currency(given.get(name, ""))
         try:
             figures[name] = Decimal(text) if text else None
         except InvalidOperation:
-            problems.append(Fault(label, f"{text[:40]!r} is no amount", "Write dollars per million tokens, such as 2.50."))
+            problems.append(Fault(label, f"{text[:40]!r} is no amount", "Write an amount per million tokens, such as 2.50."))
     above = given.get("above", "").replace(",", "").strip() or "0"
     if not (above.isascii() and above.isdigit() and len(above) < 10):
         problems.append(Fault("Over", f"{above[:40]!r} is no number of tokens", "Leave it empty for the base price."))

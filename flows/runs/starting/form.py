@@ -11,6 +11,7 @@ from typing import Any
 from django import forms
 from django.forms.boundfield import BoundField
 
+from flows.access.installation import money, the_installation
 from flows.access.refusals import Fault
 from flows.engine.inputs import input_problems
 from flows.engine.problems import path_text
@@ -119,7 +120,11 @@ class RunForm(forms.Form):
             self._add_parts(given)
         versioned = Version(choices=versions, label="Version")
         self.fields |= {"version": versioned, **own}
-        ceiling = f"${highest:f} is the flow's own; the lower one holds." if highest is not None else "In dollars."
+        ceiling = (
+            f"{money(f'{highest:f}')} is the flow's own; the lower one holds."
+            if highest is not None
+            else "An amount such as 0.50."
+        )
         self.fields["limit"].help_text = ceiling
 
     def _add_json(self, given: Any) -> None:
@@ -176,7 +181,7 @@ class RunForm(forms.Form):
         return read_json(text) if text.strip() else {}
 
     def clean_limit(self) -> str:
-        text = str(self.cleaned_data["limit"]).strip().removeprefix("$").strip()
+        text = the_installation().without_currency(str(self.cleaned_data["limit"]))
         if text and not MONEY.fullmatch(text):
             raise forms.ValidationError(f"“{text[:40]}” is not an amount of money. Write such as 0.50.")
         return text

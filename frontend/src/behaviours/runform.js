@@ -5,6 +5,6 @@ import { on } from "./listen.js"
 on("change", "select[data-submits]", (select) => document.getElementById(select.dataset.submits).click())
 on("input", "[data-limit]", (input) => {
   const estimate = document.querySelector("[data-estimate]"), warning = document.querySelector("[data-limit-warning]")
-  const limit = Number.parseFloat(input.value.trim().replace("$", ""))
+  const limit = Number.parseFloat(input.value.replace(/^[^\d.-]+/, ""))
   if (estimate && warning) warning.hidden = !(limit < Number(estimate.dataset.estimate))
 })

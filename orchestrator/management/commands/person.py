@@ -11,19 +11,27 @@ from django.db import transaction
 from django.urls import reverse
 
 from approvals.actions.offboard_person import offboard_person
+from flows.access.actions.change_person import change_person
 from flows.access.actions.create_person import create_person
+from flows.access.actions.end_sign_in import end_sign_in
 from flows.access.actions.grant_role import grant_role
 from flows.access.actions.invite_person import invite_person
+from flows.access.actions.make_password_link import make_password_link
+from flows.access.actions.reactivate_person import reactivate_person
+from flows.access.signins import sign_ins_of
 from flows.models import Role, Team
 from orchestrator.management.speaking import CLI, person_named, spoken_refusals
+from orchestrator.people.reads import sign_in_named
 
 
 class Command(BaseCommand):
-    help = "Add, invite and deactivate people."
+    help = "Add, invite, change, let in and shut out people."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", required=True, metavar="create | invite | deactivate")
+        verbs = parser.add_subparsers(
+            dest="verb", required=True, metavar="create | invite | change | password-link | sign-ins | deactivate | reactivate"
+        )
         create = verbs.add_parser("create", help="add a person; their password is asked for, or read from the standard input")
         create.add_argument("username")
         create.add_argument("--name", default="")
@@ -33,12 +41,32 @@ class Command(BaseCommand):
             each.add_argument("--role", action="append", required=True, choices=Role.values, help="may be given more than once")
             each.add_argument("--team", help="slug of the team in which the roles are held; everywhere by default")
             each.add_argument("--email", default="")
+        change = verbs.add_parser("change", help="another name or address")
+        change.add_argument("username")
+        change.add_argument("--name")
+        change.add_argument("--email")
+        link = verbs.add_parser("password-link", help="make a link by which a person sets a new password, and print its path")
+        link.add_argument("username")
+        sign_ins = verbs.add_parser("sign-ins", help="list the browsers in which a person is signed in, or sign one out")
+        sign_ins.add_argument("username")
+        sign_ins.add_argument("--end", metavar="ID", help="the one that is signed out")
+        reactivate = verbs.add_parser("reactivate", help="let a person in again")
+        reactivate.add_argument("username")
         deactivate = verbs.add_parser("deactivate", help="shut a person out; what waits for them goes to --successor")
         deactivate.add_argument("username")
         deactivate.add_argument("--successor", help="who takes over the open requests")
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
-        {"create": self.create, "invite": self.invite, "deactivate": self.deactivate}[verb](options)
+        does = {
+            "create": self.create,
+            "invite": self.invite,
+            "change": self.change,
+            "password-link": self.password_link,
+            "sign-ins": self.sign_ins,
+            "deactivate": self.deactivate,
+            "reactivate": self.reactivate,
+        }
+        does[verb](options)
 
     def create(self, given: dict[str, Any]) -> None:
         slug, roles = given["team"], given["role"]
@@ -57,6 +85,31 @@ class Command(BaseCommand):
             invitation, secret = invite_person(CLI, [(role, given["team"]) for role in given["role"]], email=given["email"])
         self.stderr.write(f"Behind this installation's address, once, until {invitation.expires_at:%Y-%m-%d %H:%M} UTC:")
         self.stdout.write(reverse("invitation", args=[secret]))
+
+    def change(self, given: dict[str, Any]) -> None:
+        with spoken_refusals():
+            person = change_person(CLI, person_named(given["username"]), name=given["name"], email=given["email"])
+        self.stdout.write(f"{person.username}: {person.name} {person.email}".rstrip())
+
+    def password_link(self, given: dict[str, Any]) -> None:
+        with spoken_refusals():
+            parts = make_password_link(CLI, person_named(given["username"]))
+        self.stderr.write("Behind this installation's address, once, for three days:")
+        self.stdout.write(reverse("password-reset", args=parts))
+
+    def sign_ins(self, given: dict[str, Any]) -> None:
+        person = person_named(given["username"])
+        if given["end"]:
+            with spoken_refusals():
+                end_sign_in(CLI, sign_in_named(person, given["end"]))
+        for each in sign_ins_of(person):
+            self.stdout.write(f"{each.public_id}  {each.seen_at:%Y-%m-%d %H:%M} UTC  {each.address}  {each.agent}".rstrip())
+
+    def reactivate(self, given: dict[str, Any]) -> None:
+        person = person_named(given["username"])
+        with spoken_refusals():
+            reactivate_person(CLI, person)
+        self.stdout.write(f"{person.username} may sign in again.")
 
     def deactivate(self, given: dict[str, Any]) -> None:
         person = person_named(given["username"])

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from flows.access.actor import Actor
+from flows.access.installation import look_up
 from flows.models import Run
 from flows.runs.actions.cancel_run import cancel_run
 from flows.runs.actions.control_many import MOST, VERBS, control_many, preview_many
@@ -138,7 +139,7 @@ class Command(BaseCommand):
         self.stdout.write(f"runs again: {again or 'nothing that has run'}")
         if preview.cost is not None:
             unknown = f" and {preview.unpriced} calls of unknown cost" if preview.unpriced else ""
-            self.stdout.write(f"cost before: ${preview.cost.normalize():f}{unknown}")
+            self.stdout.write(f"cost before: {look_up().amount(f'{preview.cost.normalize():f}')}{unknown}")
 
     def tell(self, run: Run) -> None:
         self.stderr.write(f"{run.public_id} (#{run.number}), pass {run.pass_number}: {run.status} {run.reason}".rstrip())
