@@ -14,10 +14,12 @@ from contextlib import suppress
 from typing import Any, Protocol
 from uuid import UUID
 
+from django.db.models import Q
+
 from flows.access.versions import document_of, documents_of
 from flows.engine.masking import ALL, NO_MASK, Hidden, Marks, Mask, has_marks, hidden_in, marks_of
 from flows.engine.problems import DocumentError
-from flows.models import Attempt, Call, Run, ToolEntry
+from flows.models import Attempt, Call, Pin, Run, ToolEntry
 
 MOST_ROWS = 5_000  # attempts and calls of a run that are looked at
 _KEPT = "_mask"
@@ -107,16 +109,22 @@ def _marks_of(version_id: UUID) -> Marks:
 
 def _mask(run: Run, marks: Marks, tools: Mapping[str, tuple[Any, Any]]) -> Mask:
     inside = list(_subflows(run)) if marks.subflows else []
-    if not (marks.input or marks.outputs or tools or inside):
+    borrowed = _borrowed(run)
+    if ALL in borrowed:
+        return ALL
+    if not (marks.input or marks.outputs or tools or inside or borrowed):
         return NO_MASK
     found = [*hidden_in(json.loads(run.input), marks.input, "input")] if marks.input else []
     outputs = {key: [schema] for key, schema in marks.outputs.items()}
+    if run.handling:  # its tools' results may have been given, so that no call tells them
+        for key, tool in marks.calls.items():
+            outputs.setdefault(key, []).extend([tools[tool][1]] if tool in tools else [])
     for path, given, inner in inside:
         found += hidden_in(given, inner.input, f"steps.{path}.input") if inner.input else ()
         tools = {**tools, **marked_tools(inner.tools)}
         for key, schema in inner.outputs.items():
             outputs.setdefault(key, []).append(schema)
-    return Mask([*found, *_outputs(run, outputs), *_calls(run, tools)])
+    return Mask([*found, *(each for mask in borrowed for each in mask.hidden), *_outputs(run, outputs), *_calls(run, tools)])
 
 
 def _subflows(run: Run) -> Iterator[tuple[str, Any, Marks]]:
@@ -128,6 +136,18 @@ def _subflows(run: Run) -> Iterator[tuple[str, Any, Marks]]:
         marks = _marks_of(UUID(each["version"]))
         if marks.input or marks.outputs or marks.tools:
             yield path, each.get("input"), marks
+
+
+def _borrowed(run: Run) -> list[Mask]:
+    """Those of the runs whose results were given to this one in place of its own steps', as far as they hide anything."""
+    sources = (run.handling or {}).get("sources", {})
+    if not sources:
+        return []
+    numbers = {int(source.rpartition("#")[2]) for source in sources.values() if source.startswith(("test #", "run #"))}
+    pinned = [path for path, source in sources.items() if source == "pinned"]
+    of_pins = Pin.objects.filter(flow=run.flow_id, path__in=pinned, run__isnull=False).values("run")
+    masks = masks_of_what_stayed(list(Run.objects.filter(Q(number__in=numbers) | Q(id__in=of_pins))))
+    return [mask for mask in masks.values() if mask]
 
 
 def _outputs(run: Run, schemas: Mapping[str, Sequence[Any]]) -> Iterator[Hidden]:

@@ -200,11 +200,12 @@ def _forms(text: str) -> set[str]:
 @dataclass(frozen=True, slots=True)
 class Marks:
     """What of a flow is marked: its input, the outputs of some of its steps by key, and what may be, since a tool's or another
-    flow's schema says so."""
+    flow's schema says so. `calls` are the tools of tool steps, by the step's key."""
 
     input: Any = None
     outputs: Mapping[str, Any] = field(default_factory=dict)
     tools: frozenset[str] = frozenset()
+    calls: Mapping[str, str] = field(default_factory=dict)
     subflows: bool = False
 
 
@@ -212,16 +213,19 @@ def marks_of(document: FlowDocument) -> Marks:
     """What this document marks, the bodies of its steps and its error handler included."""
     outputs: dict[str, Any] = {}
     tools: set[str] = set()
+    calls: dict[str, str] = {}
     subflows = False
     for key, kind, given in _steps(document):
         if has_marks(given.get("output")):
             outputs[key] = given["output"]
         if kind == "tool":
-            tools.add(str(given.get("tool")))
+            calls[key] = str(given.get("tool"))
         elif kind == "agent":
             tools |= {str(each.get("tool") if isinstance(each, Mapping) else each) for each in given.get("tools") or []}
         subflows = subflows or kind == "subflow"
-    return Marks(document.input if has_marks(document.input) else None, outputs, frozenset(tools), subflows)
+    return Marks(
+        document.input if has_marks(document.input) else None, outputs, frozenset({*tools, *calls.values()}), calls, subflows
+    )
 
 
 def _steps(document: FlowDocument) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

@@ -13,10 +13,19 @@ from django.views.decorators.http import require_POST, require_safe
 from flows.access.querysets import flows_for, requests_for, runs_for
 from flows.access.refusals import NotFound
 from flows.models.identifiers import UnknownIdentifier, parsed
-from orchestrator.pages.shell import DENSITIES, KEYS, NAVS, THEMES, TIMES, Shell
+from orchestrator.pages.middleware import zone_named
+from orchestrator.pages.shell import DENSITIES, KEYS, MOTIONS, NAVS, STARTS, THEMES, TIMES, Shell
 
 YEAR = 365 * 24 * 3600
-LOOKS = {"theme": THEMES, "density": DENSITIES, "nav": NAVS, "times": TIMES, "keys": KEYS}
+LOOKS = {
+    "theme": THEMES,
+    "density": DENSITIES,
+    "nav": NAVS,
+    "times": TIMES,
+    "keys": KEYS,
+    "motion": MOTIONS,
+    "start": tuple(STARTS),
+}
 
 
 @require_safe
@@ -52,7 +61,7 @@ def waiting(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-def look(request: HttpRequest) -> HttpResponse:
+def look(request: Any) -> HttpResponse:
     """Keeps the chosen looks and habits in the browser."""
     onward = request.POST.get("next", "/")
     if not url_has_allowed_host_and_scheme(onward, {request.get_host()}):
@@ -61,4 +70,16 @@ def look(request: HttpRequest) -> HttpResponse:
     for name, allowed in LOOKS.items():
         if request.POST.get(name) in allowed:
             response.set_cookie(name, request.POST[name], max_age=YEAR, samesite="Lax", secure=request.is_secure())
+    if "zone" in request.POST:
+        _keep_zone(request, response, request.POST["zone"].strip())
     return response
+
+
+def _keep_zone(request: Any, response: HttpResponse, name: str) -> None:
+    """The reader's own time zone; without a name it is the browser's again."""
+    if not name:
+        response.delete_cookie("zone", samesite="Lax")
+    elif zone_named(name) is None:
+        request.toast(f"{name[:40]!r} is no time zone. Write one like Europe/Madrid.")
+    else:
+        response.set_cookie("zone", name, max_age=YEAR, samesite="Lax", secure=request.is_secure())

@@ -99,7 +99,11 @@ class PageMiddleware:
 
 def zone_of(request: HttpRequest) -> ZoneInfo | None:
     """The reader's time zone: the one that they chose, else the one that their browser tells; both are cookies."""
-    name = (request.COOKIES.get("zone") or request.COOKIES.get("tz", "")).replace("%2F", "/")
+    return zone_named((request.COOKIES.get("zone") or request.COOKIES.get("tz", "")).replace("%2F", "/"))
+
+
+def zone_named(name: str) -> ZoneInfo | None:
+    """The zone of this name; None where there is none."""
     try:
         return ZoneInfo(name) if name and len(name) < 64 else None
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -16,7 +16,9 @@ from flows.models import KillSwitch, Person
 from orchestrator.pages.navigation import Place, anywhere, places_for
 
 THEMES, DENSITIES, NAVS = ("system", "light", "dark"), ("default", "compact", "roomy"), ("open", "collapsed")
-TIMES, KEYS = ("relative", "absolute"), ("on", "off")
+TIMES, KEYS, MOTIONS = ("relative", "absolute"), ("on", "off"), ("system", "reduced")
+STARTS = {"home": "/", "approvals": "/approvals", "runs": "/runs", "flows": "/flows", "costs": "/costs"}
+"""The pages on which somebody may begin who signs in without having asked for one."""
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
@@ -106,6 +108,28 @@ class Shell:
     def keys(self) -> str:
         """Whether single keys do something."""
         return self._cookie("keys", KEYS)
+
+    @property
+    def motion(self) -> str:
+        """Whether things move as the system says, or not at all."""
+        return self._cookie("motion", MOTIONS)
+
+    @property
+    def start(self) -> str:
+        return self._cookie("start", tuple(STARTS))
+
+    @property
+    def start_address(self) -> str:
+        return STARTS[self.start]
+
+    @property
+    def starts(self) -> list[tuple[str, str]]:
+        return [(slug, slug.capitalize()) for slug in STARTS]
+
+    @property
+    def zone(self) -> str:
+        """The time zone that the reader chose; empty where their browser tells it."""
+        return self._request.COOKIES.get("zone", "")[:64]
 
     def _cookie(self, name: str, allowed: tuple[str, ...]) -> str:
         """A choice of looks that the browser keeps; the first of those allowed where it keeps none."""

@@ -16,6 +16,7 @@ from flows.access.refusals import TooManyAttempts
 from flows.access.signin import count_attempt, forget_attempts
 from flows.access.signins import record_failed_sign_in
 from flows.models import Person
+from orchestrator.pages.shell import Shell
 
 
 class SignIn(forms.Form):
@@ -35,7 +36,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if not Person.objects.exists():
         return redirect("welcome")
     if request.user.is_authenticated and request.method != "POST":
-        return redirect(onward)
+        return redirect(_first(request, onward))
     form = SignIn(request.POST or None)
     status = 200
     if request.method == "POST":
@@ -61,7 +62,12 @@ def entered(request: HttpRequest, form: SignIn, onward: str) -> HttpResponse:
         return render(request, "pages/signin.html", {"form": form, "next": onward, "next_is_page": onward != "/"}, status=422)
     forget_attempts(username, address)
     login(request, person)
-    return redirect(onward)
+    return redirect(_first(request, onward))
+
+
+def _first(request: HttpRequest, onward: str) -> str:
+    """The page that was asked for, else the one on which this reader begins."""
+    return onward if onward != "/" else Shell(request).start_address
 
 
 @require_POST

@@ -67,6 +67,12 @@ def price(value: Any) -> str:
 
 
 @register.filter
+def in_currency(text: Any) -> str:
+    """An amount that is written already, with the currency's label."""
+    return money(str(text))
+
+
+@register.filter
 def money_run(value: Any) -> str:
     """What a run cost: four places."""
     return dollars(value, 4)

@@ -12,10 +12,11 @@ from django.test import Client
 from flows.access.actor import Actor
 from flows.builder.editing.samples import pinned
 from flows.engine.masking import MASK
-from flows.models import Flow, MemoryEntry, Person, Pin, Run
+from flows.models import Flow, MemoryEntry, Person, Pin, Run, ToolEntry
 from flows.runs.actions.pin_output import pin_output
 from orchestrator.retention.purge import remove_payloads
 from tests.makers import make_flow, make_key, make_memory, make_person, make_run
+from tests.runs.journals import make_attempt
 
 pytestmark = pytest.mark.django_db
 
@@ -112,3 +113,34 @@ def test_a_pinned_result_is_shown_without_what_its_run_or_its_step_hides_and_use
         "/api/v1/flows/kept/pins/ask", {"output": {"iban": "ES9121000418", "ok": False}}, content_type="application/json"
     )
     assert sent.json()["output"] == {"iban": MASK, "ok": False}
+
+
+def test_a_test_shows_no_more_of_what_stands_in_for_its_steps_than_where_that_comes_from(flow: Flow, owner: Person) -> None:
+    """Pinned results of a marked tool, those of a run that hides its input, and results of earlier runs: on the page of the test, on
+    that of its run, and over the API."""
+    result = {"type": "object", "properties": {"iban": {"type": "string", "x-mask": "personal"}, "ok": {"type": "boolean"}}}
+    ToolEntry.objects.create(slug="bank.look", kind="python", effect="read", repeat="freely", result=result)
+    tool = "  look: {kind: tool, with: {tool: bank.look, arguments: {}}}\n"
+    tried = make_flow(
+        "tried", document=DOCUMENT.replace("  ask:", f"{tool}  ask:").replace("copy -> ask", "copy -> look, look -> ask")
+    )
+    earlier = make_run(tried, status="succeeded", input=json.dumps({"card": "4999-8888-7777"}))
+    pin_output(Actor(person=owner), "tried", "copy", {"said": f"card {CARD}"}, run=given(tried))
+    sources = {"copy": "pinned", "look": "pinned", "ask": f"run #{earlier.number}"}
+    run = make_run(tried, purpose="test", status="succeeded", input="{}", handling={"dry": True, "sources": sources})
+    outputs = {
+        "copy": {"said": f"card {CARD}"},
+        "look": {"iban": "ES9121000418", "ok": True},
+        "ask": {"said": "of 4999-8888-7777"},
+    }
+    for path, output in outputs.items():
+        make_attempt(run, path, output=output)
+    client = reader(owner)
+
+    for address in (f"/flows/tried/tests/{run.public_id}", f"/runs/{run.public_id}?step=look", f"/api/v1/runs/{run.public_id}"):
+        answer = client.get(address)
+        shown = answer.content.decode()
+        assert answer.status_code == 200, address
+        assert MASK in shown or json.dumps(MASK)[1:-1] in shown, address
+        for secret in (CARD, "ES9121000418", "4999-8888-7777"):
+            assert secret not in shown, (address, secret)

@@ -119,10 +119,10 @@ def test_RD_6_an_owner_raises_the_limit_and_the_run_goes_on(visit: Any, person: 
     owner.see("raise-limits").click()
     owner.see("limits-confirm").wait_for()
     owner.is_accessible()
-    owner.page.get_by_label("Cost, in dollars").fill("0.50")
+    owner.page.get_by_label("Cost", exact=True).fill("0.50")
     owner.see("limits-confirm").click()
     expect(owner.page.locator(".error")).to_contain_text("is less than what is used")
-    owner.page.get_by_label("Cost, in dollars").fill("5")
+    owner.page.get_by_label("Cost", exact=True).fill("5")
     owner.see("limits-confirm").click()
 
     expect(owner.see("passes")).to_contain_text("Pass 2 of 2")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.http import HttpRequest, HttpResponse
@@ -15,6 +16,7 @@ from flows.access import signin
 from flows.access.refusals import Conflict, Forbidden
 from flows.models import Flow, Membership, Person
 from orchestrator import urls, welcome
+from orchestrator.pages.middleware import zone_of
 from tests.makers import make_person, make_run
 
 PASSWORD = "correct horse battery"
@@ -85,6 +87,29 @@ def test_a_change_that_another_site_asks_for_is_refused(door: Client) -> None:
     kept = door.post("/look", {"theme": "dark", "density": "huge"}, headers={"Sec-Fetch-Site": "same-origin"}).cookies
     assert kept["theme"].value == "dark"
     assert "density" not in kept
+
+
+def test_S23_a_zone_of_ones_own_and_a_first_page_are_kept_by_the_browser(door: Client) -> None:
+    door.cookies["tz"] = "Asia/Tokyo"
+    door.post("/look", {"zone": "Europe/Madrid", "start": "runs", "motion": "reduced"})
+
+    entered = door.post("/login", {"username": "owner", "password": PASSWORD})
+
+    assert entered.headers["Location"] == "/runs"
+    shown = door.get("/me").content.decode()
+    assert 'data-motion="reduced"' in shown
+    assert 'value="Europe/Madrid"' in shown
+    assert zone_of(shown_request(door)) == ZoneInfo("Europe/Madrid"), "before what the browser tells"
+    door.post("/look", {"zone": "Mars/Base"})
+    assert door.cookies["zone"].value == "Europe/Madrid"
+    assert "is no time zone" in door.get("/me").content.decode()
+    door.post("/look", {"zone": ""})
+    assert zone_of(shown_request(door)) == ZoneInfo("Asia/Tokyo")
+
+
+def shown_request(door: Client) -> HttpRequest:
+    request: HttpRequest = door.get("/me").wsgi_request
+    return request
 
 
 @pytest.fixture

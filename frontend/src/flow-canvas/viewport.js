@@ -158,4 +158,4 @@ export class Viewport {
   }
 }
 
-const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches
+const calm = () => document.documentElement.dataset.motion === "reduced" || matchMedia("(prefers-reduced-motion: reduce)").matches
