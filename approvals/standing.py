@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from approvals.models import Delegation, Docket
@@ -93,17 +93,24 @@ def may_stand_in(actor: Actor, request: Request) -> bool:
     return any(actor.holdings.team_slugs[team] in teams for team in actor.holdings.teams(Right.DECIDE))
 
 
-def delegations_to(person: Person) -> QuerySet[Delegation]:
+def delegations_to(person: Person | OuterRef) -> QuerySet[Delegation]:
     """What is handed to this person now."""
     in_force = Delegation.objects.filter(taker=person, ended_at__isnull=True, giver__is_active=True)
     return in_force.filter(Q(until__isnull=True) | Q(until__gt=Now()))
+
+
+def with_hands(people: QuerySet[Person]) -> QuerySet[Person]:
+    """The same people, each read together with whether anything is handed to them now, which spares `handed_to` a query where
+    nothing is."""
+    return people.annotate(handed=Exists(delegations_to(OuterRef("pk"))))
 
 
 def handed_to(actor: Actor) -> list[Delegation]:
     """What is handed to this actor, read once for the life of the value, like what they hold: for lists and badges."""
     kept: list[Delegation] | None = actor.__dict__.get("_handed")
     if kept is None:
-        kept = list(delegations_to(actor.person).select_related("giver")) if actor.person is not None else []
+        asked = actor.person is not None and getattr(actor.person, "handed", True)
+        kept = list(delegations_to(actor.person).select_related("giver")) if asked and actor.person is not None else []
         actor.__dict__["_handed"] = kept
     return kept
 

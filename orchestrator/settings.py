@@ -101,7 +101,7 @@ CHANNEL_LAYERS = {
 }
 
 AUTH_USER_MODEL = "flows.Person"
-AUTHENTICATION_BACKENDS = ["flows.access.backend.PersonBackend"]
+AUTHENTICATION_BACKENDS = ["orchestrator.pages.reader.ReaderBackend"]
 LOGIN_URL = "/login"
 LOGIN_REDIRECT_URL = "/"
 CSRF_FAILURE_VIEW = "orchestrator.pages.problems.stale_form"

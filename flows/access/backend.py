@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
+from django.db.models import QuerySet
 
 from flows.access.installation import heed_from, with_installation
 from flows.access.rights import with_roles
@@ -16,7 +17,11 @@ class PersonBackend(ModelBackend):
     what is said of the installation: one query for each page."""
 
     def get_user(self, user_id: Any) -> Person | None:
-        found = with_installation(with_roles(Person.objects.filter(pk=user_id, is_active=True))).first()
+        found = self.read_with(Person.objects.filter(pk=user_id, is_active=True)).first()
         if found is not None:
             heed_from(found)
         return found
+
+    def read_with(self, people: QuerySet[Person]) -> QuerySet[Person]:
+        """The same people with what is read together with each."""
+        return with_installation(with_roles(people))

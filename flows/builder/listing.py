@@ -16,11 +16,12 @@ from django.db.models.fields import DurationField
 from django.db.models.functions import Extract, JSONObject
 
 from flows.access.actor import Actor
-from flows.access.querysets import flows_for, runs_for
+from flows.access.querysets import flows_for, made_since, runs_for
 from flows.access.rights import Right
 from flows.builder.figures import Median, Percentile
 from flows.builder.overview import TICKS, Tick, outcomes_in_words
-from flows.costs.reports import Spend, spend_by
+from flows.costs.reports import Scope, Spend
+from flows.costs.sums import added, sources_of, standing
 from flows.models import Flow, Run
 
 PERIOD = timedelta(days=7)
@@ -141,7 +142,7 @@ def page_of(actor: Actor, wanted: Wanted, now: datetime) -> tuple[list[FlowRow],
     since, month = now - PERIOD, now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     figures = _figures(actor, since)
     sees_some = actor.holdings.allow(Right.SEE_COSTS)
-    spends = {each.name: each for each in spend_by(actor, "flow", month, None)} if sees_some else {}
+    spends = _spends(actor, month) if sees_some else {}
     if wanted.column != "name":
         order = _sorted(order, wanted, figures, spends)
     elif wanted.sort.startswith("-"):
@@ -155,7 +156,7 @@ def page_of(actor: Actor, wanted: Wanted, now: datetime) -> tuple[list[FlowRow],
 def _figures(actor: Actor, since: datetime) -> dict[UUID, dict[str, Any]]:
     took = ExpressionWrapper(F("ended_at") - F("created_at"), output_field=DurationField())
     done = Q(status="succeeded")
-    recent = runs_for(actor).filter(created_at__gte=since, purpose="live").order_by().annotate(took=Extract(took, "epoch"))
+    recent = runs_for(actor).filter(made_since(since), purpose="live").order_by().annotate(took=Extract(took, "epoch"))
     rows: Any = recent.values("flow").annotate(
         runs=Count("id"),
         succeeded=Count("id", filter=done),
@@ -165,6 +166,12 @@ def _figures(actor: Actor, since: datetime) -> dict[UUID, dict[str, Any]]:
         unpriced=Count("id", filter=done & Q(unpriced__gt=0)),
     )
     return {row["flow"]: row for row in rows}
+
+
+def _spends(actor: Actor, since: datetime) -> dict[str, Spend]:
+    """By flow what was spent since a midnight: three queries."""
+    cells = sources_of(actor, Scope(since), "flow", at=standing()).by("flow")
+    return {flow: added([figures], flow) for (flow,), figures in cells.items()}
 
 
 def _sorted(
@@ -224,8 +231,8 @@ def _rows(actor: Actor, ids: list[UUID], figures: Mapping[UUID, Any], spends: Ma
 
 
 def choices_of(actor: Actor) -> dict[str, list[tuple[str, str]]]:
-    """What the filters offer: the tags and owners that there are."""
-    flows = flows_for(actor)
-    tags = sorted({tag for each in flows.exclude(tags=[]).values_list("tags", flat=True)[:MOST] for tag in each})
-    owners = flows.filter(owner__isnull=False).order_by("owner__username").values_list("owner__username", flat=True).distinct()
-    return {"tag": [(tag, tag) for tag in tags[:100]], "owner": [(name, name) for name in owners[:100] if name]}
+    """What the filters offer: the tags and owners that there are. One query."""
+    found = list(flows_for(actor).filter(~Q(tags=[]) | Q(owner__isnull=False)).values_list("tags", "owner__username")[:MOST])
+    tags = sorted({tag for tags, _ in found for tag in tags})
+    owners = sorted({owner for _, owner in found if owner})
+    return {"tag": [(tag, tag) for tag in tags[:100]], "owner": [(name, name) for name in owners[:100]]}

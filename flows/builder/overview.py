@@ -140,13 +140,12 @@ def steps_listed(document: FlowDocument) -> list[StepRow]:
 
 def _steps(body: FlowDocument | Body | Handler, depth: int, ends: str, prefix: str = "") -> Iterator[StepRow]:
     kinds = known_kinds()
+    leaving: dict[str, dict[str, list[str]]] = {}
+    for edge in body.edges:
+        leaving.setdefault(edge.source, {}).setdefault(edge.port, []).append(edge.target)
     for key, step in body.steps.items():
         if step.kind == "note":
             continue
-        leads: dict[str, list[str]] = {}
-        for edge in body.edges:
-            if edge.source == key:
-                leads.setdefault(edge.port, []).append(edge.target)
         kind = kinds.get(step.kind)
         yield StepRow(
             key=prefix + key,
@@ -156,7 +155,7 @@ def _steps(body: FlowDocument | Body | Handler, depth: int, ends: str, prefix: s
             kind_label=kind.label if kind is not None else step.kind,
             label=step.label or key.replace("_", " ").capitalize(),
             uses=_uses(step),
-            leads=[("" if port == "done" else port, ", ".join(targets)) for port, targets in leads.items()],
+            leads=[("" if port == "done" else port, ", ".join(targets)) for port, targets in leaving.get(key, {}).items()],
             asks=step.kind == "approval",
         )
         inner = body_of(step)

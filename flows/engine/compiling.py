@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -149,13 +150,14 @@ class _Compiler:
             self.problems += model_problems(error, kind.Settings, self.document.places, (*place, "with"))
             return None
         prepared = _Prepared(key, step, kind, settings, place)
+        marks = _marks_of(kind.Settings)
         for name, field in kind.Settings.model_fields.items():
             shown = field.alias or name
             value = getattr(settings, name)
             if isinstance(value, Body):
                 prepared.body = (value, (*place, "with", shown))
                 continue
-            tree = self.marked(value, field, (name,), (*place, "with", shown), prepared)
+            tree = self.marked(value, marks[name], (name,), (*place, "with", shown), prepared)
             errors: list[ExpressionError] = []
             template = parse_marked(tree, errors)
             for wrong in errors:
@@ -163,9 +165,8 @@ class _Compiler:
             prepared.fields.append((name, shown, template))
         return prepared
 
-    def marked(self, value: Any, field: Any, path: tuple[str | int, ...], place: Place, prepared: _Prepared) -> Any:
-        """A field's value as JSON, its templates in `Live`; bare expressions are noted."""
-        marks = _field_marks(field)
+    def marked(self, value: Any, marks: Marks, path: tuple[str | int, ...], place: Place, prepared: _Prepared) -> Any:
+        """The value of a field with these marks as JSON, its templates in `Live`; bare expressions are noted."""
         if Bare in marks and isinstance(value, str):
             key: str | tuple[str | int, ...] = str(path[0]) if len(path) == 1 else path
             try:
@@ -178,15 +179,15 @@ class _Compiler:
         if Templated in marks and not _holds_models(value):
             return Live(_as_json(value))
         if isinstance(value, BaseModel):
-            inner = {}
+            inner, of_parts = {}, _marks_of(type(value))
             for name, part in type(value).model_fields.items():
                 shown = part.alias or name
-                inner[name] = self.marked(getattr(value, name), part, (*path, name), (*place, shown), prepared)
+                inner[name] = self.marked(getattr(value, name), of_parts[name], (*path, name), (*place, shown), prepared)
             return inner
         if isinstance(value, (list, tuple)):
-            return [self.marked(item, field, (*path, index), (*place, index), prepared) for index, item in enumerate(value)]
+            return [self.marked(item, marks, (*path, index), (*place, index), prepared) for index, item in enumerate(value)]
         if isinstance(value, dict):
-            return {key: self.marked(item, field, (*path, key), (*place, key), prepared) for key, item in value.items()}
+            return {key: self.marked(item, marks, (*path, key), (*place, key), prepared) for key, item in value.items()}
         return _as_json(value)
 
     # --- then edges and references
@@ -224,16 +225,16 @@ class _Compiler:
                 and (outer.error_outside or container.key in outer.wiring.behind_error)
             ),
         )
-        self.surveyed[place] = Level(
-            scope, {key: step.kind for key, step in steps.items()}, {key: step.settings for key, step in steps.items()}
-        )
+        level = Level(scope, {key: step.kind for key, step in steps.items()}, {key: step.settings for key, step in steps.items()})
+        self.surveyed[place] = level
+        slugs = {key: kind.slug for key, kind in level.kinds.items()}
         nodes: dict[str, Node] = {}
         for key in keys:
             prepared = steps.get(key)
             if prepared is None:
                 continue
             self.references(prepared, scope)
-            self.faults(prepared, steps, wiring)
+            self.faults(prepared, slugs, level.settings, wiring)
             inner = None
             if prepared.body is not None:
                 names = {**extra, **prepared.kind.body_names(prepared.settings)}
@@ -283,11 +284,12 @@ class _Compiler:
                 if wrong:
                     self.problem(prepared.bare_places[key], *wrong)
 
-    def faults(self, prepared: _Prepared, steps: Mapping[str, _Prepared], wiring: Wiring) -> None:
+    def faults(self, prepared: _Prepared, kinds: Mapping[str, str], settings: Mapping[str, Settings], wiring: Wiring) -> None:
+        """Notes what the kind finds wrong with the step, beside the others of its graph, whose kinds and settings these are."""
         around = Surroundings(
             prepared.key,
-            {key: step.kind.slug for key, step in steps.items()},
-            {key: step.settings for key, step in steps.items()},
+            kinds,
+            settings,
             lambda port: wiring.downstream(prepared.key, port),
             self.catalogue,
             self.lenient,
@@ -347,12 +349,21 @@ def _deadline(step: Step, role: Role) -> float | None:
 # --- the markers of a field
 
 
+Marks = frozenset[type]
+
+
 def templated_fields(settings: type[Settings]) -> frozenset[str]:
     """The names of the fields that are templates as a whole."""
-    return frozenset(name for name, field in settings.model_fields.items() if Templated in _field_marks(field))
+    return frozenset(name for name, marks in _marks_of(settings).items() if Templated in marks)
 
 
-def _field_marks(field: Any) -> frozenset[type]:
+@cache
+def _marks_of(model: type[BaseModel]) -> Mapping[str, Marks]:
+    """The marks of each field. Reading annotations takes longer than the rest of compiling a step, and classes do not change."""
+    return {name: _field_marks(field) for name, field in model.model_fields.items()}
+
+
+def _field_marks(field: Any) -> Marks:
     marks = {type(mark) for mark in field.metadata if isinstance(mark, (Bare, Templated))}
     return frozenset(marks | set(_annotation_marks(field.annotation)))
 

@@ -12,8 +12,9 @@ from typing import Final
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Exists, QuerySet
 
-from flows.models import KillSwitch
+from flows.models import KillSwitch, Person
 
 REASON: Final = "kill_switch"
 
@@ -32,6 +33,16 @@ UPDATE flows_run r SET status = 'queued', reason = '', wake_at = NULL FROM stopp
 def the_switch() -> KillSwitch:
     """The switch as it is now; off where nobody has ever thrown it."""
     return KillSwitch.objects.filter(id=1).first() or KillSwitch(id=1)
+
+
+def with_switch(people: QuerySet[Person]) -> QuerySet[Person]:
+    """The same people, each read together with whether the switch is on, which spares `switch_for` a query where it is off."""
+    return people.annotate(stopped=Exists(KillSwitch.objects.filter(id=1, is_on=True)))
+
+
+def switch_for(person: Person | None) -> KillSwitch:
+    """The switch as it was when this person was read, or as it is now where nothing was read with them."""
+    return the_switch() if getattr(person, "stopped", True) else KillSwitch(id=1)
 
 
 def release_stopped() -> list[UUID]:

@@ -1,6 +1,7 @@
 """Identifiers: UUIDv7 in the database, so that they sort by time; prefixed text (``run_0192…``) wherever people see them."""
 
 from collections.abc import Callable
+from datetime import datetime
 from uuid import UUID
 
 import fastuuid
@@ -19,6 +20,11 @@ def keys_of(identifier: UUID) -> Callable[[str], UUID]:
     """Gives each name its UUIDv5 (RFC 9562, section 5.5) in the namespace of `identifier`: the same one in every process."""
     namespace = fastuuid.UUID(bytes=identifier.bytes)
     return lambda name: UUID(int=fastuuid.uuid5(namespace, name.encode()).int)
+
+
+def first_id(moment: datetime) -> UUID:
+    """The smallest UUIDv7 of the millisecond of this moment."""
+    return UUID(int=min(max(int(moment.timestamp() * 1000), 0), 2**48 - 1) << 80)
 
 
 def shown(prefix: str, identifier: UUID) -> str:

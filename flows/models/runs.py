@@ -45,7 +45,7 @@ class Run(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     number = models.BigIntegerField(db_default=Func(Value("flows_run_number"), function="nextval"), unique=True)
-    flow = models.ForeignKey(Flow, on_delete=models.PROTECT, related_name="runs")
+    flow = models.ForeignKey(Flow, on_delete=models.PROTECT, related_name="runs", db_index=False)  # `run_by_flow` begins with it
     version = models.ForeignKey(FlowVersion, on_delete=models.PROTECT, related_name="runs")
     status = models.CharField(max_length=20, default="queued")
     reason = models.CharField(max_length=60, blank=True)
@@ -117,7 +117,7 @@ class Run(models.Model):
             models.Index(fields=["owner"], name="run_owned", condition=Q(owner__isnull=False)),
             models.Index(fields=["wake_at"], name="run_due", condition=Q(wake_at__isnull=False)),
             models.Index(fields=["deadline"], name="run_deadline", condition=Q(deadline__isnull=False, ended_at__isnull=True)),
-            models.Index(fields=["flow", "-id"], name="run_by_flow"),
+            models.Index(fields=["flow", "-id"], name="run_by_flow", include=["status", "number", "purpose"]),
             models.Index(fields=["status", "-id"], name="run_by_status"),
             models.Index(fields=["ended_at"], name="run_by_end", condition=Q(ended_at__isnull=False)),
         ]

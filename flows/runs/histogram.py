@@ -12,6 +12,7 @@ from django.db.models import Count, F, IntegerField, QuerySet
 from django.db.models.functions import Cast, Extract, Floor
 from django.utils import timezone
 
+from flows.access.querysets import made_before, made_since
 from flows.engine.states import ROLL_UP
 from flows.models import Run
 from flows.runs.periods import Period, written
@@ -80,7 +81,7 @@ def histogram_of(runs: QuerySet[Run], period: Period | None) -> Histogram | None
         return None
     ends = begins + PIECES * length
     number: Any = Floor(Extract(F("created_at") - begins, "epoch") / length.total_seconds())
-    within = runs.order_by().filter(created_at__gte=begins, created_at__lt=ends)
+    within = runs.order_by().filter(made_since(begins), made_before(ends))
     rows = within.annotate(piece=Cast(number, IntegerField())).values_list("piece", "status").annotate(n=Count("id"))
     counts: defaultdict[int, dict[str, int]] = defaultdict(dict)
     for piece, state, n in rows:

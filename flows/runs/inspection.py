@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,6 @@ from flows.models import Attempt, Call, Event, Request, Run
 from flows.models.identifiers import shown
 from flows.runs.conversation import Conversation, conversation_at
 from flows.runs.documents import documents_of
-from flows.runs.items import items_of
 from flows.runs.progress import StepLine, steps_below
 from flows.runs.reads import is_unpriced, value_of
 from flows.runs.texts import text_so_far
@@ -200,8 +199,9 @@ class Inspected:
         return self.chosen.output == (last.answer.text if last.answer is not None and not last.answer.cut else last.value)
 
 
-def inspected(run: Run, pass_number: int, info: StepInfo, attempt: int | None, after: int = -1, state: str = "") -> Inspected:
-    """The step at a path in one pass; `attempt` is the one to show, by default the newest. At most twelve queries."""
+def inspected(run: Run, pass_number: int, info: StepInfo, attempt: int | None, items: Sequence[StepLine] = ()) -> Inspected:
+    """The step at a path in one pass; `attempt` is the one to show, by default the newest. `items` are those of a map or loop that are
+    looked at, and one more where there are more than `ITEMS`. At most eleven queries."""
     view = Inspected(info)
     if info.item is not None:
         view.below = steps_below(run, pass_number, f"{info.path}.", info.inside)
@@ -211,9 +211,8 @@ def inspected(run: Run, pass_number: int, info: StepInfo, attempt: int | None, a
     elif info.kind == "subflow":
         view.below = steps_below(run, pass_number, f"{info.path}/", info.inside)
     elif info.inside:
-        view.items = items_of(run, pass_number, info.path, after, ITEMS + 1, state, rounds=info.kind == "loop")
-        if len(view.items) > ITEMS:
-            view.items = view.items[:ITEMS]
+        view.items = list(items[:ITEMS])
+        if len(items) > ITEMS:
             view.items_after = int(view.items[-1].path.rpartition("[")[2].rstrip("]"))
     tries = _attempts(run, pass_number, info.path)
     view.attempts = [tries[n] for n in sorted(tries)]

@@ -15,22 +15,23 @@ from flows.engine.states import ROLL_UP, TERMINAL_STATES
 from flows.models import Run
 from flows.runs.progress import StepLine
 
-# The state of each path inside a map, then of each item: the first of ROLL_UP that occurs among its steps.
-ITEMS = """
+# The state of each path inside a map or loop; then how many items are in which state (the first of ROLL_UP that occurs among the steps
+# of each), the same of the steps of bodies, and the page of items that is looked at. The rows of a long run are read once for all three.
+INSIDES = """
 WITH newest AS (
     SELECT DISTINCT ON (path) path, status, next_at, started_at, ended_at FROM flows_attempt
-    WHERE run_id = %(run)s AND pass = %(pass)s AND path LIKE %(below)s ORDER BY path, n DESC
+    WHERE run_id = %(run)s AND pass = %(pass)s AND path LIKE '%%[%%' ORDER BY path, n DESC
 ), calls AS (
     SELECT path, bool_or(status = 'started') AS flying, min(started_at) AS first, max(ended_at) AS last,
         coalesce(sum(settled), 0) AS cost, count(*) AS n, count(*) FILTER (WHERE simulated) AS simulated,
         count(*) FILTER (WHERE settled IS NULL AND kind = 'model'
             AND (status IN ('succeeded', 'unknown') OR usage_source IN ('provider', 'estimated'))) AS unpriced
-    FROM flows_call WHERE run_id = %(run)s AND pass = %(pass)s AND path LIKE %(below)s GROUP BY path
+    FROM flows_call WHERE run_id = %(run)s AND pass = %(pass)s AND path LIKE '%%[%%' GROUP BY path
 ), asked AS (
     SELECT DISTINCT path FROM flows_request
-    WHERE run_id = %(run)s AND pass = %(pass)s AND path LIKE %(below)s AND state IN ('pending', 'info_requested')
+    WHERE run_id = %(run)s AND pass = %(pass)s AND path LIKE '%%[%%' AND state IN ('pending', 'info_requested')
 ), steps AS (
-    SELECT path, CASE
+    SELECT path, array_position(%(order)s::text[], CASE
         WHEN a.status IN ('succeeded', 'skipped') THEN a.status
         WHEN a.status = 'failed' AND (a.next_at IS NULL OR %(ended)s) THEN
             CASE WHEN c.flying AND NOT %(ended)s THEN 'running' ELSE 'failed' END
@@ -39,32 +40,33 @@ WITH newest AS (
         WHEN c.flying THEN 'running'
         WHEN a.status = 'failed' THEN 'retrying'
         WHEN a.status = 'waiting' THEN 'waiting'
-        ELSE 'running' END AS state,
+        ELSE 'running' END) AS rank,
         least(a.started_at, c.first) AS first, coalesce(a.ended_at, c.last) AS last, coalesce(c.cost, 0) AS cost,
         coalesce(c.n, 0) AS calls, coalesce(c.unpriced, 0) AS unpriced, coalesce(c.simulated, 0) AS simulated
     FROM newest a FULL JOIN calls c USING (path) LEFT JOIN asked q USING (path)
 ), items AS (
-    SELECT split_part(path, '[', 1) AS step, split_part(split_part(substr(path, %(skip)s), '[', 2), ']', 1)::int AS item,
-        %(prefix)s || split_part(split_part(substr(path, %(skip)s), '[', 2), ']', 1) AS at,
-        min(array_position(%(order)s::text[], state)) AS rank, min(first) AS first,
+    SELECT split_part(path, ']', 1) AS item, min(rank) AS rank FROM steps GROUP BY 1
+), bodies AS (
+    SELECT path, rank, first, CASE WHEN path LIKE '%%[%%[%%' THEN regexp_replace(path, '\\[\\d+\\]', '', 'g')
+        ELSE split_part(path, '[', 1) || split_part(path, ']', 2) END AS step
+    FROM steps WHERE path NOT LIKE '%%/%%'
+), page AS (
+    SELECT split_part(substr(path, %(skip)s), ']', 1)::int AS item, min(rank) AS rank, min(first) AS first,
         CASE WHEN bool_and(last IS NOT NULL) THEN max(last) END AS last,
         sum(cost) AS cost, sum(calls) AS calls, sum(unpriced) AS unpriced, sum(simulated) AS simulated
-    FROM steps WHERE substr(path, %(skip)s) LIKE '%%[%%' GROUP BY 1, 2, 3
+    FROM steps WHERE path LIKE %(below)s GROUP BY 1
 )
-"""
-
-COUNTS = f"""{ITEMS}
-SELECT true, step, rank, count(*), '' FROM items GROUP BY step, rank
+SELECT 'item' AS what, split_part(item, '[', 1) AS step, rank, count(*), NULL::int AS item,
+    NULL::timestamptz AS first, NULL::timestamptz AS last, NULL::numeric AS cost, 0::numeric, 0::numeric, 0::numeric
+FROM items GROUP BY 2, 3
 UNION ALL
-SELECT false, regexp_replace(path, '\\[\\d+\\]', '', 'g') AS step, array_position(%(order)s::text[], state) AS rank, count(*),
-    (array_agg(path ORDER BY first, path))[1]
-FROM steps WHERE path LIKE '%%[%%' AND path NOT LIKE '%%/%%' GROUP BY 2, 3
-ORDER BY 1, 2, 3
-"""  # noqa: S608 - constants
-LISTED = f"""{ITEMS}
-SELECT item, rank, first, last, cost, calls, unpriced, simulated FROM items
-WHERE item > %(after)s AND (%(rank)s::int IS NULL OR rank = %(rank)s) ORDER BY item LIMIT %(most)s
-"""  # noqa: S608 - constants
+SELECT 'body', step || ' ' || (array_agg(path ORDER BY first, path))[1], rank, count(*), NULL, NULL, NULL, NULL, 0, 0, 0
+FROM bodies GROUP BY step, rank
+UNION ALL
+(SELECT 'page', '', rank, 1, item, first, last, cost, calls, unpriced, simulated FROM page
+    WHERE item > %(after)s AND (%(rank)s::int IS NULL OR rank = %(rank)s) ORDER BY item LIMIT %(most)s)
+ORDER BY 1, 5, 3, 2
+"""
 
 
 @dataclass(slots=True)
@@ -89,27 +91,46 @@ class Body:
         return sum(self.counts.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Which items are looked at: those of the map, or the rounds of the loop, at `path`, behind item `after` (-1: from the first), in one
+    state where one is named, at most so many."""
+
+    path: str
+    after: int
+    most: int
+    state: str = ""
+    rounds: bool = False
+
+
 @dataclass(slots=True)
 class Insides:
     """By the path of each map, loop or agent of the flow, how many of its items are in which state; by the path in the document
-    (`rate.assess`), how the steps of bodies are. States stand in the order of `ROLL_UP`."""
+    (`rate.assess`), how the steps of bodies are. States stand in the order of `ROLL_UP`. `page` are the items that are looked at."""
 
     items: dict[str, dict[str, int]] = field(default_factory=dict)
     steps: dict[str, Body] = field(default_factory=dict)
+    page: list[StepLine] = field(default_factory=list)
 
 
-def insides_of(run: Run, pass_number: int) -> Insides:
-    """What is inside the maps and loops of a run: one query."""
+def insides_of(run: Run, pass_number: int, looked: Looked | None = None) -> Insides:
+    """What is inside the maps and loops of a run, and the items that are looked at: one query."""
     found = Insides()
     with connection.cursor() as cursor:
-        cursor.execute(COUNTS, _values(run, pass_number, ""))
-        for of_items, step, rank, count, first in cursor.fetchall():
+        cursor.execute(INSIDES, _values(run, pass_number, looked))
+        for what, step, rank, count, item, first, last, cost, calls, unpriced, simulated in cursor.fetchall():
             state = ROLL_UP[rank - 1]
-            if of_items:
+            if what == "item":
                 found.items.setdefault(step, {})[state] = count
-            else:
-                body = found.steps.setdefault(step, Body())
-                body.counts[state], body.first[state] = count, first
+            elif what == "body":
+                key, _, path = step.partition(" ")
+                body = found.steps.setdefault(key, Body())
+                body.counts[state], body.first[state] = count, path
+            elif looked is not None:
+                line = StepLine(f"{looked.path}[{item}]", f"Round {item + 1}" if looked.rounds else f"Item {item}", "item", state)
+                line.started_at, line.ended_at, line.cost = first, last, cost
+                line.calls, line.unpriced, line.simulated = int(calls), int(unpriced), bool(simulated)
+                found.page.append(line)
     return found
 
 
@@ -128,41 +149,17 @@ def beside(path: str, chosen: str) -> str:
     return next((f"{each}.{key}" for each in within if in_document(each) == scope), "")
 
 
-def items_of(
-    run: Run, pass_number: int, path: str, after: int, most: int, state: str = "", *, rounds: bool = False
-) -> list[StepLine]:
-    """The items of the map, or the rounds of the loop, at `path`, in order, behind item `after` (-1: from the first): one query."""
-    rank = ROLL_UP.index(state) + 1 if state in ROLL_UP else None
-    with connection.cursor() as cursor:
-        cursor.execute(LISTED, _values(run, pass_number, path) | {"after": after, "most": most, "rank": rank})
-        rows = cursor.fetchall()
-    return [
-        StepLine(
-            path=f"{path}[{item}]",
-            name=f"Round {item + 1}" if rounds else f"Item {item}",
-            kind="item",
-            state=ROLL_UP[at - 1],
-            started_at=first,
-            ended_at=last,
-            calls=calls,
-            cost=cost,
-            unpriced=unpriced,
-            simulated=bool(simulated),
-        )
-        for item, at, first, last, cost, calls, unpriced, simulated in rows
-    ]
-
-
-def _values(run: Run, pass_number: int, path: str) -> dict[str, Any]:
-    prefix = path
-    below = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + ("[%" if prefix else "%[%")
-    ended = run.status in TERMINAL_STATES or pass_number < run.pass_number
+def _values(run: Run, pass_number: int, looked: Looked | None) -> dict[str, Any]:
+    path, state = (looked.path, looked.state) if looked is not None else ("", "")
+    escaped = path.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return {
         "run": run.id,
         "pass": pass_number,
-        "below": below,
-        "ended": ended,
+        "ended": run.status in TERMINAL_STATES or pass_number < run.pass_number,
         "order": list(ROLL_UP),
-        "skip": len(prefix) + 1,
-        "prefix": prefix,
+        "below": f"{escaped}[%" if looked is not None else "",
+        "skip": len(path) + 2,
+        "after": looked.after if looked is not None else -1,
+        "most": looked.most if looked is not None else 0,
+        "rank": ROLL_UP.index(state) + 1 if state in ROLL_UP else None,
     }

@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, Final
 from uuid import UUID
 
 from django.db.models import CharField, Count, DateTimeField, DecimalField, F, Func, Max, Min, Q, Sum, Value
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from flows.costs.reports import UNPRICED
@@ -85,13 +87,12 @@ class Spent:
 
 
 def progress_of(runs: Sequence[Run], pass_number: int | None = None) -> dict[UUID, list[StepLine]]:
-    """The top-level steps of each run in its newest pass (or in `pass_number`): at most three queries, however many there are."""
+    """The top-level steps of each run in its newest pass (or in `pass_number`): at most two queries, however many there are."""
     if not runs:
         return {}
     documents = documents_of(run.version_id for run in runs)
     wanted = {run.id: pass_number or run.pass_number for run in runs}
-    attempts = _attempts(wanted)
-    spent, asked = _spent_and_asked(wanted)
+    attempts, spent, asked = _told(wanted)
     lines: dict[UUID, list[StepLine]] = {}
     for run in runs:
         ended = run.status in TERMINAL_STATES or wanted[run.id] < run.pass_number
@@ -156,19 +157,6 @@ def top_level(path: str) -> str:
 _INSIDE = re.compile(r"[\[/.]")
 
 
-def _attempts(wanted: Mapping[UUID, int]) -> dict[tuple[UUID, str], list[Row]]:
-    rows = (
-        Attempt.objects.filter(TOP_LEVEL, run_id__in=wanted)
-        .order_by("run_id", "path", "n")
-        .values_list("run_id", "pass_number", "path", "n", "status", "next_at", "started_at", "ended_at")
-    )
-    found: dict[tuple[UUID, str], list[Row]] = {}
-    for row in rows[:MOST_ROWS]:
-        if row[1] == wanted[row[0]]:
-            found.setdefault((row[0], row[2]), []).append(row)
-    return found
-
-
 class TopLevel(Func):
     """`top_level` of a path, in the database."""
 
@@ -179,26 +167,39 @@ class TopLevel(Func):
         super().__init__(F(path), Value(r"^(?:error\.)?[a-z0-9_]+"))
 
 
-def _spent_and_asked(wanted: Mapping[UUID, int]) -> tuple[dict[tuple[UUID, str], Spent], set[tuple[UUID, str]]]:
-    """What the calls of each step cost, and the steps that wait for an answer: one query."""
+Steps = tuple[dict[tuple[UUID, str], list[Row]], dict[tuple[UUID, str], Spent], set[tuple[UUID, str]]]
+
+
+def _told(wanted: Mapping[UUID, int]) -> Steps:
+    """The attempts of each step, what its calls cost, and the steps that wait for an answer: one query."""
     made: Any = Call.objects.filter(run_id__in=wanted).annotate(step=TopLevel("path")).order_by()
-    calls = made.values("run_id", "pass_number", "step").annotate(**sums(), open=Value(0))
+    calls = made.values("run_id", "pass_number", "step").annotate(**sums(), what=Value("calls"), nth=Value(0), again=NEVER)
     still: Any = (
         Request.objects.filter(run_id__in=wanted, state__in=OPEN_REQUEST_STATES).annotate(step=TopLevel("path")).order_by()
     )
-    requests = still.values("run_id", "pass_number", "step").annotate(**NOTHING_SPENT, open=Count("id"))
-    names = ("run_id", "pass_number", "step", "first", "last", "in_flight", "calls", "cost", "unpriced", "sim", "guessed", "open")
+    asking = {"first": NEVER, "last": NEVER, "what": Value("asked"), "nth": Value(0), "again": NEVER}
+    requests = still.values("run_id", "pass_number", "step").annotate(**NOTHING_SPENT, **asking)
+    tries: Any = Attempt.objects.filter(TOP_LEVEL, run_id__in=wanted).order_by("run_id", "path", "n").annotate(**NOTHING_SPENT)
+    tried = {"step": "path", "first": "started_at", "last": "ended_at", "what": "status", "nth": "n", "again": "next_at"}
+    tries = tries.annotate(**{name: F(column) for name, column in tried.items()})
+    names = ("run_id", "pass_number", "step", "first", "last", "in_flight", "calls", "cost", "unpriced", "sim", "guessed")
+    rows = (each.values_list(*names, "what", "nth", "again") for each in (calls, requests, tries[:MOST_ROWS]))
+    attempts: dict[tuple[UUID, str], list[Row]] = {}
     spent, asked = {}, set()
-    for run, number, step, first, last, in_flight, n, cost, unpriced, sim, guessed, open_ in calls.values_list(*names).union(
-        requests.values_list(*names), all=True
+    for run, number, step, first, last, in_flight, n, cost, unpriced, sim, guessed, what, nth, again in next(rows).union(
+        *rows, all=True
     ):
         if number != wanted[run]:
             continue
-        if open_:
+        if what == "calls":
+            spent[run, step] = Spent(first, last, in_flight, n, cost or Decimal(0), unpriced, bool(sim), bool(guessed))
+        elif what == "asked":
             asked.add((run, step or ""))
         else:
-            spent[run, step] = Spent(first, last, in_flight, n, cost or Decimal(0), unpriced, bool(sim), bool(guessed))
-    return spent, asked
+            attempts.setdefault((run, step), []).append((run, number, step, nth, what, again, first, last))
+    for each in attempts.values():
+        each.sort(key=itemgetter(3))
+    return attempts, spent, asked
 
 
 def sums() -> dict[str, Any]:
@@ -215,15 +216,10 @@ def sums() -> dict[str, Any]:
     }
 
 
+NEVER: Final = Cast(Value(None), DateTimeField())
 NOTHING_SPENT: Final[Mapping[str, Any]] = {
-    "first": Value(None, DateTimeField()),
-    "last": Value(None, DateTimeField()),
-    "in_flight": Value(0),
-    "calls": Value(0),
+    **dict.fromkeys(("in_flight", "calls", "unpriced", "sim", "guessed"), Value(0)),
     "cost": Value(None, DecimalField()),
-    "unpriced": Value(0),
-    "sim": Value(0),
-    "guessed": Value(0),
 }
 
 

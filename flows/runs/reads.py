@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 
 from flows.access.actor import Actor
 from flows.access.masking import mask_of
-from flows.access.querysets import runs_for
+from flows.access.querysets import made_before, made_since, runs_for
 from flows.access.refusals import Fault, Invalid, NotFound
 from flows.engine.masking import Mask
 from flows.engine.states import OPEN_REQUEST_STATES, RUN_STATES, TERMINAL_STATES
@@ -119,9 +119,9 @@ def runs_listed(
     for tag in tags:
         runs = runs.filter(tags__contains=[tag])
     if since is not None:
-        runs = runs.filter(created_at__gte=since)
+        runs = runs.filter(made_since(since))
     if until is not None:
-        runs = runs.filter(created_at__lt=until)
+        runs = runs.filter(made_before(until))
     if key is not None:
         runs = runs.filter(key=key)
     return runs.filter(source=source) if source is not None else runs

@@ -20,7 +20,7 @@ from django.utils import timezone
 from approvals.reads import by_due, requests_in
 from flows.access.actor import Actor
 from flows.access.masking import hiding, masks_of
-from flows.access.querysets import runs_for
+from flows.access.querysets import made_since, runs_for
 from flows.costs.budgets import reached
 from flows.costs.forecast import WEEKS, Forecast, month_end
 from flows.costs.reports import UNPRICED, Scope, calls_within, summed
@@ -197,7 +197,7 @@ class Digest:
 
 
 def digest(actor: Actor, since: datetime, scope: str, *, costs: bool) -> Digest:
-    runs = _of(runs_for(actor), actor, scope).filter(created_at__gte=since, purpose="live")
+    runs = _of(runs_for(actor), actor, scope).filter(made_since(since), purpose="live")
     counts = runs.aggregate(n=Count("id"), failed=Count("id", filter=Q(status__in=BROKEN)))
     spent = summed(calls_within(actor, Scope(since=since, purpose="real"))).cost if costs else None
     decided = requests_in(actor, "done").filter(decided_at__gte=since, decided_by__isnull=False).order_by().count()

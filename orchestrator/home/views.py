@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -16,10 +15,9 @@ from flows.access.actor import Actor
 from flows.access.querysets import flows_for
 from flows.access.refusals import NotFound
 from flows.access.rights import Right
-from flows.models import ModelEntry, Seeded
-from flows.runs.toolbox.connected import expiring
 from orchestrator.home import cards
 from orchestrator.home.first import COOKIE, GONE, first_steps, note
+from orchestrator.home.notices import notices_now
 from orchestrator.pages.navigation import anywhere
 
 CARDS = {
@@ -59,6 +57,7 @@ def home(request: Any) -> HttpResponse:
         context = {"scope": scope, "address": f"/?scope={scope}", **_card(actor, wanted, scope)}
         return render(request, f"home/_{wanted}.html", context)
     before, seen = _visits(request)
+    notices = notices_now()
     context = {
         "scope": scope,
         "address": f"/?scope={scope}",
@@ -66,13 +65,13 @@ def home(request: Any) -> HttpResponse:
         "greeting": _greeting(),
         "digest": cards.digest(actor, before, scope, costs="money" in held) if before and "broken" in held else None,
         "held": held,
-        "expiring": expiring() if actor.may(Right.MANAGE_CATALOGUE) else [],
-        "first": first_steps(request),
+        "expiring": notices.expiring if actor.may(Right.MANAGE_CATALOGUE) else [],
+        "first": first_steps(request) if notices.demonstration else None,
         "may_settings": may_settings(actor),
+        "simulated": notices.simulated,
     }
     for name in held:
         context |= _card(actor, name, scope)
-    context["simulated"] = not models_with_a_key().exists()
     if "needs" in held:
         request.waiting = context["needs"].count
     response = render(request, "home/home.html", context)
@@ -111,12 +110,6 @@ def _card(actor: Actor, name: str, scope: str) -> dict[str, Any]:
         "flows": bool(flight.total) or flows_for(actor).exists(),
         "may_build": anywhere(actor, Right.EDIT_FLOWS),
     }
-
-
-def models_with_a_key() -> QuerySet[ModelEntry]:
-    """Real models; those of the demonstration's past do not exist anywhere."""
-    made_up = Seeded.objects.filter(kind="model").values("key")
-    return ModelEntry.objects.filter(simulated=False).exclude(slug__in=made_up)
 
 
 def _greeting() -> str:

@@ -11,7 +11,7 @@ from approvals.reads import waiting_for
 from flows.access.actor import Actor
 from flows.access.installation import Known, look_up, the_installation
 from flows.access.rights import Right
-from flows.execution.killswitch import the_switch
+from flows.execution.killswitch import switch_for
 from flows.models import KillSwitch, Person
 from orchestrator.pages.navigation import Place, anywhere, places_for
 
@@ -66,7 +66,7 @@ class Shell:
     @cached_property
     def switch(self) -> KillSwitch | None:
         """The kill switch, for whoever is signed in."""
-        return the_switch() if self.actor is not None else None
+        return switch_for(self.person) if self.actor is not None else None
 
     @property
     def may_throw_switch(self) -> bool:

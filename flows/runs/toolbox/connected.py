@@ -76,17 +76,6 @@ def connections_shown() -> list[ConnectionView]:
     return sorted(found, key=lambda each: each.slug)
 
 
-def expiring() -> list[tuple[str, date, int]]:
-    """Name, day and days left of each connection that expires within a week, or has; the soonest first. One query."""
-    until = timezone.localdate() + SOON
-    connections, servers = (
-        table.objects.filter(expires_on__lte=until).order_by().values_list("slug", "expires_on")
-        for table in (Connection, MCPServer)
-    )
-    rows = [(str(slug), day) for slug, day in connections.union(servers) if day is not None]
-    return [(slug, day, days_until(day) or 0) for slug, day in sorted(rows, key=lambda row: (row[1], row[0]))]
-
-
 def days_until(day: date | None) -> int | None:
     return (day - timezone.localdate()).days if day is not None else None
 

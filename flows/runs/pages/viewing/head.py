@@ -5,11 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from functools import cached_property
 
-from django.db.models import Count, Sum
+from django.db.models import Count, OuterRef, Subquery, Sum
+from django.db.models.functions import JSONObject
 
 from flows.access.querysets import requests_for
 from flows.engine.states import OPEN_REQUEST_STATES
-from flows.models import Attempt, Call, Request
+from flows.models import Attempt, Call, Request, Run
 from flows.runs.lineage import Lineage, lineage_of
 from flows.runs.listing import fingerprint_of
 from flows.runs.pages.viewing.steps import Steps
@@ -35,13 +36,16 @@ class Head(Steps):
 
     @cached_property
     def totals(self) -> dict[str, int]:
-        """Tokens, calls and retries of the pass that is shown."""
-        calls = Call.objects.filter(run=self.run, pass_number=self.pass_number)
-        sums = calls.aggregate(inputs=Sum("input_tokens"), outputs=Sum("output_tokens"), calls=Count("id"))
-        retries = Attempt.objects.filter(
-            run=self.run, pass_number=self.pass_number, status="failed", next_at__isnull=False
-        ).count()
-        return {name: value or 0 for name, value in sums.items()} | {"retries": retries}
+        """Tokens, calls and retries of the pass that is shown: one query."""
+        of_pass = {"run": OuterRef("pk"), "pass_number": self.pass_number}
+        calls = Call.objects.filter(**of_pass).order_by().values("pass_number")
+        sums = JSONObject(inputs=Sum("input_tokens"), outputs=Sum("output_tokens"), calls=Count("id"))
+        again = Attempt.objects.filter(**of_pass, status="failed", next_at__isnull=False).order_by().values("pass_number")
+        found, retries = Run.objects.values_list(
+            Subquery(calls.annotate(sums=sums).values("sums")), Subquery(again.annotate(n=Count("id")).values("n"))
+        ).get(id=self.run.id)
+        nothing = {"inputs": 0, "outputs": 0, "calls": 0}
+        return {name: (found or nothing)[name] or 0 for name in nothing} | {"retries": retries or 0}
 
     @property
     def fingerprint(self) -> str:

@@ -13,8 +13,8 @@ from flows.engine.states import ROLL_UP
 from flows.models import Attempt
 from flows.runs.documents import documents_of
 from flows.runs.graph import Node, nodes_of
-from flows.runs.inspection import Inspected, StepInfo, inspected, step_at, subflows_around
-from flows.runs.items import Insides, insides_of
+from flows.runs.inspection import ITEMS, Inspected, StepInfo, inspected, step_at, subflows_around
+from flows.runs.items import Insides, Looked, insides_of
 from flows.runs.lineage import taken_over
 from flows.runs.pages.viewing.choices import number_in
 from flows.runs.pages.viewing.rights import Rights
@@ -65,9 +65,9 @@ class Steps(Rights):
 
     @cached_property
     def insides(self) -> Insides:
-        """What is inside the maps and loops."""
+        """What is inside the maps and loops, and the items of the chosen one that are looked at."""
         holding = self.drawing is not None and any(box.kind in ("map", "loop") for box in self.drawing.boxes)
-        return insides_of(self.run, self.pass_number) if holding else Insides()
+        return insides_of(self.run, self.pass_number, self.looked) if holding or self.looked is not None else Insides()
 
     @cached_property
     def reused(self) -> dict[str, int]:
@@ -175,15 +175,22 @@ class Steps(Rights):
         return number_in(written)
 
     @cached_property
+    def looked(self) -> Looked | None:
+        """The items or rounds that the address asks for, where the chosen step is a map or loop."""
+        info = self.info
+        if info is None or info.item is not None or not info.inside or info.kind in ("agent", "subflow"):
+            return None
+        rounds, after = info.kind == "loop", number_in(self.query.get("after"))
+        if self.sought is not None:
+            return Looked(info.path, self.sought - (2 if rounds else 1), ITEMS + 1, rounds=rounds)
+        return Looked(info.path, -1 if after is None else after, ITEMS + 1, self.query.get("items", ""), rounds)
+
+    @cached_property
     def inspected(self) -> Inspected | None:
         if self.info is None:
             return None
-        state, after = self.query.get("items", ""), number_in(self.query.get("after"))
-        if self.sought is not None:
-            state, after = "", self.sought - (2 if self.info.kind == "loop" else 1)
-        view = inspected(
-            self.run, self.pass_number, self.info, number_in(self.query.get("attempt")), -1 if after is None else after, state
-        )
+        attempt = number_in(self.query.get("attempt"))
+        view = inspected(self.run, self.pass_number, self.info, attempt, self.insides.page)
         view.line = next((line for line in [*self.counted_lines, *self.inspected_below] if line.path == self.info.path), None)
         return view
 
