@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -206,8 +207,10 @@ def _kind_of(schema: Mapping[str, Any]) -> str:
     return " or ".join(map(str, kind)) if isinstance(kind, list) else str(kind)
 
 
+@lru_cache(maxsize=64)
 def read(text: str) -> FlowDocument | None:
-    """The document of a stored text; None where it has become unreadable."""
+    """The document of a stored text; None where it has become unreadable. Those of the last texts are kept: the same flow is looked at
+    again and again, and reading a long one takes longer than the rest of its page."""
     try:
         return parse_document(text)
     except DocumentError:
