@@ -161,7 +161,7 @@ def retagging(run: UUID) -> Iterator[None]:
 def wish_for_sums(zone: str) -> None:
     """Somebody reads days of this zone, and will again: from now on they are summed."""
     if SummedZone.objects.count() < MOST_ZONES:
-        SummedZone.objects.get_or_create(zone=zone)
+        SummedZone.objects.bulk_create([SummedZone(zone=zone)], ignore_conflicts=True)
 
 
 def forget_sums() -> None:
