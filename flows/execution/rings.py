@@ -3,7 +3,8 @@
 Each goes two ways. Redis' own publish tells the engines that listen, within a millisecond, and is heard by those alone; Celery
 carries it to one worker, and keeps it for a while where none listens. An engine that has heard a ring passes over its second copy,
 which follows a moment later with those of its neighbours: taking a task costs a worker milliseconds, which would fall upon the very
-run that has just been rung for. Where nobody listens, it is sent at once.
+run that has just been rung for. Where nobody listens, the first is sent at once; what is rung for closely behind it goes together, so
+that engines that come back do not find a task for every run that was started without them.
 
 Sending costs milliseconds and may hang with Redis, so a thread of its own does it, and what gathers while it is busy becomes one ring.
 """
@@ -43,6 +44,9 @@ MOST_RUNS = 500
 
 FOLLOWS = 0.1
 """Seconds by which Celery's copy follows where somebody has heard the ring."""
+
+APART = 0.1
+"""Seconds from one task to the next where nobody has heard the rings."""
 
 HEALTH = 10.0
 """Seconds of silence after which an engine asks Redis whether it is still there."""
@@ -84,8 +88,8 @@ def _send_for_ever() -> None:
             listening = client.publish(CHANNEL, orjson.dumps([number, list(runs)]))
         except redis.RedisError as error:
             log.info("rings for %d run(s) not published: %s", len(runs), error)
-        copies.add(runs, number)
-        if not listening or copies.full:
+        copies.add(runs, number, heard=listening > 0)
+        if copies.full:
             copies.send()
         time.sleep(PAUSE)
 
@@ -97,6 +101,7 @@ class _Copies:
         self._runs: set[str] = set()
         self._numbers: list[str] = []
         self._due = 0.0
+        self._sent = float("-inf")
 
     @property
     def due_in(self) -> float | None:
@@ -107,15 +112,16 @@ class _Copies:
     def full(self) -> bool:
         return len(self._runs) >= MOST_RUNS or self.due_in == 0.0
 
-    def add(self, runs: set[str], number: str) -> None:
-        if not self._numbers:
-            self._due = time.monotonic() + FOLLOWS
+    def add(self, runs: set[str], number: str, *, heard: bool) -> None:
+        due = time.monotonic() + FOLLOWS if heard else self._sent + APART
+        self._due = min(self._due, due) if self._numbers else due
         self._runs |= runs
         self._numbers.append(number)
 
     def send(self) -> None:
         given = (list(self._runs), self._numbers)
         self._runs, self._numbers = set(), []
+        self._sent = time.monotonic()
         try:
             current_app.send_task("flows.wake", given, queue="engine", expires=EXPIRES, retry=False, ignore_result=True)
         except Exception as error:  # noqa: BLE001 - whatever Redis does, a ring is a hint: the workers' scan finds the run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -139,3 +140,25 @@ def test_celery_carries_a_ring_at_once_where_nobody_listens(monkeypatch: pytest.
 
     until(lambda: post.tasks)
     assert post.tasks == [({run}, 1)]
+
+
+def test_celery_carries_what_nobody_hears_together_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task a tenth of a second, not one a run: an engine that starts meanwhile has to take them all."""
+    post, clock = _Post(), SimpleNamespace(now=50.0)
+    monkeypatch.setattr(rings, "current_app", post)
+    monkeypatch.setattr(rings, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    copies = rings._Copies()
+    runs = [uuid4() for _ in range(40)]
+
+    for number, run in enumerate(runs):
+        copies.add({str(run)}, str(number), heard=False)
+        if copies.full:
+            copies.send()
+        clock.now += 0.01
+    while copies.due_in is not None:
+        clock.now += copies.due_in
+        copies.send()
+
+    assert post.tasks[0] == ({runs[0]}, 1)
+    assert len(post.tasks) <= 5
+    assert set.union(*(sent for sent, _ in post.tasks)) == set(runs)
