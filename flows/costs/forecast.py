@@ -14,12 +14,23 @@ METHOD = "what is spent so far, and for each day that is left the median of the 
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """What one day will probably cost, in dollars: the middle, and a band from the 20th to the 80th percentile of those weekdays."""
+
+    day: date
+    middle: Decimal
+    low: Decimal
+    high: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Forecast:
-    """Dollars at the end of the month: the middle, and a band from the 20th to the 80th percentile of those weekdays."""
+    """Dollars at the end of the month, as of a day, and the `days` that are left, the present one first."""
 
     middle: Decimal
     low: Decimal
     high: Decimal
+    days: tuple[Ahead, ...] = ()
 
 
 def month_end(spent: Mapping[date, Decimal], today: date, first: date | None) -> Forecast | None:
@@ -32,14 +43,13 @@ def month_end(spent: Mapping[date, Decimal], today: date, first: date | None) ->
         return None
     past = [day for n in range(1, 7 * WEEKS + 1) if (day := today - timedelta(days=n)) >= first]
     done = sum((amount for day, amount in spent.items() if today.replace(day=1) <= day < today), Decimal(0))
-    middle, low, high = done, done, done
+    days: list[Ahead] = []
     day = today
     while day.month == today.month:
         amounts = sorted(spent.get(each, Decimal(0)) for each in past if each.weekday() == day.weekday())
         least = spent.get(today, Decimal(0)) if day == today else Decimal(0)
         fifth = (len(amounts) - 1) // 5
-        middle += max(median(amounts), least)
-        low += max(amounts[fifth], least)
-        high += max(amounts[-1 - fifth], least)
+        days.append(Ahead(day, *(max(each, least) for each in (median(amounts), amounts[fifth], amounts[-1 - fifth]))))
         day += timedelta(days=1)
-    return Forecast(middle, low, high)
+    middle, low, high = (sum((getattr(each, name) for each in days), done) for name in ("middle", "low", "high"))
+    return Forecast(middle, low, high, tuple(days))

@@ -7,10 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import BigIntegerField, Case, F, QuerySet, When
 
 from flows.access.actor import Actor
-from flows.costs.reports import Scope, Spend
+from flows.costs.reports import UNPRICED, Scope, Spend
 from flows.costs.sums import OF_CALLS, Sources, Standing, sources_of
 
 RANKED = frozenset({"run", "step", "tag"})
@@ -23,9 +23,10 @@ GROUP BY name ORDER BY sum(cost) DESC, sum(cost + simulated) DESC, name LIMIT %s
 """  # noqa: S608 - names of ours
 _DEAREST = """
 WHERE name = ANY (ARRAY (
-    SELECT name FROM ({spent}) y(name, simulated, settled) GROUP BY name ORDER BY {money}, name LIMIT %s OFFSET %s
+    SELECT name FROM ({spent}) y(name) GROUP BY name ORDER BY {money}, name LIMIT %s OFFSET %s
 ))
 """
+LACKS_PRICE = Case(When(UNPRICED, then=1), default=0, output_field=BigIntegerField())
 _ALL = "coalesce(sum(settled), 0) DESC"
 _REAL_AND_ALL = f"coalesce(sum(settled) FILTER (WHERE NOT simulated), 0) DESC, {_ALL}"
 
@@ -37,7 +38,7 @@ def ranked(actor: Actor, scope: Scope, by: str, at: Standing, *, after: int, mos
     rows, values = sources.sql(by)
     which, page = "", [most, after]
     if by == "run":
-        spent, of_spent = _spent(sources, by)
+        spent, of_spent = spent_of(sources, by)
         which = _DEAREST.format(spent=spent, money=_REAL_AND_ALL if scope.purpose == "all" else _ALL)
         values, page = [*values, *of_spent, *page], [most, 0]
     with connection.cursor() as cursor:
@@ -45,15 +46,18 @@ def ranked(actor: Actor, scope: Scope, by: str, at: Standing, *, after: int, mos
         return [_spend(*row) for row in cursor.fetchall()]
 
 
-def _spent(sources: Sources, by: str) -> tuple[str, list[Any]]:
-    """Every row of sums and ledger by itself: its name, and its money."""
-    rows = [(sources.calls, OF_CALLS[by]), *([(sources.sums, sources.groups[by])] if sources.sums is not None else [])]
-    told = [_plain(each, group).query.sql_with_params() for each, group in rows]
+def spent_of(sources: Sources, by: str) -> tuple[str, list[Any]]:
+    """Every row of sums and ledger by itself, as SQL with its values: its name, whether its money is simulated, the money, and how many
+    of its calls have no price."""
+    rows = [_plain(sources.calls.annotate(unknown=LACKS_PRICE), OF_CALLS[by])]
+    if sources.sums is not None:
+        rows.append(_plain(sources.sums.annotate(unknown=F("unpriced")), sources.groups[by]))
+    told = [each.query.sql_with_params() for each in rows]
     return " UNION ALL ".join(f"({sql})" for sql, _ in told), [value for _, values in told for value in values]
 
 
 def _plain(rows: QuerySet[Any], group: Any) -> QuerySet[Any, Any]:
-    return rows.annotate(by=group).order_by().values_list("by", "simulated", "settled")
+    return rows.annotate(by=group).order_by().values_list("by", "simulated", "settled", "unknown")
 
 
 def _spend(name: object, *figures: Decimal) -> Spend:

@@ -19,9 +19,10 @@ register = template.Library()
 
 def amount(write: Callable[[Any], str], value: Any, estimated: bool, unpriced: bool, simulated: bool, reason: str) -> SafeString:
     exact = numbers.exact(value)
-    if exact is None:
+    if exact is None or (unpriced and exact == 0):  # at least nothing says nothing
+        known = "" if exact is None else f"{exact:.10f}"
         return format_html(
-            '<span class="figure" data-money="">{}</span> <span class="chip warn">unpriced</span>', numbers.UNKNOWN
+            '<span class="figure" data-money="{}">{}</span> <span class="chip warn">unpriced</span>', known, numbers.UNKNOWN
         )
     before = "≥ " if unpriced else "~" if estimated else ""
     parts = [format_html('<span class="mark">{}</span>', before)] if before else []

@@ -332,6 +332,7 @@ PAGES = [
     Door("GET", "runs/<str:run_id>/regions/<slug:name>", thing=True),
     Door("GET", "costs", may=COSTS, right="costs.see"),
     Door("GET", "costs", may=COSTS, right="costs.see", query="?by=call"),
+    Door("GET", "costs/per-run", may=COSTS, right="costs.see"),
     Door("GET", "costs/what-if", may=COSTS, right="costs.see"),
     Door("GET", "costs/export.csv", may=COSTS, right="costs.see"),
     Door("POST", "costs/views", may=COSTS, right="costs.see", body={"name": "By flow", "query": "by=flow"}),

@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from flows.costs.folding import fold_everything, forget_sums
-from flows.models import AuditRow, Call, Run
+from flows.models import AuditRow, Budget, Call, Run
 from tests.makers import make_flow, make_person, make_run, make_team
 from tests.runs.journals import make_call
 
@@ -345,3 +345,62 @@ def test_CST_9_the_number_of_queries_does_not_grow(client: Client, spent: list[R
 
     assert queries() == before
     assert before <= 12
+
+
+def test_what_a_run_costs_is_told_of_the_middle_one_of_each_and_of_each_success(client: Client) -> None:
+    flow = make_flow()
+    for cost, status in (("1", "succeeded"), ("2", "succeeded"), ("9", "failed")):
+        run = make_run(flow, status=status)
+        when(make_call(run, "a", cost=cost), timezone.now() - timedelta(days=2))
+        make_call(run, "b", cost="0.3")
+    make_call(make_run(flow, status="succeeded"), "sim", cost="70", simulated=True)
+    page = seen(client, f"/costs/per-run?{period()}")
+
+    assert (amount(page, "median-run"), amount(page, "each-run"), amount(page, "each-success")) == (
+        Decimal("2.3"),
+        Decimal("4.3"),
+        Decimal("6.45"),
+    )
+    assert 'hx-get="/costs/per-run?' in seen(client, f"/costs?{period()}")
+    make_call(make_run(flow, status="failed"), "dark", cost=None)
+    assert seen(client, f"/costs/per-run?{period()}").count("≥ ") == 3
+
+
+def test_where_no_call_has_a_price_the_sum_is_called_unpriced(client: Client) -> None:
+    make_call(make_run(make_flow(), status="succeeded"), "dark", cost=None)
+    page = seen(client, f"/costs?{period()}&by=flow")
+
+    assert amount(page, "total") == 0
+    assert "≥" not in page
+    assert page.count('<span class="figure" data-money="0.0000000000">—</span> <span class="chip warn">unpriced</span>') == 3
+
+
+def test_budgets_of_what_the_page_shows_are_lines_in_the_chart(client: Client, spent: list[Run]) -> None:
+    for scope, subject, cost, when_ in (
+        ("all", "", "0.02", "day"),
+        ("all", "", "700", "week"),
+        ("flow", "refunds", "0.01", "day"),
+    ):
+        Budget.objects.create(scope=scope, subject=subject, period=when_, cost=Decimal(cost))
+    page = seen(client, f"/costs?{period()}")
+
+    assert page.count('data-testid="budget-line"') == 1
+    assert "the budget all, day: $0.02 a day, $0.0200 a bar" in page
+    assert "the budget all, week: $700 a week, $100.00 a bar: far above all bars" in page
+    assert "the budget flow refunds, day: $0.01 a day" in seen(client, f"/costs?{period()}&flow=refunds")
+    assert 'data-testid="budget-line"' not in seen(client, f"/costs?{period()}&flow=contracts")
+
+
+def test_the_days_that_are_left_of_the_month_have_a_band_in_the_chart(client: Client) -> None:
+    today = timezone.localdate()
+    run = make_run(make_flow(), status="succeeded")
+    make_call(run, "now", cost="1")
+    assert "Not enough history" in seen(client, "/costs")
+    for days in range(1, 29):
+        when(make_call(run, f"s{days}", cost=str(days)), timezone.now() - timedelta(days=days))
+    page = seen(client, "/costs")
+    month_end = (today.replace(day=1) + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+
+    assert page.count('data-testid="band"') == (month_end - today).days
+    assert "Not enough history" not in page
+    assert ("Forecast: what is spent so far" in page) == (month_end != today)

@@ -77,7 +77,8 @@ class Picture:
         self.rows_before = self._rows_before(bars) if wanted.by == charted(wanted) else None
         """By name what each row of the table cost in the period before; None where the bars do not tell."""
         self.bars = {key: figures for key, figures in bars.items() if key[0] >= first}
-        self.forecast = _foreseen(bars) if _of_this_month(wanted) else None
+        self.foreseeing = _of_this_month(wanted)
+        self.forecast = _foreseen(bars) if self.foreseeing else None
         """Of the month that goes on, where that is the period; None elsewhere, and with too little history."""
         self.left = left
         """What no sums have, by all that the page groups by; None where no sums can be read at all."""
@@ -109,14 +110,16 @@ class Picture:
         before = (self.rows_before or {}).get(name)
         return (cost - before) / before if before else None
 
-    def chart(self) -> Chart | None:
-        """Dollars a day, stacked by the table's group, or by model where that is the time."""
+    def chart(self, lines: Iterable[Decimal] = ()) -> Chart | None:
+        """Dollars a day, stacked by the table's group, or by model where that is the time, with the days that are foreseen and room for
+        these lines."""
         by = charted(self.wanted)
         amounts: defaultdict[tuple[date, str], Decimal] = defaultdict(Decimal)
         for (day, kind, name), (cost, simulated, *_) in self.bars.items():
             if by not in ("model", "tool") or kind == by:
                 amounts[day, plain_name(by, name)] += cost + simulated
-        return chart_of(amounts, self.wanted.first, self.wanted.last)
+        ahead = self.forecast.days if self.forecast is not None else ()
+        return chart_of(amounts, self.wanted.first, self.wanted.last, ahead=ahead, lines=[*lines])
 
 
 def together(spends: Iterable[Spend], name: Any = None) -> Spend:

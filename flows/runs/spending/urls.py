@@ -3,6 +3,7 @@
 from django.urls import path
 
 from flows.runs.spending import budgets, pins, prices
+from flows.runs.spending.perrun import what_a_run_costs
 from flows.runs.spending.views import costs, export
 from flows.runs.spending.whatif import what_if
 
@@ -10,6 +11,7 @@ urlpatterns = [
     path("costs", costs, name="costs"),
     path("costs/export.csv", export, {"form": "csv"}, name="costs-csv"),
     path("costs/export.jsonl", export, {"form": "jsonl"}, name="costs-jsonl"),
+    path("costs/per-run", what_a_run_costs, name="costs-per-run"),
     path("costs/what-if", what_if, name="costs-what-if"),
     path("costs/views", pins.pins, name="costs-views"),
     path("costs/views/<str:view_id>/removal", pins.removal, name="costs-view-removal"),

@@ -25,7 +25,7 @@ from flows.models.identifiers import shown
 from flows.runs.actions.keep_view import views_of
 from flows.runs.exports import download
 from flows.runs.spending import explorer
-from flows.runs.spending.marks import marks_of
+from flows.runs.spending.marks import bounds_of
 from flows.runs.spending.parts import parts_of
 from flows.runs.spending.wanted import DIMENSIONS, FILTERS, THEN, Wanted, leading, wanted_by
 
@@ -43,7 +43,8 @@ def costs(request: Any) -> HttpResponse:
     picture = explorer.picture_of(actor, wanted, at)
     total, models = picture.total, picture.models
     amount, earlier = explorer.cost_in(total, wanted.purpose), picture.before
-    chart = picture.chart()
+    bounds = bounds_of(wanted)
+    chart = picture.chart(bounds.lines.values())
     told = models.calls - models.unpriced - models.estimated - models.in_flight
     context = {
         "wanted": wanted,
@@ -62,7 +63,9 @@ def costs(request: Any) -> HttpResponse:
         "forecast": picture.forecast,
         "method": METHOD,
         "chart": chart,
-        "marks": marks_of(wanted, chart),
+        "marks": bounds.marks(chart),
+        "lines": [chart.line(words, amount) for words, amount in bounds.lines.items()] if chart is not None else [],
+        "foreseeing": picture.foreseeing,
         "dimensions": [
             (label, leading(request.GET, by=name, **({"then": None} if name == wanted.then else {})), name == wanted.by)
             for name, label in DIMENSIONS.items()
