@@ -12,6 +12,7 @@ from typing import Any
 from django.db.models import CharField, DateTimeField, F, Q, Value
 from django.db.models.functions import Cast, JSONObject
 
+from flows.access.installation import money
 from flows.models import AuditRow, Budget
 from flows.models.budgets import name_of
 from flows.runs.spending.chart import Chart, span_of
@@ -90,7 +91,8 @@ def _of_page(wanted: Wanted) -> Q:
 
 def _words(data: Mapping[str, str]) -> str:
     name = name_of(data["scope"], data["subject"], data["period"])
-    return f"the budget {name}: ${Decimal(data['cost']).normalize():,f} a {data['period']}"
+    limit = money(f"{Decimal(data['cost']).normalize():,f}")
+    return f"the budget {name}: {limit} a {data['period']}"
 
 
 def _a_bar(wanted: Wanted, data: Mapping[str, str]) -> Decimal:
