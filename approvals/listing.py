@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.text import Truncator
 
 from approvals.actions.decide_many import risk_of
 from approvals.questions import is_question
@@ -51,9 +52,9 @@ def rows_of(requests: list[Request]) -> list[Row]:
 def row_of(each: Request) -> Row:
     payload = mask_of_request(each).read(each.payload) if not is_question(each) else {}
     fields = payload.items() if isinstance(payload, dict) else []
-    summary = [(name, str(value)[:80]) for name, value in fields if isinstance(value, (str, int, float)) and str(value)][
-        :SUMMARY_FIELDS
-    ]
+    summary = [
+        (name, Truncator(str(value)).chars(80)) for name, value in fields if isinstance(value, (str, int, float)) and str(value)
+    ][:SUMMARY_FIELDS]
     docket = getattr(each, "docket", None)
     claimed = docket.claimed_by if docket is not None and docket.claimed_until and docket.claimed_until > timezone.now() else None
     return Row(

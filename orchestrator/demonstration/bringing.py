@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.db import transaction
 
 from flows.access.actor import Actor
 from flows.access.audit import record_change
@@ -38,7 +39,8 @@ def bring_demonstration(actor: Actor) -> list[tuple[str, str]]:
     port = receiver_port(settings.DATA_DIR)
     if port is None or not can_be_brought():
         raise NoReceiver
-    signs = seed(port, beside_people=True)
-    record_change(actor, "demonstration.bring", "installation", "demonstration", {"people": [name for name, _ in signs]})
+    with transaction.atomic():
+        signs = seed(port, beside_people=True)
+        record_change(actor, "demonstration.bring", "installation", "demonstration", {"people": [name for name, _ in signs]})
     begin_to_fill(actor.person)
     return signs

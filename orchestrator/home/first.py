@@ -101,6 +101,7 @@ def _read() -> QuerySet[Filling]:
         request=Subquery(asked.order_by("-id").values("id")[:1]),
         decided=Exists(asked.filter(decided_by__isnull=False)),
         dearest=Subquery(Call.objects.filter(run=OuterRef("mine"), settled__isnull=False).order_by("-settled").values("id")[:1]),
+        tested=Exists(Run.objects.filter(flow__slug=FLOW, purpose="test", created_at__gt=OuterRef("ended_at"))),
         version=Subquery(versions.order_by("-number").values("number")[:1]),
     )
 
@@ -109,9 +110,9 @@ def _items(found: Any, seen: frozenset[str]) -> tuple[Item, ...]:
     form = reverse("run-form", args=[FLOW]) + (f"?from={shown('run', found.example)}" if found.example is not None else "")
     run = reverse("run", args=[shown("run", found.mine)]) if found.mine is not None else ""
     went = found.state not in (None, "queued", "running")
-    compared = found.version is not None and "comparison" in seen
+    compared = found.tested and found.version is not None and "comparison" in seen
     change = reverse("flow-edit", args=[FLOW]) + "?node=classify&panel=test"
-    if found.version is not None and not compared:
+    if found.tested and found.version is not None and not compared:
         change = reverse("flow-comparison", args=[FLOW]) + f"?from=v{found.version - 1}&to=v{found.version}"
     return (
         Item("Run Refund decision", "The form is filled in already; Start run is enough.", found.mine is not None, form),

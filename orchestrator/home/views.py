@@ -15,6 +15,7 @@ from flows.access.actor import Actor
 from flows.access.querysets import flows_for
 from flows.access.refusals import NotFound
 from flows.access.rights import Right
+from orchestrator.demonstration.states import can_be_brought
 from orchestrator.home import cards
 from orchestrator.home.first import COOKIE, GONE, first_steps, note
 from orchestrator.home.notices import notices_now
@@ -104,11 +105,13 @@ def _card(actor: Actor, name: str, scope: str) -> dict[str, Any]:
     if name == "coming":
         return {"coming": cards.coming_up(actor)}
     flight = cards.in_flight(actor, scope)
+    flows = bool(flight.total) or flows_for(actor).exists()
     return {
         "flight": flight,
         "states": [(state, count, STATE_WORDS[state]) for state, count in flight.counts],
-        "flows": bool(flight.total) or flows_for(actor).exists(),
+        "flows": flows,
         "may_build": anywhere(actor, Right.EDIT_FLOWS),
+        "may_bring": not flows and may_settings(actor) and can_be_brought(),
     }
 
 

@@ -24,7 +24,7 @@ from orchestrator.supervisor.children import answers
 from tests.bench.installation import bare_environment, free_port
 from tests.faults.harness import folder_for_servers
 from tests.orchestrator.processes import ROOT, end, until
-from tests.tour import walk
+from tests.tour import screenshots, walk
 
 LICENSE = ROOT / "LICENSE"
 CLAUSES = sum(len(part.strip()) > 40 for part in LICENSE.read_text(encoding="utf-8").split("\n\n"))
@@ -133,6 +133,14 @@ def test_FST_1_and_2_the_first_five_minutes_in_one_visit_and_nothing_leaves_the_
     assert [address for address in spoken_to if not ip_address(address).is_loopback] == []
     for each in visits:
         each.is_quiet()
+
+
+@pytest.mark.slow
+def test_the_pictures_of_the_readme_can_be_taken_again(house: House, browser: Any, tmp_path: Path) -> None:
+    sizes = screenshots.pictures_of(browser, house.url, house.passwords, tmp_path)
+
+    assert {file.stem for file in tmp_path.iterdir()} == {file.stem for file in screenshots.FOLDER.glob("*.png")}
+    assert max(sizes) <= screenshots.LARGEST
 
 
 @pytest.mark.slow

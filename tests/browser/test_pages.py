@@ -41,7 +41,9 @@ def test_SH_1_the_badge_is_the_number_of_rows_in_mine(visit: Any, finance: Perso
     approver.is_quiet()
 
 
-def test_HOME_5_and_6_on_a_phone_the_cards_keep_their_order_and_their_place(visit: Any, person: Any) -> None:
+def test_HOME_3_5_and_6_on_a_phone_the_cards_keep_their_order_and_their_place_and_lead_to_their_lists(
+    visit: Any, person: Any
+) -> None:
     """A request that is decided elsewhere leaves its card, and nothing below moves."""
     request = make_request(terms={"approvers": {}})
     owner = visit(phone=True, as_=person("owner"))
@@ -57,6 +59,8 @@ def test_HOME_5_and_6_on_a_phone_the_cards_keep_their_order_and_their_place(visi
 
     expect(owner.see("home-request")).to_have_count(0)
     assert tops() == before == sorted(before)
+    owner.page.get_by_test_id("in-state").first.click()
+    expect(owner.see("run-row")).to_have_count(1)
     owner.is_quiet()
 
 

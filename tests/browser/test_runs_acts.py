@@ -11,8 +11,9 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from flows.models import Person, Run, RunPass
+from flows.models import FlowVersion, Person, Run, RunPass
 from tests.makers import make_flow, make_run
+from tests.pages.test_compare import reviewed
 from tests.runs.journals import DOCUMENT as HANDLED
 from tests.runs.journals import make_attempt, make_call
 
@@ -128,6 +129,27 @@ def test_RD_6_an_owner_raises_the_limit_and_the_run_goes_on(visit: Any, person: 
     expect(owner.see("passes")).to_contain_text("Pass 2 of 2")
     owner.expect_noise("422")
     owner.is_quiet()
+
+
+def test_CMP_1_to_5_two_runs_stand_side_by_side(operator: Any) -> None:
+    flow = make_flow(document=DOCUMENT)
+    one, other = reviewed(flow), reviewed(flow, verdict="poor", cost="0.25", seconds=20)
+    document = DOCUMENT.replace("tell: {kind: set, label: Tell", "say: {kind: set, label: Say").replace("> tell", "> say")
+    Run.objects.filter(id=other.id).update(
+        version=FlowVersion.objects.create(flow=flow, number=2, hash="1" * 64, document=document)
+    )
+    operator.go(f"/runs/compare?a={one.public_id}&b={other.public_id}")
+    rows, totals = operator.see("compared"), operator.see("totals")
+
+    expect(rows.and_(operator.page.locator("[aria-selected=true]"))).to_have_attribute("data-key", "judge")
+    expect(rows.and_(operator.page.locator("[data-key=tell]"))).to_contain_text("not in this run")
+    expect(totals).to_contain_text("+10.0 s slower · +$0.1500 dearer")
+    operator.is_accessible()
+    operator.see("swap").click()
+    expect(totals).to_contain_text("−10.0 s faster · −$0.1500 cheaper")
+    operator.go(f"/runs/compare?a={one.public_id}&b={reviewed(flow).public_id}")
+    expect(operator.see("no-differences")).to_have_text("No differences in outputs.")
+    operator.is_quiet()
 
 
 @pytest.mark.parametrize("rest", ["", "/retry", "/skip?step=judge", "/input?step=tell", "/limits", "?tab=timeline", "/pause"])

@@ -15,7 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from flows.models import Flow, ModelEntry, Request, Run, Trigger
+from flows.models import Filling, Flow, FlowVersion, ModelEntry, Request, Run, Trigger
 from orchestrator.pages.navigation import PLACES
 from tests.makers import make_flow, make_person, make_request, make_run, make_team
 from tests.runs.journals import make_call
@@ -247,6 +247,27 @@ def test_the_number_of_queries_does_not_grow() -> None:
 
     assert queries() == before
     assert before <= 20
+
+
+def test_FST_1_the_change_of_the_flow_is_ticked_once_it_was_tested_published_and_compared() -> None:
+    flow = make_flow("refund_decision")
+    Filling.objects.create(ended_at=timezone.now() - timedelta(minutes=5))
+    client = signed_in("builder")
+    client.cookies["first"] = ".comparison"
+
+    def last() -> tuple[str, str]:
+        items = re.findall(r'data-testid="first-item" data-done="(\w+)".*?</li>', seen(client))
+        links = re.findall(r'href="(/flows/refund_decision/[^"?]+)', card_of_first(seen(client)))
+        return items[-1], links[-1] if links else ""
+
+    FlowVersion.objects.create(flow=flow, number=2, document=flow.draft, hash="1" * 64)
+    assert last() == ("no", "/flows/refund_decision/edit")
+    make_run(flow, status="succeeded", purpose="test")
+    assert last()[0] == "yes"
+
+
+def card_of_first(page: str) -> str:
+    return page[page.index('data-testid="first-steps"') :].partition("</section>")[0]
 
 
 def test_FST_3_an_empty_installation_says_on_every_screen_what_belongs_there() -> None:

@@ -68,7 +68,7 @@ def receipt(page: Page, url: str) -> None:
 
 
 def change_and_publish(page: Page, url: str) -> None:
-    """Another prompt, and a version with it."""
+    """Another prompt, tried on one message, and a version with it."""
     follow(page, 5)
     expect(page.locator("#builder[data-ready]")).to_be_attached()
     prompt = page.locator('#inspector [data-field="/with/prompt"] .cm-content')
@@ -76,6 +76,10 @@ def change_and_publish(page: Page, url: str) -> None:
     page.keyboard.press("Control+End")
     page.keyboard.type(" It is a customer's.")
     expect(page.get_by_test_id("saved")).to_have_attribute("data-state", "saved")
+    page.locator("#test-form [name=input-message]").fill("I was charged twice and want a refund.")
+    page.locator("#test-form [name=input-amount]").fill("12")
+    page.locator("#test-extents button").first.click()
+    expect(page.locator("#test-result [data-testid=test-step]").first).to_be_visible()
     page.goto(f"{url}/flows/{FLOW}/publication")
     page.get_by_label("What is new").fill("Say whose message it is")
     read = page.get_by_label("I have read")

@@ -54,7 +54,11 @@ def book(request: Any) -> HttpResponse:
             }
             for name, label in TABS.items()
         ],
-        "rows": [(entry, _cells(entry)) for entry in entries if model in ("", entry.row.model_id)],
+        "rows": [
+            (entry, list(zip(LABELS.values(), _cells(entry), strict=True)))
+            for entry in entries
+            if model in ("", entry.row.model_id)
+        ],
         "labels": LABELS.values(),
         "columns": len(LABELS) + 6,
         "day": day or timezone.localdate(),
