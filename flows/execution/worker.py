@@ -46,6 +46,9 @@ from flows.models.identifiers import new_id
 log = logging.getLogger(__name__)
 
 CLAIM_AT_ONCE = 50
+GATHERS = 0.02
+"""Seconds in which runs that end make room for one claim, not for one each, while more is queued than there is room for."""
+
 GRACE = 2.5
 """Seconds that calls in flight get when the worker is told to stop; its supervisor kills it after four."""
 
@@ -105,6 +108,7 @@ class Engine:
         self._flows: dict[UUID, Flow] = {}
         self._rung: asyncio.Event
         self._claims = 0  # that found something
+        self._crowded = False  # the newest claim took all that there was room for: more may be queued
         self._nudged = False  # somebody rang for a run that is driven here
         self._heard: deque[str] = deque(maxlen=200)  # numbers of the newest rings
         self._spawned: set[asyncio.Task[Any]] = set()
@@ -318,6 +322,8 @@ class Engine:
                     await self._rung.wait()
             except TimeoutError:
                 pass
+            if self._crowded:
+                await asyncio.sleep(GATHERS)
             self._rung.clear()
             if self.draining or not self.lease.may_begin:
                 await asyncio.sleep(0.05)
@@ -341,10 +347,11 @@ class Engine:
             if room <= 0:
                 return
             runs = await claim_queued(connection, self.id, room, oldest=self._claims % PASSED_OVER == PASSED_OVER - 1)
+            self._crowded = len(runs) == room
             if runs:
                 self._claims += 1
                 await self._drive(connection, runs)
-            if len(runs) < room:
+            if not self._crowded:
                 return
 
     async def _sweep(self, connection: AsyncConnection[Any]) -> None:

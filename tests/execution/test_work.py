@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from flows.execution import worker
 from flows.execution.driving.driver import Driver
 from flows.models import Run
 from flows.runs.actions.start_run import start_run
@@ -74,3 +75,19 @@ def test_runs_that_go_on_together_share_their_records_statements(drive: Drive, c
 
     assert engine.writer.records == len(runs) * (STEPS + 1)
     assert engine.writer.batches <= engine.writer.records / 4
+
+
+def test_runs_that_end_together_make_room_for_one_claim(
+    drive: Drive, chain: tuple[dict[str, Any], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim for each run that ended would cost the database more than the run's own records."""
+    monkeypatch.setattr(worker, "GATHERS", 1.0)
+    runs = [start(*chain)]
+    flow = Run.objects.select_related("flow").get(id=runs[0].id).flow
+    runs += [start_run(make_actor("operator"), flow.slug, None) for _ in range(23)]
+    engine = drive(capacity=8)
+
+    for run in runs:
+        finish(run)
+
+    assert engine._claims <= len(runs) / 4
