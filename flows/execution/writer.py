@@ -182,7 +182,9 @@ class Writer:
 
     async def _connected(self) -> AsyncConnection[Any]:
         if self._connection is None or self._connection.closed:
-            self._connection = await AsyncConnection.connect(self.dsn, autocommit=True, prepare_threshold=0)
+            self._connection = await AsyncConnection.connect(
+                self.dsn, autocommit=True, prepare_threshold=0, application_name="orchestrator journal"
+            )
             for setting in SETTINGS:
                 await self._connection.execute(setting)
         return self._connection

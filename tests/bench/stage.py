@@ -106,12 +106,12 @@ class Stage:
             process.wait(20)
 
     def wait_for_engines(self, count: int) -> None:
-        self._until("SELECT count(*) >= %s FROM flows_worker", (count,), 60)
+        self.until("SELECT count(*) >= %s FROM flows_worker", (count,), 60)
 
     def wait_until_ended(self, count: int, seconds: float, *, newest: bool = False) -> None:
         which = "id = (SELECT max(id::text)::uuid FROM flows_run)" if newest else "true"
         query = f"SELECT count(*) FILTER (WHERE ended_at IS NOT NULL) >= %s FROM flows_run WHERE {which}"
-        self._until(query, (count,), seconds, 0.01 if newest else 0.2)
+        self.until(query, (count,), seconds, 0.01 if newest else 0.2)
         row = self.database.execute(
             "SELECT count(*) FROM flows_run WHERE ended_at IS NOT NULL AND status <> 'succeeded'"
         ).fetchone()
@@ -152,7 +152,7 @@ class Stage:
             figures.append((time.perf_counter() - began) * 1000)
         return sorted(figures)[50]
 
-    def _until(self, query: str, arguments: tuple[Any, ...], seconds: float, pause: float = 0.02) -> None:
+    def until(self, query: str, arguments: tuple[Any, ...], seconds: float, pause: float = 0.02) -> None:
         deadline = time.monotonic() + seconds
         while True:
             row = self.database.execute(query, arguments).fetchone()
