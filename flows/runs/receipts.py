@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from itertools import groupby
+from typing import Any
 
 from flows.access.actor import Actor
+from flows.access.masking import mask_of
 from flows.access.querysets import runs_for
 from flows.access.refusals import NotFound
 from flows.access.rights import Right, require
@@ -125,6 +127,13 @@ class Receipt:
             return self.total is None and self.charged is None
         with localcontext(prec=DIGITS):
             return self.total.quantize(CENT_OF_A_MICRODOLLAR) == self.charged
+
+
+def raw_usage_of(call: Call) -> Mapping[str, Any] | None:
+    """The usage as the provider sent it; None where it sent none, and where the payload has been removed."""
+    answer = mask_of(call.run).read(call.response) if call.kind == "model" else None
+    usage = answer.get("usage") if isinstance(answer, dict) else None
+    return usage if isinstance(usage, dict) else None
 
 
 def call_named(actor: Actor, public_id: str) -> Call:

@@ -38,4 +38,5 @@ urlpatterns = [
     path("runs/<str:run_id>/regions/<slug:name>", run.region, name="run-region"),
     path("knowledge/<slug:slug>/trials", asking.trials, name="knowledge-trials"),
     path("costs/calls/<str:call_id>", receipt.receipt, name="call"),
+    path("costs/calls/<str:call_id>/usage.json", receipt.raw_usage, name="call-usage"),
 ]

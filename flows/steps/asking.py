@@ -250,7 +250,8 @@ class _Asking:
         intent.cached, intent.reason = True, f"answered before by {model.slug}: an equal question, so nothing was sent"
         call = await self.context.begin(intent)
         answer = load(text)
-        self.context.settle(call, Settlement("succeeded", response=text, usage_source="none"))
+        said = {name: value for name, value in answer.items() if name != "usage"}  # that is the other call's
+        self.context.settle(call, Settlement("succeeded", response=dump(said), usage_source="none"))
         asked = tuple(ToolRequest(**each) for each in answer.get("tool_calls", ()))
         return ModelReply(answer["text"], Usage(), answer["finish_reason"], "", asked, answer["output"])
 
@@ -290,6 +291,8 @@ def _response(reply: ModelReply) -> dict[str, Any]:
     said: dict[str, Any] = {"text": reply.text, "output": reply.output, "finish_reason": reply.finish_reason}
     if reply.tool_calls:
         said["tool_calls"] = [{"id": each.id, "name": each.name, "arguments": each.arguments} for each in reply.tool_calls]
+    if reply.usage.raw is not None:
+        said["usage"] = reply.usage.raw
     return said
 
 

@@ -404,6 +404,7 @@ PAGES = [
         "POST", "prices/rerating", may="owner", right="prices.manage", outsider="refused", body={"model": "none", "reason": "x"}
     ),
     Door("GET", "costs/calls/<str:call_id>", may=COSTS, right="costs.see", thing=True),
+    Door("GET", "costs/calls/<str:call_id>/usage.json", may=COSTS, right="costs.see", thing=True),
     Door("GET", "approvals"),
     Door("GET", "approvals/news"),
     Door("POST", "approvals/bulk", body={"outcome": "approve"}),
@@ -794,7 +795,7 @@ def make_world() -> World:
     run = make_run(flow, status="waiting_approval", input='{"name": "Ann"}', tags=[SECRET])
     request = make_request(run, terms={"approvers": {"teams": ["theirs"]}})
     Request.objects.filter(id=request.id).update(title=SECRET)
-    call = make_call(run, "greet")
+    call = make_call(run, "greet", response={"text": "Hi", "usage": {"prompt_tokens": 3}})
     trigger = make_trigger(flow, "webhook", sample={"name": "Ann"})
     firing = Firing.objects.create(trigger=trigger, mark="1", outcome="started", body='{"name": "Ann"}')
     base, document, passage = make_base(flow.slug, team=theirs)

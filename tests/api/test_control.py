@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flows.models import Run
+from flows.models import Call, Run
 from tests.api.test_api import Api, assert_problem
 from tests.makers import make_flow, make_person, make_run
 from tests.runs.journals import make_attempt, make_call
@@ -106,6 +106,7 @@ def test_many_runs_at_once_by_name_or_by_filter(operator: Api) -> None:
 def test_money_is_told_to_those_who_may_see_it() -> None:
     run = failed()
     Run.objects.filter(id=run.id).update(spent="0.25")
+    Call.objects.filter(run_id=run.id, kind="model").update(response='{"text": "Hi", "usage": {"cost": 0.25}}')
 
     for role, scopes, cost in (
         ("operator", ("admin",), "0.25"),
@@ -116,4 +117,6 @@ def test_money_is_told_to_those_who_may_see_it() -> None:
         shown = api("GET", f"/runs/{run.public_id}").json()
         assert (shown["cost"], shown["steps"][0]["cost"], shown["steps"][0]["attempts"][0]["calls"][0]["cost"]) == (cost,) * 3
         assert api("GET", "/runs").json()["items"][0]["cost"] == cost
-        assert api("GET", f"/runs/{run.public_id}/calls").json()["items"][0]["cost"] == cost
+        call = api("GET", f"/runs/{run.public_id}/calls").json()["items"][0]
+        assert call["cost"] == cost
+        assert ("usage" in call["response"]) == (cost is not None)

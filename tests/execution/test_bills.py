@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from flows.models import Call, Price
-from flows.runs.receipts import receipt_of
+from flows.runs.receipts import raw_usage_of, receipt_of
 from tests.execution.conftest import Drive
 from tests.execution.runs import calls_of, finish, model, start
 from tests.execution.services import Pair
@@ -59,9 +59,9 @@ def test_cached_and_reasoning_tokens_have_lines_and_prices_of_their_own(drive: D
     assert sum(amount or Decimal(0) for amount in lines.values()) == cost
 
 
-@pytest.mark.parametrize(("said", "kept"), [("0.0123", Decimal("0.0123")), ("0", None)])
+@pytest.mark.parametrize(("said", "kept"), [("0.0123", Decimal("0.0123")), ("0", Decimal(0))])
 def test_what_the_provider_says_a_call_costs_stands_beside_what_was_computed(
-    drive: Drive, priced: Pair, said: str, kept: Decimal | None
+    drive: Drive, priced: Pair, said: str, kept: Decimal
 ) -> None:
     call = billed(drive, f"ok cost={said}")
 
@@ -70,4 +70,9 @@ def test_what_the_provider_says_a_call_costs_stands_beside_what_was_computed(
     computed = (call.input_tokens * 1 + call.output_tokens * Decimal(10)) / MILLION
     assert (call.settled, call.reported, call.usage_source) == (computed, kept, "provider")
     receipt = receipt_of(call)
-    assert receipt.difference == (None if kept is None else kept - computed)
+    assert receipt.difference == kept - computed
+    assert (receipt.said_free, receipt.cost_estimated) == (kept == 0, kept == 0)  # RCP-3: a streamed 0 is not taken as free
+    sent = raw_usage_of(call)
+    assert sent is not None
+    assert (sent["prompt_tokens"], sent["completion_tokens"]) == (call.input_tokens, call.output_tokens)
+    assert Decimal(str(sent["cost"])) == kept

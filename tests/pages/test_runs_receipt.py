@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from flows.costs.prices import PriceRow, cost_of
-from flows.models import Adjustment, Call, Price
+from flows.models import Adjustment, Call, Price, Run
 from flows.models.identifiers import shown
 from tests.makers import make_flow, make_person, make_run, make_team
 from tests.runs.journals import make_call, make_price
@@ -248,6 +248,26 @@ def test_an_adjustment_stands_beside_what_was_charged() -> None:
 
     assert 'data-money="0.5000000000"' in page
     assert "late sheet" in page
+
+
+def test_the_usage_as_the_provider_sent_it_is_a_file_until_the_payloads_go() -> None:
+    sent = {"prompt_tokens": 9, "completion_tokens": 4, "cost": 0.25, "prompt_tokens_details": {"cached_tokens": 3}}
+    answer = {"text": "secret words", "output": "secret words", "finish_reason": "stop", "usage": sent}
+    team = make_team()
+    call = make_call(make_run(make_flow(team=team), status="succeeded"), "greet", response=answer, provider_id="req_8f")
+    file = signed_in("operator").get(f"{at(call)}/usage.json")
+
+    assert file.json() == {"call": shown("call", call.id), "model": call.target, "provider_id": "req_8f", "usage": sent}
+    assert "attachment" in file["Content-Disposition"]
+    assert b"secret" not in file.content
+    assert f'href="{at(call)}/usage.json"' in receipt_of(call)
+    assert signed_in("viewer").get(f"{at(call)}/usage.json").status_code == 403
+    assert signed_in("operator", team=make_team()).get(f"{at(call)}/usage.json").status_code == 404
+    Call.objects.filter(id=call.id).update(response=None)
+    assert "the provider sent none" in receipt_of(call)
+    Run.objects.filter(id=call.run_id).update(purged_at=timezone.now())
+    assert "by the retention rule; the figures stay" in receipt_of(call)
+    assert signed_in("operator").get(f"{at(call)}/usage.json").status_code == 404
 
 
 def test_it_takes_few_queries() -> None:

@@ -126,8 +126,16 @@ def call_detail(call: Call, costs: bool, mask: Mask) -> dict[str, Any]:
     return call_summary(call, costs, mask) | {
         "idempotency_key": str(call.idempotency_key),
         "request": mask.read(call.request),
-        "response": mask.read(call.response),
+        "response": response_of(call, costs, mask),
     }
+
+
+def response_of(call: Call, costs: bool, mask: Mask) -> Any:
+    """What came back. The usage as a model's provider sent it, which may tell a price, is for those who may see costs."""
+    response = mask.read(call.response)
+    if call.kind == "model" and not costs and isinstance(response, dict):
+        response.pop("usage", None)
+    return response
 
 
 def attempt_shape(attempt: StepAttempt, costs: bool, mask: Mask) -> dict[str, Any]:

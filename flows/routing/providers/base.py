@@ -58,7 +58,8 @@ class ModelRequest:
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens. `input_tokens` includes those read from and written to the provider's cache, `output_tokens` the reasoning. `source`
-    says who counted; `reported` is what the provider says that the call cost, in dollars, where it does."""
+    says who counted; `reported` is what the provider says that the call cost, in dollars, where it does; `raw` is all that it sent of
+    this, as it was sent."""
 
     input_tokens: int = 0
     cached_input_tokens: int = 0
@@ -67,6 +68,7 @@ class Usage:
     source: UsageSource = "none"
     cache_write_tokens: int = 0
     reported: Decimal | None = None
+    raw: Mapping[str, Any] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ NO_KEY = "none"  # what is sent where the catalogue names no key: never a key th
 CLIENTS_KEPT = 256
 MOST_REPORTED = 10**9
 """Dollars from which on what a provider says of a call's cost is no figure."""
+LONGEST_RAW = 10_000  # bytes
 CHECKED_PROVIDERS = frozenset({"openai", "anthropic", "gemini", "mistral", "sim"})
 """Providers that are known to use the client which is handed to them. Anything that speaks OpenAI's protocol is ``openai/…``."""
 
@@ -303,12 +304,22 @@ def _usage(usage: Any) -> Usage:
         source="provider",
         cache_write_tokens=figure(usage, "cache_creation_input_tokens"),
         reported=_reported(part("cost")),
+        raw=_raw(usage),
     )
 
 
+def _raw(usage: Any) -> Mapping[str, Any] | None:
+    """What a provider sent of the usage, as far as that is JSON of a sensible length."""
+    try:
+        told = dict(usage) if isinstance(usage, Mapping) else usage.model_dump(mode="json", exclude_unset=True)
+        return told if len(orjson.dumps(told)) <= LONGEST_RAW else None
+    except (AttributeError, TypeError, ValueError):
+        return None
+
+
 def _reported(cost: Any) -> Decimal | None:
-    """What a provider says that the call cost. Some send 0 with every answer, which says nothing."""
-    if isinstance(cost, bool) or not isinstance(cost, (int, float)) or not 0 < cost < MOST_REPORTED:
+    """What a provider says that the call cost. That it cost 0 is kept, too, and believed of no call that has a price."""
+    if isinstance(cost, bool) or not isinstance(cost, (int, float)) or not 0 <= cost < MOST_REPORTED:
         return None
     return Decimal(repr(cost))
 

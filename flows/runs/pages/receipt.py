@@ -6,17 +6,19 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from flows.access.masking import mask_of
+from flows.access.refusals import NotFound
 from flows.costs.budgets import budgets_of
 from flows.models import Call
+from flows.models.identifiers import shown
 from flows.runs.documents import documents_of
 from flows.runs.inspection import CallView, step_at, subflows_around
-from flows.runs.receipts import asked_words, call_named, receipt_of
+from flows.runs.receipts import asked_words, call_named, raw_usage_of, receipt_of
 
 
 @require_safe
@@ -41,5 +43,21 @@ def receipt(request: Any, call_id: str) -> HttpResponse:
         "own": CallView(call),
         "step_url": f"{reverse('run', args=[call.run.public_id])}?{urlencode(chosen, safe='[]')}",
         "beside": [CallView(each) for each in calls],
+        "has_usage": raw_usage_of(call) is not None,
     }
     return render(request, "costs/receipt.html", context)
+
+
+@require_safe
+@login_required
+def raw_usage(request: Any, call_id: str) -> HttpResponse:
+    """``/costs/calls/<call>/usage.json``: a file of what the provider sent of the usage. Raises `NotFound`, also where there is nothing
+    of it (any more), and `Forbidden` as the receipt does."""
+    call = call_named(request.actor, call_id)
+    usage = raw_usage_of(call)
+    if usage is None:
+        raise NotFound("usage")
+    facts = {"call": shown("call", call.id), "model": call.target, "provider_id": call.provider_id, "usage": usage}
+    answer = JsonResponse(facts, json_dumps_params={"indent": 2})
+    answer["Content-Disposition"] = f'attachment; filename="{facts["call"]}-usage.json"'
+    return answer
