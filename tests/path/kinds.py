@@ -112,6 +112,17 @@ steps:
   long: {{kind: set, with: {{values: {{verdict: "{{{{ steps.rule.output.verdict }}}}"}}}}}}
   shrug: {{kind: set, on_error: continue, with: {{values: {{bad: "{{{{ int(input.items[0]) }}}}"}}}}}}
   first: {{kind: set, join: any, with: {{values: {{seen: true}}}}}}
+  research:
+    kind: agent
+    with:
+      route: mind
+      prompt: 'Do it [[sim: tool=effects.keyed {{"run": "{{{{ run.id }}}}", "step": "research.turn[0].call[0]"}}]]'
+      tools: [{{tool: effects.keyed, leash: free}}]
+      max_output: 100
+  embed: {{kind: index, with: {{base: terms}}}}
+  find: {{kind: retrieve, with: {{base: terms, query: How long may a refund take?, top: 1}}}}
+  keep: {{kind: remember, with: {{values: {{run: "{{{{ run.id }}}}", cited: "{{{{ steps.find.output[0].source }}}}"}}}}}}
+  recall: {{kind: recall, with: {{names: [run, cited]}}}}
   approve:
     kind: approval
     with:
@@ -144,6 +155,12 @@ edges:
   - lookup -> shrug
   - shrug -> first
   - quiet -> first
+  - lookup -> research
+  - research -> embed
+  - embed -> find
+  - find -> keep
+  - keep -> recall
+  - recall -> approve
   - little -> approve
   - rate -> approve
   - polish -> approve
@@ -164,6 +181,8 @@ output:
   adopted: "{{{{ steps.lookup.output.key }}}}"
   refund: "{{{{ steps.refund.output.body.count }}}}"
   begun: "{{{{ state.begun }}}}"
+  embedded: "{{{{ steps.embed.output.passages }}}}"
+  recalled: "{{{{ steps.recall.output }}}}"
   nothing: "{{{{ get(steps.little.output, 'never', 'skipped') }}}}"
 """
 

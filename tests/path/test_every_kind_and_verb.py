@@ -5,6 +5,7 @@ One real installation (`up` in a folder of its own) with a model server and an e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,10 +14,11 @@ from typing import Any
 import httpx
 import pytest
 
+from orchestrator.catalogue import step_kinds
 from tests.faults.flows import catalogue
 from tests.faults.harness import Site, folder_for_servers
 from tests.orchestrator.processes import until
-from tests.path.kinds import BOUNDLESS, CIRCLE, FLOWS, LINE
+from tests.path.kinds import BOUNDLESS, CIRCLE, EVERYTHING, FLOWS, FRAGILE, LINE, POLISH
 
 pytestmark = pytest.mark.slow
 
@@ -149,6 +151,12 @@ def api() -> Iterator[Api]:
             document.write_text(catalogue(site.models.port, site.effects.port))
             site.manage("catalogue", "apply", str(document))
             api = Api(site)
+            api.post("/knowledge", {"slug": "terms"}, by="owner")
+            terms = {"source": "terms.txt", "text": "A refund may take ten days."}
+            terms = api.post("/knowledge/terms/documents", terms, by="owner")
+            until(
+                lambda: api.get(f"/knowledge/terms/documents/{terms['id']}")["state"] == "ready", 40, "a document that is indexed"
+            )
             for slug, text in FLOWS.items():
                 api.publish(slug, text)
             yield api
@@ -180,6 +188,7 @@ def assert_books(api: Api, run: str) -> None:
 
 
 def test_every_kind_in_one_run(api: Api) -> None:
+    assert set(re.findall(r"kind: (\w+)", EVERYTHING + POLISH + FRAGILE)) == set(step_kinds())
     effects = api.site.effects
     effects.behaves({"behave": "reset"}, {}, {"behave": "late"}, {"behave": "late"})  # keyed, again; never; lookup, then its find
     at = datetime.now(UTC) + timedelta(seconds=4)
@@ -216,6 +225,8 @@ def test_every_kind_in_one_run(api: Api) -> None:
         "adopted": key,
         "refund": 5,
         "begun": True,
+        "embedded": 0,  # its vectors came with the product
+        "recalled": {"run": run, "cited": "terms.txt"},
         "nothing": "skipped",
     }
     assert texts["rounds"] == [1, 2]
@@ -224,8 +235,8 @@ def test_every_kind_in_one_run(api: Api) -> None:
     assert steps["little"] == "skipped"
     assert {"polish/again[0].draft", "polish/again[1].noted", "rate[2].assess"} <= steps.keys()
     assert steps["fragile/error.tidy"] == "succeeded"
-    sent = {step: len(api.effects(run, step)) for step in ("keyed", "never", "lookup", "refund", "fragile/error.tidy")}
-    assert sent == {"keyed": 2, "never": 1, "lookup": 1, "refund": 1, "fragile/error.tidy": 1}
+    once = ("never", "lookup", "refund", "fragile/error.tidy", "research.turn[0].call[0]")
+    assert {step: len(api.effects(run, step)) for step in ("keyed", *once)} == {"keyed": 2, **dict.fromkeys(once, 1)}
     assert len({line["key"] for line in api.effects(run, "keyed")}) == 1
     assert Decimal(ended["cost"]) > 0
 
