@@ -25,6 +25,7 @@ EVENTS = {
     "failed": "A run failed or was stopped by a budget",
     "stuck": "A run stands still",
     "budget": "A budget passed a share of its limit",
+    "report": "A report of costs that you asked for",
     "overdue": "A request is open past its time",
 }
 """What can be told, in words. Preferences and channels go by these names."""

@@ -215,11 +215,12 @@ def test_long_tables_have_pages_and_one_total(client: Client) -> None:
 
 
 def test_a_pinned_view_is_an_address_that_only_its_person_sees(client: Client, spent: list[Run]) -> None:
-    given = {"name": "Refunds by model", "query": f"{period()}&by=model&flow=refunds"}
+    given = {"name": "Refunds by model", "query": f"{period()}&by=model&flow=refunds", "every": "week"}
 
     assert client.post("/costs/views", given)["Location"] == f"/costs?{period()}&by=model&flow=refunds"
     page = seen(client, "/costs")
-    assert 'data-testid="view">Refunds by model</a>' in page
+    assert 'data-testid="view" title="Mailed after each week of UTC">Refunds by model · each week</a>' in page
+    assert AuditRow.objects.get(action="report.schedule").data["every"] == "week"
     kept = re.search(r'href="([^"]+)" data-testid="view"', page)
     assert kept is not None
     assert set(rows(seen(client, unescape(kept[1])))) == {"model-0", "model-1"}
@@ -230,8 +231,9 @@ def test_a_pinned_view_is_an_address_that_only_its_person_sees(client: Client, s
     assert removal is not None
     assert other.post(removal[1]).status_code == 404
     assert client.post(removal[1]).status_code == 302
-    assert "Refunds by model</a>" not in seen(client, "/costs")
-    for wrong in ({"name": ""}, {"query": "by=wind"}):
+    assert "Refunds by model · each week" not in seen(client, "/costs")
+    assert [row.data["every"] for row in AuditRow.objects.filter(action="report.schedule").order_by("id")] == ["week", "never"]
+    for wrong in ({"name": ""}, {"query": "by=wind"}, {"every": "hour"}):
         assert client.post("/costs/views", given | wrong).status_code == 422
 
 

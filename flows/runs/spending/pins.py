@@ -21,8 +21,8 @@ def pins(request: Any) -> HttpResponse:
     require_somewhere(request.actor, Right.SEE_COSTS)
     query = request.POST.get("query", "")
     wanted_by(QueryDict(query[:LONGEST_QUERY]))
-    view = keep_view(request.actor, "costs", request.POST.get("name", ""), query)
-    request.toast(f"The view {view.name} is kept.")
+    view = keep_view(request.actor, "costs", request.POST.get("name", ""), query, request.POST.get("every", ""))
+    request.toast(f"The view {view.name} is kept{' and mailed' if view.every else ''}.")
     return redirect(f"/costs?{view.query}")
 
 

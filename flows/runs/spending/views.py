@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
@@ -27,6 +28,7 @@ from flows.runs.exports import download
 from flows.runs.spending import explorer
 from flows.runs.spending.marks import bounds_of
 from flows.runs.spending.parts import parts_of
+from flows.runs.spending.reporting import PERIODS
 from flows.runs.spending.wanted import DIMENSIONS, FILTERS, THEN, Wanted, leading, wanted_by
 
 PURPOSES = (("real", "Real money"), ("simulated", "Simulated"), ("all", "Both"))
@@ -85,6 +87,8 @@ def costs(request: Any) -> HttpResponse:
         "review": leading(request.GET, unpriced="yes", by="call"),
         "zone": timezone.get_current_timezone_name(),
         "views": views_of(actor, "costs"),
+        "mailing": _mailing(actor),
+        "report_periods": PERIODS.items(),
     }
     if wanted.by == "call":
         context["page"] = explorer.page_of_calls(actor, wanted, request.GET.get("after", ""))
@@ -141,6 +145,13 @@ def export(request: Any, form: str) -> StreamingHttpResponse:
     _require(actor)
     wanted = wanted_by(request.GET)
     return download(_lines(explorer.exported(actor, wanted)), form, f"costs-{wanted.first}-{wanted.last}")
+
+
+def _mailing(actor: Actor) -> str:
+    """Why no report would reach the person; empty where one would."""
+    if not settings.EMAIL_HOST:
+        return "This installation sends no e-mail: no mail server is set."
+    return "" if actor.person is not None and actor.person.email else "You have no e-mail address here."
 
 
 def _require(actor: Actor) -> None:
