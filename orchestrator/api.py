@@ -16,6 +16,7 @@ from flows.api.control import router as control
 from flows.api.costs import router as costs
 from flows.api.drills import router as drills
 from flows.api.flows import router as flows
+from flows.api.history import router as history
 from flows.api.killswitch import router as killswitch
 from flows.api.knowledge import router as knowledge
 from flows.api.memory import router as memory
@@ -47,6 +48,7 @@ answer_with_problems(api)
 for router in (
     flows,
     comparing,
+    history,
     testing,
     drills,
     control,

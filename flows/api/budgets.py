@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from django.http import HttpRequest
-from ninja import Router, Schema
+from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
-from flows.access.rights import Right, require_somewhere
+from flows.access.refusals import NotFound
+from flows.access.rights import Right, require, require_somewhere
 from flows.api.auth import actor_of
 from flows.api.problems import ProblemDocument
 from flows.api.shapes import Money, Time
@@ -16,6 +17,7 @@ from flows.costs.actions.put_budget import Wanted
 from flows.costs.budgets import Gauge, gauges
 from flows.models.budgets import MEASURES
 from flows.runs.actions.change_budget import change_budget
+from flows.runs.actions.release_hold import release_hold
 from flows.runs.limits import FlowLimits, limits_of_flows
 
 router = Router(tags=["budgets"])
@@ -34,6 +36,10 @@ class BudgetIn(Schema, extra="forbid"):
     warn: list[int] = Field([50, 80], description="percents of the limit that are noted once each")
     zone: str = Field("", description="whose days count; the installation's where it is left out")
     reason: str = Field("", description="needed to raise a limit")
+
+
+class ReleaseIn(Schema, extra="forbid"):
+    reason: str = Field(min_length=1, max_length=300, description="why the hold is stuck")
 
 
 class BudgetShape(Schema):
@@ -81,11 +87,15 @@ class BudgetsShape(Schema):
 
 
 @router.get("/budgets", response={200: BudgetsShape, 403: ProblemDocument})
-def get_budgets(request: HttpRequest) -> Any:
-    """All budgets as they stand in their present period."""
+def get_budgets(request: HttpRequest, status: Literal["", "at-risk"] = Query("")) -> Any:
+    """All budgets as they stand in their present period, or only those at risk."""
     actor = actor_of(request)
     require_somewhere(actor, Right.SEE_COSTS)
-    return {"items": [_shape(gauge) for gauge in gauges()], "flows": [_limits(each) for each in limits_of_flows(actor)]}
+    found = [gauge for gauge in gauges() if gauge.at_risk or not status]
+    return {
+        "items": [_shape(gauge) for gauge in found],
+        "flows": [] if status else [_limits(each) for each in limits_of_flows(actor)],
+    }
 
 
 @router.put("/budgets", response={200: BudgetShape, 403: ProblemDocument, 422: ProblemDocument})
@@ -95,6 +105,19 @@ def put_one(request: HttpRequest, body: BudgetIn) -> Any:
     wanted = Wanted(body.scope, body.subject, body.period, **limits, at_limit=body.at_limit, warn=body.warn, zone=body.zone)
     budget, _ = change_budget(actor_of(request), wanted, body.reason)
     return next(_shape(gauge) for gauge in gauges() if gauge.budget.id == budget.id)
+
+
+@router.post(
+    "/budgets/holds/{hold_id}/release",
+    response={204: None, 403: ProblemDocument, 404: ProblemDocument, 409: ProblemDocument, 422: ProblemDocument},
+)
+def post_hold_release(request: HttpRequest, hold_id: int, body: ReleaseIn) -> Any:
+    """Ends a hold that nothing else ends. One whose call may still come is kept (409)."""
+    require(actor_of(request), Right.MANAGE_BUDGETS)
+    if not 0 < hold_id < 2**63:
+        raise NotFound("hold")
+    release_hold(actor_of(request), hold_id, body.reason)
+    return Status(204, None)
 
 
 def _shape(gauge: Gauge) -> dict[str, Any]:

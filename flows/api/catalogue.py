@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Router, Schema, Status
+from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
 from flows.access.actor import Actor
@@ -140,10 +140,15 @@ class TrialCostShape(Schema):
 
 
 @router.get("/models", response={200: ModelsShape, 403: REFUSALS[403]})
-def get_models(request: HttpRequest) -> Any:
-    """All models of the catalogue."""
+def get_models(request: HttpRequest, provider: str = Query(""), capability: str = Query("")) -> Any:
+    """The models of the catalogue: all, those of a provider, those with a capability."""
     _require_sight(actor_of(request))
-    return {"items": [_model(entry) for entry in ModelEntry.objects.order_by("slug")]}
+    found = [
+        entry
+        for entry in ModelEntry.objects.order_by("slug")
+        if provider in ("", entry.model.partition("/")[0]) and (not capability or capability in entry.capabilities)
+    ]
+    return {"items": [_model(entry) for entry in found]}
 
 
 @router.get("/models/{model}", response={200: ModelShape, 403: REFUSALS[403], 404: REFUSALS[404]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -16,9 +17,10 @@ from flows.api.problems import ProblemDocument
 from flows.api.shapes import Money, Time
 from flows.api.shapes.costs import CostReport, spend_row
 from flows.builder.reads import flow_named, version_of
-from flows.costs.reports import GROUPS, OVERLAPPING, Scope, calls_within, spend_by, spend_total
+from flows.costs.reports import GROUPS, OVERLAPPING, PURPOSES, Scope, calls_within, grouped, summed
 from flows.costs.whatif import METHOD, would_have_cost
 from flows.engine.document import parse_document
+from flows.models.identifiers import UnknownIdentifier, parsed
 from flows.routing.expecting import expected_cost
 
 router = Router(tags=["costs"])
@@ -51,12 +53,69 @@ class WhatIf(Schema):
     items: list[WouldHaveRow]
 
 
+class CostFilter(Schema):
+    """What of all calls is meant. Lists take several values: repeated, or with commas."""
+
+    purpose: str = Field("all", description=f"one of {', '.join(PURPOSES)}")
+    flow: list[str] = []
+    version: list[str] = Field([], description="numbers of versions, of the flows that are meant")
+    model: list[str] = []
+    tool: list[str] = []
+    provider: list[str] = []
+    route: list[str] = []
+    team: list[str] = []
+    person: list[str] = []
+    key: list[str] = Field([], description="labels of API keys")
+    source: list[str] = []
+    tag: list[str] = []
+    step: list[str] = []
+    run: str = Field("", description="identifier of a run")
+    unpriced: bool = Field(False, description="only calls whose cost is not known")
+
+    def scope(self, since: datetime | None, until: datetime | None) -> Scope:
+        """Raises `Invalid` naming each filter that cannot be."""
+        faults = [] if self.purpose in PURPOSES else [Fault("purpose", f"is none of {', '.join(PURPOSES)}")]
+        versions = _several(self.version)
+        faults += [Fault("version", f"{each[:40]!r} is no number") for each in versions if not re.fullmatch("[0-9]{1,9}", each)]
+        run = None
+        try:
+            run = parsed("run", self.run) if self.run else None
+        except UnknownIdentifier:
+            faults.append(Fault("run", "is no identifier of a run"))
+        if faults:
+            raise Invalid("Costs cannot be narrowed down so.", problems=faults)
+        return Scope(
+            since,
+            until,
+            self.purpose,
+            flows=_several(self.flow),
+            versions=[int(each) for each in versions],
+            models=_several(self.model),
+            tools=_several(self.tool),
+            providers=_several(self.provider),
+            routes=_several(self.route),
+            teams=_several(self.team),
+            people=_several(self.person),
+            keys=_several(self.key),
+            sources=_several(self.source),
+            tags=_several(self.tag),
+            steps=_several(self.step),
+            run=run,
+            unpriced=self.unpriced,
+        )
+
+
+def _several(values: list[str]) -> list[str]:
+    return [text.strip()[:200] for text in ",".join(values).split(",") if text.strip() and "\x00" not in text][:50]
+
+
 @router.get("/costs", response={200: CostReport, 403: ProblemDocument, 422: ProblemDocument})
 def get_costs(
     request: HttpRequest,
     since: datetime | None = Query(None, alias="from"),  # noqa: B008
     until: datetime | None = Query(None, alias="to"),  # noqa: B008
     by: str = "flow",
+    wanted: CostFilter = Query(...),  # noqa: B008
 ) -> Any:
     """What was spent in calls that began in [from, to), grouped by flow, version, model, tool, provider, route, team, hour, day, month,
     person, key, run, step, source, purpose, or tag, where a call counts in each tag of its run."""
@@ -65,8 +124,8 @@ def get_costs(
     if by not in GROUPS and by not in OVERLAPPING:
         mend = f"Choose of: {', '.join([*GROUPS, *OVERLAPPING])}."
         raise Invalid("Costs cannot be grouped so.", problems=[Fault("by", f"{by[:40]!r} is unknown", mend)])
-    total = spend_total(actor, since, until)
-    rows = spend_by(actor, by, since, until)
+    calls = calls_within(actor, wanted.scope(since, until))
+    total, rows = summed(calls), grouped(calls, by)
     return {"by": by, "since": since, "until": until, "total": spend_row(total), "items": [spend_row(row, by) for row in rows]}
 
 

@@ -91,11 +91,13 @@ class RerateShape(Schema):
 
 
 @router.get("/prices", response={200: PricesShape, 403: ProblemDocument})
-def get_prices(request: HttpRequest, at: datetime | None = Query(None)) -> Any:  # noqa: B008
-    """The rows that hold now, or held at a moment, and the models that were called without one."""
+def get_prices(request: HttpRequest, at: datetime | None = Query(None), model: str = Query("")) -> Any:  # noqa: B008
+    """The rows that hold now, or held at a moment, of all models or of one, and the models that were called without one."""
     actor = actor_of(request)
     require_somewhere(actor, Right.SEE_COSTS)
-    rows = [_shape(entry.row, entry.until) for entry in entries_at(_aware(at) or timezone.now())]
+    rows = [
+        _shape(entry.row, entry.until) for entry in entries_at(_aware(at) or timezone.now()) if model in ("", entry.row.model_id)
+    ]
     unpriced = [
         {"model": each.model, "calls": each.calls, "first": each.first, "last": each.last} for each in unpriced_models(actor)
     ]

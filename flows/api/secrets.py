@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from ninja import Router, Schema, Status
 from pydantic import Field
 
-from flows.access.actions.put_secret import put_secret, remove_secret, using
+from flows.access.actions.put_secret import put_secret, remove_secret, reseal, using
 from flows.access.rights import Right, require
 from flows.api.auth import actor_of
 from flows.api.runs import REFUSALS
@@ -31,6 +31,10 @@ class SecretsShape(Schema):
     items: list[SecretShape]
 
 
+class Resealed(Schema):
+    sealed: int = Field(description="secrets that were sealed under another key")
+
+
 class SecretIn(Schema, extra="forbid"):
     value: str = Field("", description="empty: the secret keeps the one that it has")
     tools: list[str] = []
@@ -42,6 +46,12 @@ def get_secrets(request: HttpRequest) -> Any:
     """All secrets, without their values. Needs the right `catalogue.manage`."""
     require(actor_of(request), Right.MANAGE_CATALOGUE)
     return {"items": [_shown(row) for row in Secret.objects.defer("sealed").order_by("name")]}
+
+
+@router.post("/secrets/resealing", response={200: Resealed} | REFUSALS)
+def post_resealing(request: HttpRequest) -> Any:
+    """Seals what was sealed under a former key anew, under the newest. Needs the right `catalogue.manage`."""
+    return {"sealed": reseal(actor_of(request))}
 
 
 @router.put("/secrets/{secret_name}", response={200: SecretShape} | REFUSALS)

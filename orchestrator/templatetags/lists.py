@@ -48,10 +48,13 @@ def as_curl(context: RequestContext, path: str, *names: str) -> dict[str, str]:
 def curl_for(context: RequestContext, operation: str, *names: Any, label: str = "Copy as cURL", **body: Any) -> dict[str, str]:
     """A button that copies how a program asks for what the button beside it does: ``{% curl_for "post_decision" asked.public_id
     outcome="approve" revision=2 %}``. `operation` is a function of the API, `names` fill its address in, the rest is its body; what is
-    empty is left out."""
+    empty is left out. ``file="flow.yaml"`` sends a file in its place."""
     address = context["request"].build_absolute_uri(reverse(f"api:{operation}", args=[str(name) for name in names]))
-    given = {name: value for name, value in body.items() if value not in (None, "")}
-    method = operation.partition("_")[0].upper()
+    given: Any = {name: value for name, value in body.items() if value not in (None, "")}
+    if "file" in given:
+        given = f"@{given['file']}"
+    verb = operation.partition("_")[0]
+    method = "DELETE" if verb == "remove" else verb.upper()
     return {"curl": curl(method, address, given or None), "label": label, "testid": "copy-request"}
 
 

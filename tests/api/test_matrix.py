@@ -74,6 +74,9 @@ BODIES = {
     "/memory/{entry}": {"value": 1},
     "/retention": {"payload_days": 90},
     "/installation": {"name": "Ours"},
+    "/flows/{slug}/rollback": {"version": 1},
+    "/flows/{slug}/restoration": {"version": 1},
+    "/budgets/holds/{hold_id}/release": {"reason": "It is stuck"},
     "/me": {"name": "Ann"},
     "/retention/preview": {"payload_days": 90},
     "/killswitch": {"on": True, "reason": "A test"},
@@ -126,6 +129,7 @@ FOR_ALL_WHO_SEE = {
 OF_THE_INSTALLATION = (
     "people",
     "retention",
+    "budgets",
     "invitations",
     "teams",
     "models",
@@ -173,6 +177,7 @@ def names() -> dict[str, str]:
         "entry": make_memory(flow).public_id,
         "tool": ToolEntry.objects.create(slug="look.up", kind="python", effect="read", repeat="freely").slug,
         "connection": "none",
+        "hold_id": 1,
         "drill_id": Drill.objects.create(flow=flow, version=flow.published, ended_at=timezone.now()).public_id,
     }
     return {

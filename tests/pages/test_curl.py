@@ -6,10 +6,12 @@ import html
 import json
 import re
 import shlex
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -17,9 +19,24 @@ from approvals.actions.delegate import delegate_all
 from approvals.actions.save_channel import add_channel
 from approvals.actions.save_policy import save_policy
 from flows.access.actions.invite_person import invite_person
+from flows.access.actions.put_secret import put_secret
 from flows.access.actor import Actor
-from flows.models import Budget, Firing, Person, Request, Run
-from tests.makers import make_flow, make_key, make_person, make_request, make_run, make_team, make_trigger
+from flows.access.curl import curl
+from flows.models import Budget, Firing, Flow, ModelEntry, Person, Request, Run, ToolEntry
+from tests.makers import (
+    DOCUMENT,
+    make_base,
+    make_flow,
+    make_key,
+    make_memory,
+    make_person,
+    make_request,
+    make_run,
+    make_team,
+    make_trigger,
+    make_versioned_route,
+)
+from tests.runs.journals import make_call
 
 pytestmark = pytest.mark.django_db
 
@@ -176,14 +193,98 @@ def test_what_is_done_to_policies_notices_people_teams_keys_and_new_triggers() -
         "/flows?status=live",
         "/triggers?kind=webhook",
         "/audit",
+        "/models?provider=sim",
+        "/tools",
+        "/prices?model=small-1",
+        "/budgets?status=at-risk",
+        "/knowledge",
     ],
 )
 def test_a_list_with_the_filters_of_its_page(address: str) -> None:
     owner = make_person("owner")
 
-    [command] = copied(page_of(owner), address)
+    command = copied(page_of(owner), address)[0]
     answer = send(command, owner)
 
     assert answer.status_code == 200, answer.content
     query = address.partition("?")[2]
     assert all(each in command for each in query.split("&") if each), command
+
+
+def test_a_table_of_costs_with_every_choice_of_its_page() -> None:
+    owner, flow = make_person("owner"), make_flow("greet")
+    run = make_run(flow, status="succeeded")
+    make_call(run, "a", cost="0.5", started_at=datetime(2026, 7, 15, 12, tzinfo=UTC))
+    make_call(run, "b", cost="0.25", target="other", started_at=datetime(2026, 7, 15, 12, tzinfo=UTC))
+    make_call(make_run(make_flow("other")), "a", cost="4", started_at=datetime(2026, 7, 15, 12, tzinfo=UTC))
+    address = f"/costs?from=2026-07-01&to=2026-07-15&by=model&flow=greet,none&model=small-1,other&run={run.public_id}"
+
+    [command] = [each for each in copied(page_of(owner), address) if "/api/v1/costs" in each]
+    answer = send(command, owner).json()
+
+    assert {each["name"]: Decimal(each["cost"]) for each in answer["items"]} == {
+        "small-1": Decimal("0.5"),
+        "other": Decimal("0.25"),
+    }
+    assert Decimal(answer["total"]["cost"]) == Decimal("0.75"), "the last day is in it, other flows are not"
+    for wrong in ("purpose=none", "version=x", "run=nonsense"):
+        refused = send(curl("GET", f"http://testserver/api/v1/costs?{wrong}"), owner)
+        assert [each["place"] for each in refused.json()["problems"]] == [wrong.partition("=")[0]], refused.content
+
+
+def test_every_command_of_the_catalogues_pages_leads_to_an_operation() -> None:
+    """What a placeholder stands for is refused by name (422), or it cannot be now (409); nothing else goes wrong."""
+    owner, flow = make_person("owner"), make_flow("greet")
+    make_key(owner, "runs:read")
+    base, document, _ = make_base("notes")
+    entry = make_memory(flow)
+    ToolEntry.objects.create(slug="look.up", kind="python", effect="read", repeat="freely", arguments={"type": "object"})
+    put_secret(Actor(person=owner), "SPARE", "a-value-of-its-own", [], [])
+    ModelEntry.objects.create(slug="spare", model="sim/spare")
+    route = make_versioned_route("balanced", "spare")
+    pages = {
+        "/models/spare": 3,
+        "/models/new": 1,
+        f"/routes/{route.slug}": 2,
+        f"/routes/{route.slug}/edit": 3,
+        "/routes/new": 1,
+        "/tools/look.up": 3,
+        "/secrets": 2,
+        "/connections": 1,
+        f"/knowledge/{base.slug}": 2,
+        f"/knowledge/{base.slug}/removal": 1,
+        f"/knowledge/{base.slug}/documents/{document.public_id}/removal": 1,
+        "/knowledge/new": 1,
+        f"/memory/{entry.public_id}": 1,
+        f"/memory/{entry.public_id}/removal": 1,
+        "/prices/new": 1,
+        "/prices/import": 1,
+        "/flows/greet/drills": 1,
+        "/settings/general": 2,
+        "/me": 1,
+    }
+
+    for address, least in pages.items():
+        commands = [each for each in copied(page_of(owner), address) if "-X" in each]
+        assert len(commands) >= least, (address, commands)
+        for command in commands:
+            with transaction.atomic():
+                status = send(command, owner).status_code
+                transaction.set_rollback(True)
+            assert status in (200, 201, 202, 204, 409, 422), (address, command, status)
+
+
+def test_going_back_to_a_version_live_and_as_the_draft() -> None:
+    owner, flow = make_person("owner"), make_flow("greet")
+    changed = DOCUMENT.replace("Hello", "Good day")
+    headers = {"Authorization": f"Bearer {make_key(owner, 'admin')[1]}", "If-Match": f'"{flow.revision}"'}
+    put = Client().put("/api/v1/flows/greet", changed, content_type="application/yaml", headers=headers)
+    assert put.status_code == 200, put.content
+    assert Client().post("/api/v1/flows/greet/publication", headers=headers).json()["version"] == 2
+
+    [command] = [each for each in copied(page_of(owner), "/flows/greet/versions/1/rollback") if "-X" in each]
+    assert send(command, owner).json()["version"] == 3
+    assert send(command, owner).status_code == 409, "another version is live by now"
+    [restoring] = [each for each in copied(page_of(owner), "/flows/greet?tab=versions") if '"version": 1' in each]
+    assert "Hello" in send(restoring, owner).json()["document"]
+    assert "Hello" in Flow.objects.get(slug="greet").draft

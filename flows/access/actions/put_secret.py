@@ -14,7 +14,7 @@ from flows.access.audit import record_change
 from flows.access.granted import connection_holder
 from flows.access.refusals import Conflict, Fault, Invalid, NotFound
 from flows.access.rights import Right, require
-from flows.access.vault import fingerprint, seal, unseal
+from flows.access.vault import Unreadable, fingerprint, seal, unseal
 from flows.models import Connection, MCPServer, ModelEntry, Secret, ToolEntry
 
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,79}")
@@ -81,13 +81,25 @@ def remove_secret(actor: Actor, name: str) -> None:
         record_change(actor, "secret.remove", "secret", name, {})
 
 
+class SealedElsewhere(Conflict):
+    """A secret was sealed under a key that this installation does not have. Nothing was changed."""
+
+    slug = "sealed-elsewhere"
+
+
 def reseal(actor: Actor) -> int:
-    """Seals what was sealed under a former key anew, under the newest; gives how many. Raises `Forbidden`, and `Unreadable`."""
+    """Seals what was sealed under a former key anew, under the newest; gives how many. Raises `Forbidden`, and `SealedElsewhere`."""
     require(actor, Right.MANAGE_CATALOGUE)
     done = 0
     with transaction.atomic():
         for row in Secret.objects.select_for_update().order_by("name"):
-            sealed, key_id = seal(row.name, unseal(row.name, row.sealed, row.key_id))
+            try:
+                value = unseal(row.name, row.sealed, row.key_id)
+            except Unreadable:
+                raise SealedElsewhere(
+                    f"{row.name} was sealed under a key that is not here. Write it anew, then seal the others."
+                ) from None
+            sealed, key_id = seal(row.name, value)
             if key_id != row.key_id:
                 row.sealed, row.key_id, done = sealed, key_id, done + 1
                 row.save(update_fields=["sealed", "key_id"])

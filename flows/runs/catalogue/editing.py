@@ -108,6 +108,7 @@ def route(request: Any, route: str = "") -> HttpResponse:
     given = request.POST if request.method == "POST" else None
     context |= {
         "stored": stored,
+        "example": ["MODEL"],  # of the command beside the form
         "version": given.get("revision", "0") if given is not None else (stored.version if stored is not None else 0),
         "models": ModelEntry.objects.order_by("slug"),
         "summary": SUMMARIES.get(given.get("act", "save") if given is not None else "", "Nothing was changed"),

@@ -74,6 +74,7 @@ def bulk(request: Any) -> HttpResponse:
     if act == "tag":
         return _tagged(request, runs, back)
     asked = {"verb": VERBS[act], "act": act, "back": request.POST.get("back", ""), "key": request.POST.get("key") or new_id().hex}
+    asked["chosen"] = [run.public_id for run in runs]  # of the command beside the button
     if "confirmed" not in request.POST:
         return render(request, "runs/bulk.html", asked | _previewed(actor, act, runs))
     if VERBS[act].counted and request.POST.get("count", "").strip() != str(len(runs)):

@@ -159,6 +159,8 @@ def rerating(request: Any) -> HttpResponse:
         "found": found,
         "given": given,
         "problems": problems,
+        "since": since.isoformat(),
+        "until": until.isoformat(),
     }
     return render(request, "prices/rerating.html", context, status=422 if problems else 200)
 

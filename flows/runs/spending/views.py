@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
@@ -16,6 +17,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from flows.access.actor import Actor
+from flows.access.curl import curl
 from flows.access.rights import Right, require_somewhere
 from flows.costs.forecast import METHOD
 from flows.costs.grains import SUMMED
@@ -32,6 +34,21 @@ from flows.runs.spending.reporting import PERIODS
 from flows.runs.spending.wanted import DIMENSIONS, FILTERS, THEN, Wanted, leading, wanted_by
 
 PURPOSES = (("real", "Real money"), ("simulated", "Simulated"), ("all", "Both"))
+
+
+def _as_curl(request: Any, wanted: Wanted) -> str:
+    """How a program asks for the same table."""
+    scope = wanted.scope()
+    assert scope.since is not None
+    assert scope.until is not None
+    chosen = {name: ",".join(values) for name, values in wanted.chosen.items()}
+    if wanted.run is not None:
+        chosen["run"] = shown("run", wanted.run)
+    if wanted.unpriced:
+        chosen["unpriced"] = "true"
+    period = {"from": scope.since.isoformat(), "to": scope.until.isoformat()}
+    query = urlencode({"by": wanted.by, "purpose": wanted.purpose, **period, **chosen}, safe=",:")
+    return curl("GET", request.build_absolute_uri(f"/api/v1/costs?{query}"))
 
 
 @require_safe
@@ -89,6 +106,7 @@ def costs(request: Any) -> HttpResponse:
         "views": views_of(actor, "costs"),
         "mailing": _mailing(actor),
         "report_periods": PERIODS.items(),
+        "curl": _as_curl(request, wanted) if wanted.by != "call" else "",
     }
     if wanted.by == "call":
         context["page"] = explorer.page_of_calls(actor, wanted, request.GET.get("after", ""))

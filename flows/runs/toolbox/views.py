@@ -61,6 +61,7 @@ def tool(request: Any, tool: str) -> HttpResponse:
     context |= {
         "page": shown,
         "given": context["given"] or json.dumps(example_of(shown.tool.arguments) or {}, indent=2, ensure_ascii=False),
+        "example": example_of(shown.tool.arguments) or {},  # of the command beside the button
         "may_try": request.actor.may(Right.EDIT_ROUTES),
         "may_manage": request.actor.may(Right.MANAGE_CATALOGUE),
         "repeats": REPEATS.items(),
