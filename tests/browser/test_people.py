@@ -282,6 +282,7 @@ def test_the_settings_fit_a_phone(visit: Any, person: Person_) -> None:
         "/me",
         "/settings/retention",
         "/settings/health",
+        "/settings/general",
     ):
         page.go(address)
         page.fits()
