@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import Count, Prefetch, Q, QuerySet
+from django.db.models.functions import Now
 
+from approvals.models import Delegation
 from flows.access.actor import Actor
 from flows.access.refusals import NotFound
 from flows.access.rights import INCLUDES, Right, require, require_scope
@@ -43,6 +45,12 @@ def people_listed(actor: Actor, wanted: Wanted) -> list[Person]:
     if wanted.team:
         found = found.filter(memberships__team__slug=wanted.team).distinct()
     return list(found[:MOST])
+
+
+def away(people: Iterable[Person]) -> dict[UUID, Delegation]:
+    """Who of these lets somebody else decide everything for them now, and whom until when: one query."""
+    given = Delegation.objects.filter(giver__in=list(people), request__isnull=True, ended_at__isnull=True, until__gt=Now())
+    return {each.giver_id: each for each in given.select_related("taker").order_by("id")}
 
 
 def person_named(actor: Actor, username: str) -> Person:

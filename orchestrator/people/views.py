@@ -28,6 +28,7 @@ from orchestrator.people.forms import HeirForm, InviteForm, PersonForm, RoleForm
 from orchestrator.people.mails import mail_invitation, mail_is_set_up
 from orchestrator.people.reads import (
     Wanted,
+    away,
     held_by,
     invitation_named,
     invitations_open,
@@ -61,9 +62,10 @@ def people(request: Any) -> HttpResponse:
     text, role, team = (query.get(name, "").replace("\x00", "").strip()[:120] for name in ("q", "role", "team"))
     wanted = Wanted(text, role, team, state)
     found = people_listed(request.actor, wanted)
+    gone = away(found)
     context = {
         "tabs": tabs_for(request.actor, "settings-people"),
-        "people": [(person, role_words(person.memberships.all())) for person in found],
+        "people": [(person, role_words(person.memberships.all()), gone.get(person.id)) for person in found],
         "invitations": [(each, _words(each.roles)) for each in invitations_open(request.actor)[:100]],
         "wanted": wanted,
         "states": STATES.items(),

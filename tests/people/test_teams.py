@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.test import Client
+from django.utils import timezone
 
+from approvals.actions.delegate import delegate_all
 from approvals.actions.remove_team import TeamInUse, remove_team
 from approvals.models import Policy, PolicyVersion
+from flows.access.actor import Actor
 from flows.access.refusals import Forbidden
 from flows.models import AuditRow, Budget, Flow, Invitation, Membership, Team
 from tests.engine.flows import source_of
@@ -80,3 +85,15 @@ def test_the_page_and_the_api_do_it() -> None:
     headers = {"Authorization": f"Bearer {make_key(owner, 'admin')[1]}"}
     assert Client().delete("/api/v1/teams/ops", headers=headers).status_code == 204
     assert not Team.objects.filter(slug__in=["legal", "ops"]).exists()
+
+
+def test_the_list_says_who_is_out_of_office_and_who_decides_until_then() -> None:
+    ann, bob = make_person("approver", username="ann"), make_person("approver", username="bob")
+    delegate_all(Actor(person=ann), "bob", timezone.now() + timedelta(days=3))
+    page = Client()
+    page.force_login(make_person("owner"))
+
+    shown = page.get("/settings/people").content.decode()
+
+    assert shown.count('data-testid="away"') == 1
+    assert f"out of office: {bob} decides until" in shown.partition('data-id="ann"')[2].partition("</tr>")[0]
