@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -303,28 +303,45 @@ def test_RD_2_who_has_scrolled_up_is_not_moved_and_may_jump_to_live(operator: An
     operator.is_quiet()
 
 
+def passes(visit: Any, seconds: int) -> None:
+    """So much time passes for server and browser, and each second is drawn."""
+    for _ in range(seconds):
+        visit.site.clock.advance(seconds=1)
+        visit.page.clock.run_for(1000)
+        visit.page.wait_for_timeout(50)
+
+
 def test_LV_6_nothing_shifts_on_the_page_of_a_busy_run(operator: Any) -> None:
     """For the 60 s that it says, across the minute at which durations are written otherwise, to the run's end."""
-    run = review(spent="0.0001", started_at=timezone.now() - timedelta(seconds=20))
+    begun = timezone.now()
+    operator.page.clock.install(time=begun)
+    run = review(spent="0.0001", started_at=begun - timedelta(seconds=20))
     make_attempt(run, "split", kind="set")
     make_attempt(run, "rate", status="open", kind="map")
     for item in range(3):
         make_attempt(run, f"rate[{item}].assess")
     operator.go(address(run, "?step=rate"))
     is_live(operator)
+    operator.page.evaluate(LISTENS)
     operator.page.evaluate(SHIFTS)
+    begun = datetime.fromtimestamp(operator.page.evaluate("() => Date.now()") / 1000 + 1, UTC)
+    operator.page.clock.pause_at(begun)
+    operator.site.clock.freeze(begun)
 
     going = None
     for item in range(3, 18):
         if going is not None:
-            Attempt.objects.filter(id=going.id).update(status="failed" if item == 9 else "succeeded", ended_at=timezone.now())
-        going = make_attempt(run, f"rate[{item}].assess", status="open")
+            now = operator.site.clock.now
+            Attempt.objects.filter(id=going.id).update(status="failed" if item == 9 else "succeeded", ended_at=now)
+        going = make_attempt(run, f"rate[{item}].assess", status="open", started_at=operator.site.clock.now)
         make_call(run, f"rate[{item}].assess", cost="0.01")
         goes_on(run, 3, spent=f"0.{item:04}")
-        operator.page.wait_for_timeout(4000)
+        operator.page.wait_for_function("seq => window.heard.at(-1) >= seq", arg=run.seq)
+        passes(operator, 4)
         if item % 5 == 0:
             expect(operator.page.locator("[data-testid=step-row][data-path=rate]")).to_contain_text(str(item - 1))
-    goes_on(run, status="succeeded", ended_at=timezone.now(), kind="run.ended")
+    goes_on(run, status="succeeded", ended_at=operator.site.clock.now, kind="run.ended")
+    operator.page.clock.resume()
     expect(operator.see("run-head")).to_have_attribute("data-state", "succeeded")
 
     shifts = operator.page.evaluate("() => window.shifts")
