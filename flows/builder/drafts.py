@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from flows.access.refusals import Invalid
 from flows.builder.catalogue import current
 from flows.builder.checking import faults
-from flows.builder.subflows import circle
+from flows.builder.subflows import References, circle
 from flows.engine.compiling import Survey, survey_flow
 from flows.engine.document import OF_ANOTHER, Body, FlowDocument, Step, dump_document, key_problem, read_document, unfit
 from flows.engine.kinds import Catalogue
@@ -93,7 +93,9 @@ def _draft(value: Any, places: Mapping[Place, tuple[int, int]]) -> Draft:
     return Draft(document.as_json(), document)
 
 
-def check_draft(draft: Draft, slug: str, team: UUID | None, catalogue: Catalogue | None = None) -> Checked:
+def check_draft(
+    draft: Draft, slug: str, team: UUID | None, catalogue: Catalogue | None = None, refers: References | None = None
+) -> Checked:
     """Everything that is wrong with a draft of the flow `slug` of this team (None: everybody's). While its form is wrong, that comes
     first; the rest is looked for once it is right."""
     if draft.document is None:
@@ -102,7 +104,7 @@ def check_draft(draft: Draft, slug: str, team: UUID | None, catalogue: Catalogue
     survey = survey_flow(draft.document, known_kinds(), catalogue)
     if draft.malformed:
         return Checked(draft.malformed, (), survey)
-    around = circle(slug, draft.document)
+    around = circle(slug, draft.document, refers)
     return Checked((*survey.problems, *([around] if around is not None else ())), survey.warnings, survey)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -43,8 +43,11 @@ class References:
     """The flows that documents run inside their own, by sub-flows and by tools that are flows: their own and those of their agents. Which
     tools these are is asked once, where a document calls any."""
 
-    def __init__(self) -> None:
+    def __init__(self, tools: Iterable[ToolEntry] | None = None) -> None:
+        """`tools` are all that there are, where they have been read already."""
         self._flows: dict[str, tuple[str, int | None]] | None = None
+        if tools is not None:
+            self._take((each.slug, each.settings) for each in tools if each.kind == "flow")
 
     def of(self, document: FlowDocument) -> list[Reference]:
         """The sub-flows first, then the tools in the order of the document."""
@@ -58,8 +61,11 @@ class References:
 
     def _known(self) -> dict[str, tuple[str, int | None]]:
         if self._flows is None:
-            rows = ToolEntry.objects.filter(kind="flow").values_list("slug", "settings")
-            self._flows = {tool: (str(settings.get("flow")), settings.get("version")) for tool, settings in rows}
+            return self._take(ToolEntry.objects.filter(kind="flow").values_list("slug", "settings"))
+        return self._flows
+
+    def _take(self, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, tuple[str, int | None]]:
+        self._flows = {tool: (str(settings.get("flow")), settings.get("version")) for tool, settings in rows}
         return self._flows
 
 

@@ -11,7 +11,7 @@ from tests.bench import MODULES, ROWS, Row
 from tests.bench.stage import prepare
 
 RESULT = Path("bench.json")
-LINE = "{:<22} {:>12} {:<8} {:>10} {:>7}  {:<14} {}"
+LINE = "{:<24} {:>12} {:<8} {:>10} {:>7}  {:<14} {}"
 
 
 def main() -> int:

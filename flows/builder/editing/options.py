@@ -8,12 +8,13 @@ from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
-from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models import CharField, Count, F, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce, NullIf
 
 from flows.access.installation import money
 from flows.builder.catalogue import bases_of
 from flows.builder.policies import known_policies, named_policies
-from flows.builder.subflows import known_flows, references
+from flows.builder.subflows import References, known_flows, references
 from flows.engine.document import FlowDocument
 from flows.engine.kinds import Catalogue
 from flows.models import Flow, ModelEntry, Person, Price, Route, Team, ToolEntry
@@ -38,6 +39,7 @@ class Options:
     routes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     models: frozenset[str] = frozenset()
     team: UUID | None = None
+    refers: References | None = None
 
     def of(self, kind: str) -> Sequence[Option]:
         """What a field that refers to this kind can name. Policies are read when a form wants them, by one query: few do."""
@@ -69,11 +71,11 @@ class Options:
             for key, step in steps.items()
             if isinstance(step, Mapping) and step.get("kind") == "tool"
         ]
-        return Options({**self.by_kind, "tool step": found}, self.tools, self.routes, self.models, self.team)
+        return Options({**self.by_kind, "tool step": found}, self.tools, self.routes, self.models, self.team, self.refers)
 
 
 def current_options(team: UUID | None = None, but: str = "") -> Options:
-    """What this installation has now, for a flow of this team (None: everybody's) that is not offered itself (`but`): seven queries,
+    """What this installation has now, for a flow of this team (None: everybody's) that is not offered itself (`but`): four queries,
     however much that is."""
     newest = Price.objects.filter(model=OuterRef("pk")).order_by("-valid_from")
     models = list(
@@ -92,31 +94,39 @@ def current_options(team: UUID | None = None, but: str = "") -> Options:
     return Options(
         {
             "route": [*of_routes, *of_models],
-            "flow": _flows(team, but),
-            "base": _bases(team),
             "tool": [Option(each.slug, each.slug, _effect(each)) for each in tools],
-            "person": [Option(each.username, str(each)) for each in Person.objects.filter(is_active=True).order_by("username")],
-            "team": [Option(each.slug, each.name) for each in Team.objects.order_by("slug")],
+            **_named(team, but),
         },
         {each.slug: each.arguments for each in tools},
         routes,
         frozenset(each.slug for each in models),
         team,
+        References(tools),
     )
 
 
-def _flows(team: UUID | None, but: str) -> list[Option]:
+def _named(team: UUID | None, but: str) -> dict[str, list[Option]]:
+    """Flows, knowledge bases, people and teams, each in order: one query."""
     seen = Q(team__isnull=True) if team is None else Q(team__isnull=True) | Q(team_id=team)
-    rows = Flow.objects.filter(seen, archived_at__isnull=True).exclude(slug=but).order_by("name")
-    return [
-        Option(slug, name, f"v{number}" if number else "not published yet")
-        for slug, name, number in rows.values_list("slug", "name", "published__number")
+    flows = Flow.objects.filter(seen, archived_at__isnull=True).exclude(slug=but)
+    people = Person.objects.filter(is_active=True)
+    rows = [
+        _rows("flow", flows, "slug", F("name"), F("name"), Coalesce("published__number", 0)),
+        _rows("base", bases_of(team), "slug", F("name"), F("name"), Count("documents")),
+        _rows("person", people, "username", Coalesce(NullIf("name", Value("")), "username", output_field=CharField()), F("username")),
+        _rows("team", Team.objects.all(), "slug", F("name"), F("slug")),
     ]
+    found: dict[str, list[Option]] = {"flow": [], "base": [], "person": [], "team": []}
+    for kind, value, label, _, number in rows[0].union(*rows[1:], all=True).order_by("ordered"):
+        detail = {"flow": f"v{number}" if number else "not published yet", "base": f"{number} documents"}.get(kind, "")
+        found[kind].append(Option(value, label, detail))
+    return found
 
 
-def _bases(team: UUID | None) -> list[Option]:
-    rows = bases_of(team).annotate(documents_=Count("documents")).order_by("name")
-    return [Option(slug, name, f"{count} documents") for slug, name, count in rows.values_list("slug", "name", "documents_")]
+def _rows(kind: str, rows: QuerySet[Any], value: str, label: Any, ordered: Any, number: Any = None) -> QuerySet[Any]:
+    said = {"what": Value(kind), "named": F(value), "label": label, "ordered": ordered}
+    said["number_"] = number if number is not None else Value(0)
+    return rows.order_by().annotate(**said).values_list(*said)
 
 
 def _price(entering: Decimal | None, leaving: Decimal | None, simulated: bool) -> str:

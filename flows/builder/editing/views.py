@@ -118,7 +118,7 @@ def _checked_state(flow: Flow, found: Draft) -> dict[str, Any]:
 
 
 def _check(flow: Flow, found: Draft, options: Options) -> Checked:
-    return check_draft(found, flow.slug, flow.team_id, options.catalogue(found.document, flow.team_id))
+    return check_draft(found, flow.slug, flow.team_id, options.catalogue(found.document, flow.team_id), options.refers)
 
 
 def _state(flow: Flow, found: Draft, checked: Checked, options: Options) -> dict[str, Any]:
