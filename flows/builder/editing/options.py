@@ -113,7 +113,9 @@ def _named(team: UUID | None, but: str) -> dict[str, list[Option]]:
     rows = [
         _rows("flow", flows, "slug", F("name"), F("name"), Coalesce("published__number", 0)),
         _rows("base", bases_of(team), "slug", F("name"), F("name"), Count("documents")),
-        _rows("person", people, "username", Coalesce(NullIf("name", Value("")), "username", output_field=CharField()), F("username")),
+        _rows(
+            "person", people, "username", Coalesce(NullIf("name", Value("")), "username", output_field=CharField()), F("username")
+        ),
         _rows("team", Team.objects.all(), "slug", F("name"), F("slug")),
     ]
     found: dict[str, list[Option]] = {"flow": [], "base": [], "person": [], "team": []}
