@@ -14,9 +14,12 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
+from flows.access.actor import Actor
+from flows.access.rights import Right
 from flows.models import Call, Filling, FlowVersion, Request, Run
 from flows.models.identifiers import shown
 from orchestrator.demonstration.states import Standing, standing_of
+from orchestrator.pages.navigation import anywhere
 
 COOKIE = "first"
 YEAR = 365 * 24 * 3600
@@ -51,16 +54,17 @@ class FirstSteps:
         return next((item for item in self.items if not item.done), None)
 
 
-def first_steps(request: HttpRequest) -> FirstSteps | None:
-    """The list for this browser; None where there is no demonstration, or nobody wants to see it. At most one query."""
-    seen = seen_in(request)
-    if GONE in seen:
+def first_steps(request: Any) -> FirstSteps | None:
+    """The list for this browser; None where there is no demonstration, for who may do none of it, and where nobody wants to see it.
+    At most one query."""
+    seen, actor = seen_in(request), request.actor
+    if GONE in seen or not any(anywhere(actor, right) for right in (Right.START_RUNS, Right.DECIDE, Right.EDIT_FLOWS)):
         return None
     found: Any = _read().first()
     if found is None:
         return None
     standing = standing_of(found)
-    return FirstSteps(standing, _items(found, seen) if standing.state == "there" else ())
+    return FirstSteps(standing, _items(found, seen, actor) if standing.state == "there" else ())
 
 
 def seen_in(request: HttpRequest) -> frozenset[str]:
@@ -106,7 +110,8 @@ def _read() -> QuerySet[Filling]:
     )
 
 
-def _items(found: Any, seen: frozenset[str]) -> tuple[Item, ...]:
+def _items(found: Any, seen: frozenset[str], actor: Actor) -> tuple[Item, ...]:
+    """The five; one that somebody may not do leads them nowhere."""
     form = reverse("run-form", args=[FLOW]) + (f"?from={shown('run', found.example)}" if found.example is not None else "")
     run = reverse("run", args=[shown("run", found.mine)]) if found.mine is not None else ""
     went = found.state not in (None, "queued", "running")
@@ -114,6 +119,10 @@ def _items(found: Any, seen: frozenset[str]) -> tuple[Item, ...]:
     change = reverse("flow-edit", args=[FLOW]) + "?node=classify&panel=test"
     if found.tested and found.version is not None and not compared:
         change = reverse("flow-comparison", args=[FLOW]) + f"?from=v{found.version - 1}&to=v{found.version}"
+    if not anywhere(actor, Right.START_RUNS):
+        form = ""
+    if not anywhere(actor, Right.EDIT_FLOWS):
+        change = ""
     return (
         Item("Run Refund decision", "The form is filled in already; Start run is enough.", found.mine is not None, form),
         Item("Watch it stream", "Its page shows each step as it happens, until it stops for a person.", went, run),

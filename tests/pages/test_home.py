@@ -264,6 +264,10 @@ def test_FST_1_the_change_of_the_flow_is_ticked_once_it_was_tested_published_and
     assert last() == ("no", "/flows/refund_decision/edit")
     make_run(flow, status="succeeded", purpose="test")
     assert last()[0] == "yes"
+    assert "/edit" not in card_of_first(seen(signed_in("operator"))), (
+        "who may not change a flow is not led to where they are refused"
+    )
+    assert 'data-testid="first-steps"' not in seen(signed_in("viewer"))
 
 
 def card_of_first(page: str) -> str:

@@ -15,7 +15,9 @@ def uploaded(request: Any) -> str:
     if file is None:
         text = str(request.POST.get("text", ""))
         if not text.strip():
-            raise Invalid("There is no document.", problems=[Fault("", "is empty", "Choose a file, or paste a document.")])
+            raise Invalid(
+                "There is no document.", problems=[Fault("", "The document is empty", "Choose a file, or paste a document.")]
+            )
         return text.replace("\r\n", "\n")
     if file.size > LARGEST_FILE:
         fault = Fault(file.name[:80], f"has {file.size / 1e6:.1f} MB", "A document has at most 1 MiB; keep data out of it.")
