@@ -72,7 +72,7 @@ def test_the_same_over_the_api() -> None:
         headers = {"Authorization": f"Bearer {secret}"}
         return Client().generic(method, f"/api/v1{path}", body, content_type="application/json", headers=headers)
 
-    assert ask(anns, "PATCH", "/me", '{"name": "Ann Other"}').json()["name"] == "Ann Other"
+    assert ask(anns, "PATCH", "/me", r'{"name": "Ann\u0000 Other"}').json()["name"] == "Ann Other"
     assert ask(anns, "GET", "/me").json()["username"] == "ann"
     first, second = (each["id"] for each in ask(anns, "GET", "/me/sign-ins").json()["items"])
     assert ask(anns, "DELETE", f"/me/sign-ins/{first}").status_code == 204

@@ -19,7 +19,7 @@ def change_person(actor: Actor, person: Person, *, name: str | None = None, emai
         require(actor, Right.MANAGE_PEOPLE)
     else:
         require_scope(actor, Right.MANAGE_PEOPLE)
-    given = {field: value.strip() for field, value in (("name", name), ("email", email)) if value is not None}
+    given = {field: value.replace("\x00", "").strip() for field, value in (("name", name), ("email", email)) if value is not None}
     faults = []
     if "name" in given and not 0 < len(given["name"]) <= 120:
         faults.append(Fault("name", "is empty or too long", "Use 1 to 120 characters."))
