@@ -82,6 +82,17 @@ def finished_run(flow: Flow) -> None:
 # --- saving
 
 
+def test_the_page_asks_as_little_however_much_can_be_chosen(
+    client: Client, flow: Flow, django_assert_max_num_queries: Any
+) -> None:
+    for _ in range(3):
+        make_flow()
+        make_person("viewer")
+    client.get("/flows/refund/edit")
+    with django_assert_max_num_queries(10):
+        assert client.get("/flows/refund/edit").status_code == 200
+
+
 def test_saving_tells_the_new_revision_and_what_is_wrong(client: Client, flow: Flow) -> None:
     answer = send(client, "draft", "PUT", document=document(output="{{ steps.clasify.output }}"), revision=1)
 

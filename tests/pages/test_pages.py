@@ -232,7 +232,7 @@ def test_a_new_token_voids_the_one_before(token: str) -> None:
 def test_the_shell_asks_the_database_little(client: Client, django_assert_max_num_queries: Any) -> None:
     signed_in(client, "operator")
     client.get("/nowhere")
-    with django_assert_max_num_queries(6):  # session, person, roles, what is handed to them, the badge, the kill switch
+    with django_assert_max_num_queries(3):  # the session; the person with all that the frame asks of them; the badge
         client.get("/nowhere")
 
 
