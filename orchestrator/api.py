@@ -14,6 +14,7 @@ from flows.api.catalogue import router as catalogue
 from flows.api.comparing import router as comparing
 from flows.api.control import router as control
 from flows.api.costs import router as costs
+from flows.api.costviews import router as cost_views
 from flows.api.drills import router as drills
 from flows.api.flows import router as flows
 from flows.api.history import router as history
@@ -57,6 +58,7 @@ for router in (
     policies,
     notices,
     costs,
+    cost_views,
     prices,
     budgets,
     killswitch,

@@ -83,6 +83,7 @@ BODIES = {
     "PUT /tools/{tool}": {"kind": "python", "effect": "read", "function": "text.split"},
     "PATCH /tools/{tool}": {"effect": "write"},
     "/tools/{tool}/trials": {"arguments": {}},
+    "PUT /costs/views/{view}": {"query": "by=flow"},
     "/connections/{connection}": {"kind": "smtp", "host": "mail.example.com"},
 }
 CLOSEST = {
@@ -122,6 +123,7 @@ FOR_ALL_WHO_SEE = {
     "/approvals/bulk",
     "/delegations/{delegation_id}",
     "/notices/preference",
+    "/costs/views/{view}",
     "/me",
 }
 """What needs no right of its own: it says something, or acts on what is one's own alone."""
@@ -184,6 +186,7 @@ def names() -> dict[str, str]:
         "slug": flow.slug,
         "path": "greet",
         "step": "greet",
+        "view": "none",
         "policy": "none",
         "secret_name": "SPARE_KEY",
         "delegation_id": "del_none",
@@ -234,6 +237,8 @@ def test_what_one_may_not_see_gets_404(method: str, path: str, names: dict[str, 
         assert response.status_code == 200  # everybody who may see flows sees what they ask
     elif path.split("/")[1] in OF_THE_INSTALLATION:
         assert response.status_code == 403
+    elif (method, path) == ("PUT", "/costs/views/{view}"):
+        assert response.status_code == 200  # one's own
     elif (method, path) == ("PUT", "/flows/{slug}"):  # the body is no document; the flow's name is not told either way
         assert response.status_code in (404, 409, 422)
     elif (path == "/policies/{policy}" and method != "GET") or path.startswith("/channels/"):

@@ -17,6 +17,7 @@ from flows.access.actor import Actor
 from flows.models import AuditRow, Call, Membership, Person, PinnedView
 from flows.runs.actions.keep_view import keep_view
 from flows.runs.spending.reporting import next_report, period_before
+from tests.api.test_api import Api
 from tests.approvals.test_alerts import with_mail
 from tests.makers import make_flow, make_run, make_team
 from tests.runs.journals import make_call
@@ -90,6 +91,23 @@ def test_it_is_sent_once_a_period_and_says_what_the_page_shows() -> None:
     page.force_login(reader)
     assert f'data-money="{Decimal("1.250000000001")}"' in page.get(notice.path).content.decode()
     assert PinnedView.objects.get().next_at > timezone.now()  # type: ignore[operator]
+
+
+def test_the_api_pins_a_view_has_it_mailed_and_unpins_it() -> None:
+    ann, bob = (Api(with_mail("operator"), "costs:read") for _ in range(2))
+    given = ann("PUT", "/costs/views/My week", {"query": "by=flow&flow=refunds", "every": "week"}).json()
+
+    assert (given["name"], given["query"], given["every"], given["zone"]) == ("My week", "by=flow&flow=refunds", "week", "UTC")
+    assert ann("GET", "/costs/views").json() == {"items": [given], "next": None}
+    assert bob("GET", "/costs/views").json()["items"] == []
+    assert bob("DELETE", "/costs/views/My week").status_code == 404
+    assert ann("PUT", "/costs/views/My week", {"query": "by=wind"}).status_code == 422
+    assert ann("DELETE", "/costs/views/My week").status_code == 204
+    assert [row.data["every"] for row in AuditRow.objects.filter(action="report.schedule").order_by("id")] == ["week", "never"]
+    make_call(make_run(make_flow("refunds"), status="succeeded"), "a", cost="0.5")
+    make_call(make_run(make_flow("other"), status="failed"), "a", cost="7")
+    figures = {"runs": 1, "succeeded": 1, "median": "0.5", "each": "0.5", "each_success": "0.5", "unpriced": 0}
+    assert ann("GET", "/costs/per-run?flow=refunds").json() == figures
 
 
 def test_who_may_not_see_costs_any_more_gets_none_and_the_audit_log_says_why() -> None:
