@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -36,7 +36,7 @@ from flows.access.rights import Right, require_scope
 from flows.api.auth import actor_of
 from flows.api.paging import MOST, newest_first
 from flows.api.problems import ProblemDocument
-from flows.api.shapes import Money, Time
+from flows.api.shapes import Moment, Money, Time
 from flows.api.shapes.requests import RequestPage, RequestShape, request_shape
 from flows.engine.states import OPEN_REQUEST_STATES
 from flows.models import Request
@@ -120,7 +120,7 @@ class QuestionIn(ToIn):
 
 
 class AwayIn(ToIn):
-    until: datetime
+    until: Moment
 
 
 class DelegationShape(Schema):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields
-from datetime import datetime
 from typing import Any, Literal
 
 from django.http import HttpRequest
@@ -15,7 +14,7 @@ from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require, require_scope
 from flows.api.auth import actor_of
 from flows.api.runs import REFUSALS, head_of
-from flows.api.shapes import Money
+from flows.api.shapes import Moment, Money
 from flows.api.shapes.runs import InterventionShape, RunSummary, intervention_shape
 from flows.models import Run
 from flows.runs.actions.control_many import MOST, Line, control_many, preview_many
@@ -87,8 +86,8 @@ class RunFilter(Schema, extra="forbid"):
     state: str | None = None
     flow: str | None = None
     tag: list[str] = []
-    since: datetime | None = None
-    until: datetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     source: str | None = None
 
 

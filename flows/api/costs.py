@@ -14,7 +14,7 @@ from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require, require_scope, require_somewhere
 from flows.api.auth import actor_of
 from flows.api.problems import ProblemDocument
-from flows.api.shapes import Money, Time
+from flows.api.shapes import Moment, Money, Time
 from flows.api.shapes.costs import CostReport, spend_row
 from flows.builder.reads import flow_named, version_of
 from flows.costs.reports import GROUPS, OVERLAPPING, PURPOSES, Scope, calls_within, grouped, summed
@@ -112,8 +112,8 @@ def _several(values: list[str]) -> list[str]:
 @router.get("/costs", response={200: CostReport, 403: ProblemDocument, 422: ProblemDocument})
 def get_costs(
     request: HttpRequest,
-    since: datetime | None = Query(None, alias="from"),  # noqa: B008
-    until: datetime | None = Query(None, alias="to"),  # noqa: B008
+    since: Moment | None = Query(None, alias="from"),  # noqa: B008
+    until: Moment | None = Query(None, alias="to"),  # noqa: B008
     by: str = "flow",
     wanted: CostFilter = Query(...),  # noqa: B008
 ) -> Any:
@@ -149,8 +149,8 @@ def get_expected_cost(request: HttpRequest, slug: str, version: int | None = Non
 def get_what_if(
     request: HttpRequest,
     other: str = Query("", alias="as"),  # missing is refused by name, after the right
-    since: datetime | None = Query(None, alias="from"),  # noqa: B008
-    until: datetime | None = Query(None, alias="to"),  # noqa: B008
+    since: Moment | None = Query(None, alias="from"),  # noqa: B008
+    until: Moment | None = Query(None, alias="to"),  # noqa: B008
     flow: str = "",
     model: str = "",
 ) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
@@ -14,7 +13,7 @@ from flows.access.rights import Right, require_scope, require_somewhere
 from flows.api.auth import actor_of
 from flows.api.paging import After, Limit
 from flows.api.problems import ProblemDocument
-from flows.api.shapes import Time
+from flows.api.shapes import Moment, Time
 from flows.memory.actions.change_memory import change_memory
 from flows.memory.actions.clear_memory import clear_memory
 from flows.memory.actions.delete_memory import delete_memory
@@ -64,7 +63,7 @@ class MemoryPage(Schema):
 
 class MemoryIn(Schema, extra="forbid"):
     value: Any
-    expires_at: datetime | None = Field(None, description="until when it is kept; null: until it is changed")
+    expires_at: Moment | None = Field(None, description="until when it is kept; null: until it is changed")
     revision: int | None = Field(None, description="change it only where it is still at this revision")
 
 

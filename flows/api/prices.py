@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
@@ -14,7 +14,7 @@ from flows.access.actor import Actor
 from flows.access.rights import Right, require_somewhere
 from flows.api.auth import actor_of
 from flows.api.problems import ProblemDocument
-from flows.api.shapes import Money, Time
+from flows.api.shapes import Moment, Money, Time
 from flows.costs.actions.add_price import Wanted, add_price
 from flows.costs.actions.import_prices import Line, Preview, import_prices, preview_prices
 from flows.costs.actions.rerate import rerate
@@ -58,8 +58,8 @@ class PricesShape(Schema):
 class PriceIn(Figures, extra="forbid"):
     model: str
     above: int = 0
-    valid_from: datetime | None = Field(None, description="now, where it is left out")
-    valid_to: datetime | None = None
+    valid_from: Moment | None = Field(None, description="now, where it is left out")
+    valid_to: Moment | None = None
     source: str = ""
 
 
@@ -78,8 +78,8 @@ class ImportShape(Schema):
 
 class RerateIn(Schema, extra="forbid"):
     model: str
-    since: datetime = Field(alias="from")
-    until: datetime = Field(alias="to")
+    since: Moment = Field(alias="from")
+    until: Moment = Field(alias="to")
     reason: str
 
 
@@ -91,13 +91,11 @@ class RerateShape(Schema):
 
 
 @router.get("/prices", response={200: PricesShape, 403: ProblemDocument})
-def get_prices(request: HttpRequest, at: datetime | None = Query(None), model: str = Query("")) -> Any:  # noqa: B008
+def get_prices(request: HttpRequest, at: Moment | None = Query(None), model: str = Query("")) -> Any:  # noqa: B008
     """The rows that hold now, or held at a moment, of all models or of one, and the models that were called without one."""
     actor = actor_of(request)
     require_somewhere(actor, Right.SEE_COSTS)
-    rows = [
-        _shape(entry.row, entry.until) for entry in entries_at(_aware(at) or timezone.now()) if model in ("", entry.row.model_id)
-    ]
+    rows = [_shape(entry.row, entry.until) for entry in entries_at(at or timezone.now()) if model in ("", entry.row.model_id)]
     unpriced = [
         {"model": each.model, "calls": each.calls, "first": each.first, "last": each.last} for each in unpriced_models(actor)
     ]
@@ -108,9 +106,7 @@ def get_prices(request: HttpRequest, at: datetime | None = Query(None), model: s
 def post_price(request: HttpRequest, body: PriceIn) -> Any:
     """Adds a row. A row that overlaps another is refused; what held in the past stays. Needs the right `prices.manage`."""
     figures = {name: getattr(body, name) for name in FIGURES}
-    row = add_price(
-        actor_of(request), Wanted(body.model, figures, _aware(body.valid_from), _aware(body.valid_to), body.above, body.source)
-    )
+    row = add_price(actor_of(request), Wanted(body.model, figures, body.valid_from, body.valid_to, body.above, body.source))
     return 201, _shape(row, row.valid_to)
 
 
@@ -124,17 +120,8 @@ def post_import(request: HttpRequest, body: ImportIn) -> Any:
 @router.post("/prices/reratings", response={200: RerateShape, 403: ProblemDocument, 422: ProblemDocument})
 def post_rerating(request: HttpRequest, body: RerateIn) -> Any:
     """Adjustments for the calls of a model that cost something else by the book; what was charged stays as it was."""
-    done = rerate(actor_of(request), body.model, _utc(body.since), _utc(body.until), body.reason)
+    done = rerate(actor_of(request), body.model, body.since, body.until, body.reason)
     return {"fresh": done.fresh, "corrected": done.corrected, "left": done.left, "amount": done.amount}
-
-
-def _aware(moment: datetime | None) -> datetime | None:
-    return None if moment is None else _utc(moment)
-
-
-def _utc(moment: datetime) -> datetime:
-    """A time without a zone is one in UTC."""
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _shape(row: Price, until: datetime | None) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
@@ -14,6 +13,7 @@ from flows.access.rights import Right, require_scope
 from flows.api.auth import actor_of
 from flows.api.paging import MOST, newest_first, oldest_first
 from flows.api.problems import ProblemDocument
+from flows.api.shapes import Moment
 from flows.api.shapes.runs import (
     DeliveryIn,
     DeliveryShape,
@@ -75,8 +75,8 @@ def list_runs(
     started: str = Query(
         "", max_length=40, description="within so long: 1h, 24h, 7d, 30d; or a range of days, as in the address of the page"
     ),
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
     key: str | None = None,
     source: str = "",
     by: Literal["", "me"] = "",

@@ -205,6 +205,14 @@ def test_costs_are_summed_from_the_ledger_and_unknown_ones_counted_apart(builder
     assert_problem(Api(make_person("viewer"))("GET", "/costs"), 403, "forbidden")
 
 
+@pytest.mark.parametrize(
+    ("moment", "status"), [("2020-01-01T00:00:00-23:59", 200), ("2020-01-01", 200), ("0001-01-01T00:00:00+01:00", 422)]
+)
+@pytest.mark.parametrize("path", ["/costs?from=", "/costs/per-run?to=", "/runs?since=", "/prices?at="])
+def test_a_time_is_taken_at_any_offset_and_within_reason(path: str, moment: str, status: int, builder: Api) -> None:
+    assert builder("GET", path + moment.replace("+", "%2B")).status_code == status
+
+
 def test_lists_are_paged_by_key_and_filtered(builder: Api) -> None:
     flow, other = make_flow("greet"), make_flow("other")
     runs = [make_run(flow, status="failed" if n % 2 else "queued", tags=["odd"] if n % 2 else []) for n in range(5)]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import PlainSerializer
+from pydantic import AfterValidator, PlainSerializer
 
 
 def money_text(amount: Decimal) -> str:
@@ -21,7 +21,17 @@ def time_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def in_utc(moment: datetime) -> datetime:
+    """A given time in UTC, since PostgreSQL knows fewer offsets than people may write; one without an offset is in UTC. Raises ValueError
+    for a year of no ledger."""
+    if not FIRST_YEAR <= moment.year < LAST_YEAR:
+        raise ValueError(f"must be between the years {FIRST_YEAR} and {LAST_YEAR}, such as 2030-01-31T00:00:00Z")
+    return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+FIRST_YEAR, LAST_YEAR = 1970, 2200
+
 Money = Annotated[Decimal, PlainSerializer(money_text, return_type=str)]
-
-
 Time = Annotated[datetime, PlainSerializer(time_text, return_type=str)]
+Moment = Annotated[datetime, AfterValidator(in_utc)]
+"""A time that is given to the API."""
