@@ -14,7 +14,7 @@ class PinnedView(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="pinned_views")
-    page = models.CharField(max_length=16)  # costs | runs
+    page = models.CharField(max_length=16)  # costs | runs | audit
     name = models.CharField(max_length=60)
     query = models.CharField(max_length=1000, blank=True)
     every = models.CharField(max_length=5, blank=True, db_default="", default="")  # day | week | month

@@ -21,6 +21,8 @@ from flows.access.refusals import NotFound
 from flows.access.rights import Right, require
 from flows.access.sealing import sealed_until, verify
 from flows.models import AuditRow
+from flows.runs.actions.keep_view import views_of
+from flows.runs.pages.views import kept_or_dropped
 from orchestrator.auditing.api import audit_shape
 from orchestrator.auditing.reads import Wanted, audit_rows, page_of, wanted_of
 
@@ -45,6 +47,14 @@ MOST_EXPORTED = 100_000
 def audit_page(request: Any) -> HttpResponse:
     """The log, narrowed as the address says."""
     return _page(request)
+
+
+@login_required
+@require_POST
+def views(request: Any) -> HttpResponse:
+    """Keeps the choices of the log under a name, or throws a view away."""
+    require(request.actor, Right.SEE_AUDIT)
+    return kept_or_dropped(request, "audit")
 
 
 @login_required
@@ -75,7 +85,8 @@ def _page(request: Any, more: dict[str, Any] | None = None) -> HttpResponse:
     wanted = wanted_of(request.GET)
     rows, older = page_of(audit_rows(request.actor, wanted), wanted)
     query = request.GET.copy()
-    query.pop("before", None)
+    for name in [name for name, value in query.items() if not value or name == "before"]:
+        query.pop(name)
     context = {
         "rows": [
             (row, _address(request.actor, row), json.dumps(row.data, ensure_ascii=False, indent=2) if row.data else "")
@@ -84,7 +95,8 @@ def _page(request: Any, more: dict[str, Any] | None = None) -> HttpResponse:
         "wanted": wanted,
         "doors": DOORS,
         "until": sealed_until(),
-        "query": query.urlencode(),
+        "query": query.urlencode(safe=",:!@"),
+        "views": views_of(request.actor, "audit"),
         "older": f"?{query.urlencode()}&before={older}" if older is not None else "",
     }
     return render(request, "audit/list.html", context | (more or {}))

@@ -20,6 +20,7 @@ urlpatterns = [
     path("shell/killswitch", killswitch.banner, name="killswitch-banner"),
     path("killswitch", killswitch.killswitch, name="killswitch"),
     path("audit", auditing.audit_page, name="audit"),
+    path("audit/views", auditing.views, name="audit-views"),
     path("audit/verification", auditing.verification, name="audit-verification"),
     path("audit/export.<slug:form>", auditing.export, name="audit-export"),
     path("internal/components", components.components, name="components"),

@@ -27,7 +27,7 @@ from flows.costs.actions.add_price import Wanted as Priced
 from flows.costs.actions.add_price import add_price
 from flows.costs.actions.put_budget import Wanted as Budgeted
 from flows.costs.actions.put_budget import put_budget
-from flows.models import AuditRow, Flow, Route, ToolEntry
+from flows.models import AuditRow, Flow, PinnedView, Route, ToolEntry
 from tests.makers import make_actor, make_flow, make_memory, make_person, make_request, make_run, make_team, make_trigger
 from tests.runs.journals import make_price
 
@@ -127,6 +127,28 @@ def test_a_filtered_export_equals_the_list(auditor: Client) -> None:
     assert [json.loads(line)["id"] for line in lines] == [int(row["id"]) for row in table] == shown
     assert len(shown) == 2
     assert AuditRow.objects.filter(action="audit.export").count() == 2
+
+
+def test_the_filters_of_the_log_are_kept_under_a_name(auditor: Client) -> None:
+    write()
+    write(action="policy.save", subject="refunds")
+    assert "Save view" not in auditor.get("/audit").content.decode()
+    narrowed = auditor.get("/audit?action=policy&actor=").content.decode()
+    assert 'name="query" value="action=policy"' in narrowed
+
+    kept = auditor.post("/audit/views", {"name": " Policies ", "query": "action=policy"})
+
+    assert kept.headers["Location"] == "/audit?action=policy"
+    page = auditor.get("/audit?action=policy").content.decode()
+    assert '<a href="/audit?action=policy" aria-current="page">Policies</a>' in page
+    assert "flow.pause" not in page
+    (view,) = PinnedView.objects.all()
+    assert (view.page, view.name) == ("audit", "Policies")
+    other = Client()
+    other.force_login(make_person("auditor", username="another"))
+    assert "Policies" not in other.get("/audit").content.decode()
+    assert auditor.post("/audit/views", {"drop": view.id.hex}).headers["Location"] == "/audit"
+    assert not PinnedView.objects.exists()
 
 
 def test_times_are_utc_wherever_the_reader_is(auditor: Client) -> None:

@@ -16,8 +16,8 @@ from flows.access.rights import Right
 from flows.models import Person, PinnedView
 from flows.runs.spending.reporting import PERIODS, next_report
 
-Page = Literal["costs", "runs"]
-NEEDS: dict[Page, Right] = {"costs": Right.SEE_COSTS, "runs": Right.SEE_RUNS}
+Page = Literal["costs", "runs", "audit"]
+NEEDS: dict[Page, Right] = {"costs": Right.SEE_COSTS, "runs": Right.SEE_RUNS, "audit": Right.SEE_AUDIT}
 
 MOST = 30
 """Views of one person for one page."""

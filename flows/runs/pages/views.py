@@ -1,4 +1,4 @@
-"""``/runs/views``: the filters that somebody keeps under a name."""
+"""The filters of a list that somebody keeps under a name: ``/runs/views``, and lists of other rooms."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from flows.runs.actions.keep_view import drop_view, keep_view
+from flows.runs.actions.keep_view import Page, drop_view, keep_view
 
 
 @require_POST
 @login_required
 def views(request: Any) -> HttpResponse:
-    """Keeps the choices that the list was made with, or, with ``drop``, throws a view away; shows the list."""
+    """Keeps the choices that the list of runs was made with, or, with ``drop``, throws a view away; shows the list."""
+    return kept_or_dropped(request, "runs")
+
+
+def kept_or_dropped(request: Any, page: Page) -> HttpResponse:
+    """What a form of `components/views.html` asks for. The page's address has the page's name."""
     if "drop" in request.POST:
-        name = drop_view(request.actor, "runs", request.POST["drop"])
-        request.toast(f"The view {name} is removed.")
-        return redirect("runs")
-    view = keep_view(request.actor, "runs", request.POST.get("name", ""), request.POST.get("query", ""))
+        request.toast(f"The view {drop_view(request.actor, page, request.POST['drop'])} is removed.")
+        return redirect(page)
+    view = keep_view(request.actor, page, request.POST.get("name", ""), request.POST.get("query", ""))
     request.toast(f"The view {view.name} is kept.")
-    return redirect(f"{reverse('runs')}{'?' if view.query else ''}{view.query}")
+    return redirect(f"{reverse(page)}{'?' if view.query else ''}{view.query}")
