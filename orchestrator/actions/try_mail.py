@@ -14,6 +14,7 @@ from flows.access.installation import look_up
 from flows.access.redaction import redacted
 from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require
+from orchestrator.people.mails import mail_is_set_up
 
 TEXT = "This letter was sent to see whether letters arrive. There is nothing to do.\n"
 
@@ -21,9 +22,13 @@ TEXT = "This letter was sent to see whether letters arrive. There is nothing to 
 def try_mail(actor: Actor) -> str:
     """Sends a letter to the actor's own address. Gives what the mail server said where it did not take it; empty where it did.
 
-    Raises `Forbidden`, and `Invalid` where the actor has no address.
+    Raises `Forbidden`, and `Invalid` where the actor has no address, or no server is set up.
     """
     require(actor, Right.MANAGE_SETTINGS)
+    if not mail_is_set_up():
+        raise Invalid(
+            "No mail server is set up.", problems=[Fault("EMAIL_HOST", "is not set", "Set it where the product starts.")]
+        )
     address = actor.person.email if actor.person is not None else ""
     if not address:
         raise Invalid("There is nobody to write to.", problems=[Fault("email", "is missing", "Enter your address on your page.")])

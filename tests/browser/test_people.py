@@ -6,18 +6,23 @@ import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from threading import Thread
 from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
 from playwright.sync_api import expect
 
+from approvals.actions.save_channel import add_channel
+from approvals.notices.sending import send_due
 from flows.access.actions.grant_role import grant_role
 from flows.access.actions.revoke_role import revoke_role
-from flows.access.actor import system
+from flows.access.actor import Actor, system
 from flows.access.sealing import seal_audit
-from flows.models import ApiKey, AuditRow, Person, Request, RetentionRule
+from flows.models import AllowedHost, ApiKey, AuditRow, Person, Request, RetentionRule
 from tests.makers import make_flow, make_person, make_request, make_run, make_team
+from tests.servers.hook_server import HookServer
+from tests.servers.loopback import running
 
 Person_ = Callable[[str], Person]
 PASSWORD = "correct horse battery"
@@ -246,7 +251,8 @@ def test_AUD_2_3_and_4_nothing_edits_refusals_are_there_and_a_tampered_row_is_na
     auditor.go("/audit?action=refusal")
     assert auditor.see("audit-row").count() == 1
     assert "people.manage" in auditor.see("audit-row").text_content()
-    assert auditor.page.locator("main form[method=post]").count() == 1, "only the one that verifies"
+    forms = auditor.page.locator("main form[method=post]").evaluate_all("forms => forms.map(each => each.getAttribute('action'))")
+    assert forms == ["/audit/verification?action=refusal", "/audit/views"], "one verifies, one keeps the filters"
     row = AuditRow.objects.get(action="refusal")
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
@@ -287,6 +293,30 @@ def test_the_settings_fit_a_phone(visit: Any, person: Person_) -> None:
         page.go(address)
         page.fits()
         page.is_accessible()
+
+
+def test_SET_2_a_test_that_fails_shows_what_the_provider_said(visit: Any, person: Person_) -> None:
+    owner = person("owner")
+    page = visit(as_=owner)
+    page.go("/approvals/channels")
+
+    with running(HookServer()) as chat:
+        AllowedHost.objects.create(host=chat.host)
+        add_channel(Actor(person=owner), "chat", "Ops", f"{chat.base}/hook")
+        chat.behaves({"behave": "403", "message": "This room is closed."})
+        page.go("/approvals/channels")
+        page.see("try-channel").click()
+        expect(page.see("toast")).to_be_visible()
+        sending = Thread(target=lambda: [send_due(), connection.close()])  # this thread has a loop of the browser's
+        sending.start()
+        sending.join(30)
+        page.go("/approvals/channels")
+
+    expect(page.see("notice")).to_contain_text("403")
+    expect(page.see("notice")).to_contain_text("This room is closed.")
+    page.go("/settings/general")
+    expect(page.see("mail-state")).to_contain_text("No mail server is set up")
+    page.is_quiet()
 
 
 def test_SET_3_a_change_of_retention_shows_first_what_it_would_remove(visit: Any, person: Person_) -> None:

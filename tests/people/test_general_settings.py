@@ -168,3 +168,12 @@ def with_token(page: Client) -> dict[str, str]:
 
 def username(page: Client) -> str:
     return Person.objects.get(id=page.session["_auth_user_id"]).username
+
+
+def test_without_a_mail_server_the_page_says_so_and_sends_nothing(page: Client, settings: Any) -> None:
+    settings.EMAIL_BACKEND, settings.EMAIL_HOST = "django.core.mail.backends.smtp.EmailBackend", ""
+
+    assert 'data-testid="try-mail"' not in page.get("/settings/general").content.decode()
+    refused = page.post("/api/v1/installation/mail-test", headers=with_token(page))
+    assert (refused.status_code, refused.json()["problems"][0]["place"]) == (422, "EMAIL_HOST")
+    assert not AuditRow.objects.filter(action="mail.try").exists()
