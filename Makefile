@@ -53,6 +53,7 @@ lock: $(VENV)/.uv ## new locks from pyproject.toml; releases must be 14 days old
 	$(LOCK) --output-file requirements.lock pyproject.toml
 	$(LOCK) --output-file requirements-dev.lock --constraints requirements.lock --group dev pyproject.toml
 	sed -n "s/^litellm==\([^ ]*\).*/litellm[proxy]==\1/p" requirements.lock | $(LOCK) --only-binary :all: --output-file requirements-proxy.lock -
+	sed -n "s/^\(openai\|mcp\)==\([^ ]*\).*/\1==\2/p" requirements.lock | $(LOCK) --only-binary :all: --output-file requirements-clients.lock -
 
 $(VENV)/bin/python:
 	@command -v git >/dev/null || { echo "git is missing: install it and run make again."; exit 1; }

@@ -16,6 +16,7 @@ LOCKS = (
     "requirements.lock",
     "requirements-dev.lock",
     "requirements-proxy.lock",
+    "requirements-clients.lock",
 )
 EXPECTED_PTH = {"distutils-precedence.pth"}  # setuptools', which venv itself installs up to Python 3.11
 FORBIDDEN = ("://", "--index", "--extra-index", "--find-links", "--trusted-host")

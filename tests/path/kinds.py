@@ -34,6 +34,21 @@ edges: [start -> again]
 output: {text: "{{ steps.again.output }}", rounds: "{{ state.rounds }}"}
 """
 
+ASKED = """\
+orchestrator: 1
+name: Asked
+input: {type: object, required: [message], properties: {message: {type: string}}}
+steps:
+  draft:
+    kind: model
+    with: {route: loop, prompt: "Run {{ run.id }}: {{ input.message }}", max_output: 50}
+  ask:
+    kind: approval
+    with: {title: "Send this?", payload: {run: "{{ run.id }}"}, outcomes: {approve: approve, reject: reject}, approvers: {teams: [legal]}}
+edges: [start -> draft, draft -> ask]
+output: "{{ steps.ask.output.outcome }}: {{ steps.draft.output }}"
+"""
+
 FRAGILE = f"""\
 orchestrator: 1
 name: Fragile

@@ -5,20 +5,26 @@ One real installation (`up` in a folder of its own) with a model server and an e
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from orchestrator.catalogue import step_kinds
+from tests.bench.installation import bare_environment
 from tests.faults.flows import catalogue
 from tests.faults.harness import Site, folder_for_servers
-from tests.orchestrator.processes import until
-from tests.path.kinds import BOUNDLESS, CIRCLE, EVERYTHING, FLOWS, FRAGILE, LINE, POLISH
+from tests.orchestrator.processes import ROOT, until
+from tests.path.kinds import ASKED, BOUNDLESS, CIRCLE, EVERYTHING, FLOWS, FRAGILE, LINE, POLISH
+from tests.servers.environments import python_with
 
 pytestmark = pytest.mark.slow
 
@@ -239,6 +245,53 @@ def test_every_kind_in_one_run(api: Api) -> None:
     assert {step: len(api.effects(run, step)) for step in ("keyed", *once)} == {"keyed": 2, **dict.fromkeys(once, 1)}
     assert len({line["key"] for line in api.effects(run, "keyed")}) == 1
     assert Decimal(ended["cost"]) > 0
+
+
+def test_the_official_clients_drive_a_flow_over_the_network(api: Api, tmp_path: Path) -> None:
+    """OpenAI's client streams past an approval, and the MCP client waits for one: each is under way while a person decides."""
+    python = python_with(ROOT / "requirements-clients.lock", tmp_path)
+    api.publish("asked", ASKED)
+    key = api.site.manage("apikey", "create", "--user", "operator", "--scopes", "runs:write").strip()
+    base = f"http://127.0.0.1:{api.site.port}"
+
+    with client(python, "chat", f"{base}/v1", key, "flow/asked", "Ann") as chat:
+        first = next(chat)
+        run = str(first["id"]).removeprefix("chatcmpl-")
+        approve_what(api, run)
+        rest = list(chat)
+
+    assert "".join(each["text"] for each in [first, *rest]) == api.reach(run, "succeeded")["output"]
+    assert [first["ended"], rest[-1]["ended"]] == [None, "stop"]
+
+    with client(python, "tool", f"{base}/mcp", key, "asked", '{"message": "Ann"}') as tool:
+        assert {"asked", "run_status"} <= {*next(tool)["tools"]}
+        while (told := next(tool)) != {"progress": "waiting approval"}:
+            assert told.keys() == {"progress"}, told
+        (run,) = [each["id"] for each in api.get("/runs", flow="asked", state="waiting_approval")["items"]]
+        approve_what(api, run)
+        result = list(tool)[-1]
+
+    assert (result["failed"], result["result"]["state"], result["result"]["run"]) == (False, "succeeded", run)
+
+
+def approve_what(api: Api, run: str) -> None:
+    """Decides the one request of the run, and has its books looked at."""
+    api.runs.append(run)
+    (request,) = api.requests(run, "approval")
+    api.decide(request, "approve", by="approver-3")
+
+
+@contextmanager
+def client(python: Path, program: str, *arguments: str) -> Iterator[Iterator[dict[str, Any]]]:
+    """One of `tests.clients` at work; gives what it says, line by line, as it says it."""
+    command = [str(python), str(ROOT / "tests" / "clients" / f"{program}.py"), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=bare_environment()) as process:
+        assert process.stdout is not None
+        try:
+            yield (json.loads(line) for line in process.stdout)
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
 
 
 def effects_key(api: Api, run: str, step: str) -> str:

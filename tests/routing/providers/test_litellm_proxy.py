@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -22,12 +21,13 @@ from flows.routing.definitions import ModelInfo
 from flows.routing.keycheck import check_provider
 from flows.routing.providers import complete
 from flows.routing.providers.base import ModelReply, ModelRequest, ToolDeclaration
+from tests.servers.environments import python_with
 from tests.servers.loopback import running
 from tests.servers.model_server import ModelServer
 
 pytestmark = pytest.mark.slow
 
-INSTALLS, STARTS = 300, 300  # seconds
+STARTS = 300  # seconds
 LOCK = ROOT / "requirements-proxy.lock"
 KEY = "sk-proxy-test"
 CONFIG = """\
@@ -52,13 +52,8 @@ def behind() -> Iterator[ModelServer]:
 def proxy(behind: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The ``host:port`` of a proxy of the version that the product has; what it needs beside is its own, as its lock says."""
     folder = tmp_path_factory.mktemp("proxy")
-    uv, python = Path(sys.executable).parent / "uv", folder / "environment" / "bin" / "python"
     assert f"\nlitellm=={version('litellm')} " in LOCK.read_text(encoding="utf-8"), "the lock is of another version: make lock"
-    for command in (
-        [uv, "venv", "--quiet", "--python", sys.executable, folder / "environment"],
-        [uv, "pip", "install", "--quiet", "--python", python, "--only-binary", ":all:", "--require-hashes", "-r", LOCK],
-    ):
-        subprocess.run([str(each) for each in command], check=True, timeout=INSTALLS, cwd=folder)
+    python = python_with(LOCK, folder)
     config, log = folder / "config.yaml", folder / "log"
     config.write_text(CONFIG.format(base=behind.base, key=KEY))
     with socket.create_server(("127.0.0.1", 0)) as probe:
