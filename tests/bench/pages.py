@@ -64,6 +64,8 @@ BUDGETS: dict[str, Budget] = {
     "page_graph_of_300": _list("/flows/large-graph"),
     "page_costs": _list("/costs?from={year}&by=model"),
     "page_costs_by_day": _list("/costs?from={year}&by=day"),
+    "page_costs_by_run": _list("/costs?from={year}&by=run"),
+    "page_costs_by_step": _list("/costs?from={year}&by=step"),
     "page_approvals": Budget("/approvals", 200, 45, 12, 1.2, 0.01),
     "page_request": Budget("/approvals/{request}", 200, 45, 12, 1.2, 0.01),
     "page_builder": Budget("/flows/large-flow-01/edit", 250, 20, 10, 2.0, 0.05),
