@@ -30,6 +30,10 @@ def effects(site: Site, run: UUID, step: str) -> list[dict[str, Any]]:
     return [line for line in site.effects.of(run) if line["method"] == "POST" and line["body"]["step"] == step]
 
 
+def look_ups(site: Site) -> int:
+    return sum(line["method"] == "GET" for line in site.effects.lines)
+
+
 @pytest.fixture(autouse=True)
 def _calm(site: Site) -> None:
     site.effects.behaves()
@@ -128,10 +132,12 @@ def test_inputs_that_are_edited_while_the_steps_begin_are_heeded_or_refused(site
 
 
 def test_a_death_during_the_look_up_of_an_unknown_outcome_changes_nothing(site: Site) -> None:
+    before = look_ups(site)
     site.effects.behaves({"behave": "late"}, HANGS)  # the call is lost; asking about it takes a while
     run = site.start_run("lookup")
     finding = "SELECT 1 FROM flows_call WHERE run_id = %s AND kind = 'find' AND status = 'started'"
     until(lambda: site.database.rows(finding, run), 30, "it asks what became of the call")
+    until(lambda: look_ups(site) > before, 20, "the service hangs over this look-up, not over its repetition")
 
     kill(site.owner(run))
 
