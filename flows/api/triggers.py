@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
@@ -101,27 +102,27 @@ def list_triggers(request: HttpRequest, flow: str = Query(""), kind: str = Query
     """The triggers of the flows that you may see, by name; at most 500."""
     actor = actor_of(request)
     require_scope(actor, Right.SEE_FLOWS)
-    return {"items": [_shape(request, trigger) for trigger in triggers_listed(actor, kind, flow)]}
+    return {"items": [_answer(request, trigger) for trigger in triggers_listed(actor, kind, flow)]}
 
 
 @router.post("/triggers", response={201: TriggerShape} | REFUSALS)
 def post_trigger(request: HttpRequest, body: TriggerIn) -> Any:
     """Makes a trigger that starts runs in your name. Of a webhook the answer has its secret, this once."""
     trigger, secret = create_trigger(actor_of(request), body.flow, body.kind, body.name, body.settings)
-    return Status(201, _shape(request, trigger) | {"secret": secret or None})
+    return Status(201, _answer(request, trigger) | {"secret": secret or None})
 
 
 @router.get("/triggers/{trigger_id}", response={200: TriggerShape, 404: ProblemDocument})
 def get_trigger(request: HttpRequest, trigger_id: str) -> Any:
     """One trigger."""
-    return _shape(request, _seen(request, trigger_id))
+    return _answer(request, _seen(request, trigger_id))
 
 
 @router.patch("/triggers/{trigger_id}", response={200: TriggerShape} | REFUSALS)
 def patch_trigger(request: HttpRequest, trigger_id: str, body: TriggerChange) -> Any:
     """Sets what the body names; from now on it starts runs in your name."""
     trigger = change_trigger(actor_of(request), trigger_named(actor_of(request), trigger_id), body.settings, body.name)
-    return _shape(request, trigger)
+    return _answer(request, trigger)
 
 
 @router.delete("/triggers/{trigger_id}", response={204: None, 403: ProblemDocument, 404: ProblemDocument})
@@ -136,7 +137,7 @@ def post_trigger_pause(request: HttpRequest, trigger_id: str, body: TriggerStand
     """A paused trigger starts nothing; with `on` false it goes on."""
     trigger = trigger_named(actor_of(request), trigger_id)
     pause_trigger(actor_of(request), trigger, paused=body is None or body.on)
-    return _shape(request, trigger_named(actor_of(request), trigger_id))
+    return _answer(request, trigger_named(actor_of(request), trigger_id))
 
 
 @router.post(
@@ -150,7 +151,7 @@ def post_trigger_secret(request: HttpRequest, trigger_id: str) -> Any:
 @router.get("/triggers/{trigger_id}/firings", response={200: FiringList, 404: ProblemDocument})
 def list_firings(request: HttpRequest, trigger_id: str) -> Any:
     """What fired, the newest first; the last 50 are kept."""
-    return {"items": [_firing(firing) for firing in firings_of(_seen(request, trigger_id))]}
+    return {"items": [firing_shape(firing) for firing in firings_of(_seen(request, trigger_id))]}
 
 
 @router.post("/triggers/{trigger_id}/firings", response={202: FiredRun} | REFUSALS)
@@ -173,7 +174,7 @@ def post_sample(request: HttpRequest, trigger_id: str, firing_id: str) -> Any:
     """Makes what was delivered then the webhook's sample."""
     actor = actor_of(request)
     trigger = trigger_named(actor, trigger_id)
-    return _shape(request, use_as_sample(actor, trigger, firing_named(trigger, firing_id)))
+    return _answer(request, use_as_sample(actor, trigger, firing_named(trigger, firing_id)))
 
 
 def _seen(request: HttpRequest, trigger_id: str) -> Trigger:
@@ -182,7 +183,12 @@ def _seen(request: HttpRequest, trigger_id: str) -> Trigger:
     return trigger
 
 
-def _shape(request: HttpRequest, trigger: Trigger) -> dict[str, Any]:
+def _answer(request: HttpRequest, trigger: Trigger) -> dict[str, Any]:
+    return trigger_shape(trigger, request.build_absolute_uri)
+
+
+def trigger_shape(trigger: Trigger, address: Callable[[str], str]) -> dict[str, Any]:
+    """A trigger as `TriggerShape`; `address` makes a path of this installation one that others reach."""
     inactive = why_inactive(trigger)
     waits = trigger.kind == "schedule" and not inactive
     return {
@@ -194,11 +200,12 @@ def _shape(request: HttpRequest, trigger: Trigger) -> dict[str, Any]:
         "owner": trigger.owner.username,
         "inactive": inactive,
         "next": [each.at for each in schedule_of(trigger).upcoming(database_now())] if waits else [],
-        "url": request.build_absolute_uri(reverse("hook", args=[trigger.public_id])) if trigger.kind == "webhook" else None,
+        "url": address(reverse("hook", args=[trigger.public_id])) if trigger.kind == "webhook" else None,
     }
 
 
-def _firing(firing: Firing) -> dict[str, Any]:
+def firing_shape(firing: Firing) -> dict[str, Any]:
+    """A firing as `FiringShape`."""
     return {
         "id": firing.public_id,
         "at": firing.at,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandError
 
 from flows.access.actor import Actor, system
@@ -36,6 +38,26 @@ def json_given(text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise CommandError(f"This is no JSON: {error}") from None
+
+
+def text_given(text: str) -> str:
+    """What an option says: the text itself or, of `@FILE`, what that file holds. Raises `CommandError`."""
+    return text_of(Path(text[1:])) if text.startswith("@") else text
+
+
+def text_of(file: Path) -> str:
+    """What a file of UTF-8 text holds. Raises `CommandError`."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{file}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{file}: is not UTF-8 text (byte {error.start})") from None
+
+
+def at_site(path: str) -> str:
+    """The address of a path of this installation, as people reach it from outside."""
+    return f"{settings.SITE_URL.rstrip('/')}{path}"
 
 
 @contextmanager

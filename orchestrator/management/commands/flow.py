@@ -25,7 +25,7 @@ from flows.steps import known_kinds
 from orchestrator.catalogue import tool_kinds
 from orchestrator.catalogue_document import parse_catalogue
 from orchestrator.management.engines import engine_beats
-from orchestrator.management.speaking import CLI, actor_named, document_lines, spoken_refusals
+from orchestrator.management.speaking import CLI, actor_named, document_lines, spoken_refusals, text_of
 
 NO_ENGINE = (
     "No engine is running, so nothing would drive the run. Start one in another terminal, with `make run` or "
@@ -69,7 +69,7 @@ class Command(BaseCommand):
     def do_import(self, file: Path, publish: bool, slug: str | None, **options: Any) -> None:
         name = slug or re.sub(r"[^a-z0-9_-]+", "-", file.stem.lower()).strip("-_")
         with spoken_refusals(str(file)):
-            flow, version = import_flow(CLI, name, _text(file), publish=publish)
+            flow, version = import_flow(CLI, name, text_of(file), publish=publish)
         done = f"published as version {version.number}" if version is not None else f"saved as draft, revision {flow.revision}"
         self.stdout.write(f"{flow.slug}: {done}")
 
@@ -81,9 +81,9 @@ class Command(BaseCommand):
         known = None
         if catalogue is not None:
             with spoken_refusals(str(catalogue)):
-                known = _catalogue(_text(catalogue))
+                known = _catalogue(text_of(catalogue))
         with spoken_refusals(str(file)):
-            compiled = compile_flow(parse_document(_text(file)), known_kinds(), known, lenient=known is None)
+            compiled = compile_flow(parse_document(text_of(file)), known_kinds(), known, lenient=known is None)
         for line in document_lines(str(file), compiled.warnings):
             self.stderr.write(f"warning: {line}")
         self.stdout.write(f"{file}: valid")
@@ -135,7 +135,7 @@ class Command(BaseCommand):
 
     def input_value(self, slug: str, given: str) -> Any:
         """The input behind ``--input``: JSON, or a file's JSON object, or a file's text for a flow that takes one text."""
-        text, place = (_text(Path(given[1:])), given[1:]) if given.startswith("@") else (given, "--input")
+        text, place = (text_of(Path(given[1:])), given[1:]) if given.startswith("@") else (given, "--input")
         try:
             value = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -170,15 +170,6 @@ def _catalogue(text: str) -> Catalogue:
     document = parse_catalogue(text, {kind.slug: kind for kind in tool_kinds()})
     tools = {slug: dict(tool.arguments) or None for slug, tool in document.tools.items()}
     return Catalogue(frozenset(document.routes), frozenset(document.models), tools)
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"{file}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise CommandError(f"{file}: is not UTF-8 text (byte {error.start})") from None
 
 
 def _asked(run: Run) -> str:
