@@ -363,7 +363,9 @@ def test_what_a_run_costs_is_told_of_the_middle_one_of_each_and_of_each_success(
         Decimal("4.3"),
         Decimal("6.45"),
     )
-    assert 'hx-get="/costs/per-run?' in seen(client, f"/costs?{period()}")
+    explorer, tiles = seen(client, f"/costs?{period()}"), re.compile("<dt>[A-Z][a-z]+ (?:run|per run|per success)</dt>")
+    assert 'hx-get="/costs/per-run?' in explorer
+    assert tiles.findall(explorer) == tiles.findall(page), "what comes later has its room from the beginning"
     make_call(make_run(flow, status="failed"), "dark", cost=None)
     assert seen(client, f"/costs/per-run?{period()}").count("≥ ") == 3
 

@@ -13,6 +13,7 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
@@ -64,6 +65,7 @@ def costs(request: Any) -> HttpResponse:
     amount, earlier = explorer.cost_in(total, wanted.purpose), picture.before
     bounds = bounds_of(wanted)
     chart = picture.chart(bounds.lines.values())
+    query = request.GET.urlencode(safe=",:!")
     told = models.calls - models.unpriced - models.estimated - models.in_flight
     context = {
         "wanted": wanted,
@@ -100,7 +102,8 @@ def costs(request: Any) -> HttpResponse:
         ],
         "filters": [(name, label, words, leading(request.GET, **{name: None})) for name, label, words in _filters(wanted)],
         "kept": [(name, value) for name, value in request.GET.items() if name not in {"from", "to", "after"}],
-        "query": request.GET.urlencode(safe=",:!"),
+        "query": query,
+        "per_run": f"{reverse('costs-per-run')}?{query}",
         "review": leading(request.GET, unpriced="yes", by="call"),
         "zone": timezone.get_current_timezone_name(),
         "views": views_of(actor, "costs"),
