@@ -49,6 +49,7 @@ def at(request: Request) -> str:
 
 
 def press(visit: Any, *keys: str) -> None:
+    visit.page.wait_for_selector("html[data-scripted]")  # a key, unlike a click, waits for nothing
     for key in keys:
         visit.page.keyboard.press(key)
 

@@ -19,6 +19,8 @@ AXE = Path(settings.BASE_DIR) / "static" / "build" / "axe.min.js"
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 OF_COLOURS = ["color-contrast", "link-in-text-block"]
 """The rules whose verdict depends on the theme."""
+SCRIPTED = "document.addEventListener('DOMContentLoaded', () => document.documentElement.setAttribute('data-scripted', ''))"
+"""Marks a document once its scripts have run: modules do before this event."""
 
 
 class Visit:
@@ -32,6 +34,10 @@ class Visit:
         self.page.on("console", lambda m: self.noise.append(f"{m.type}: {m.text}") if m.type in ("error", "warning") else None)
         self.page.on("pageerror", lambda error: self.noise.append(f"page error: {error}"))
         self.page.on("requestfailed", self._failed)
+        # A document is seen before its scripts have run, and a key or a click in between does nothing, which no person is
+        # quick enough for. Every act and every expectation waits until nothing is in that state.
+        self.page.add_init_script(SCRIPTED)
+        self.page.add_locator_handler(self.page.locator("html:not([data-scripted])"), lambda: None)
 
     def _failed(self, request: Request) -> None:
         if request.failure != "net::ERR_ABORTED":  # the page was left before the answer came
