@@ -427,6 +427,7 @@ class Engine:
             row = await cursor.fetchone()
             if row is None:
                 raise LookupError(f"version {version} does not exist")
+            await self.services.renew()  # what it names may be as new as itself
             flow = await asyncio.to_thread(self.compile_document, row[0])
             if len(self._flows) > 500:
                 self._flows.clear()

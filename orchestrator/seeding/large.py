@@ -4,12 +4,10 @@ of ten thousand items, a flow of three hundred steps."""
 from __future__ import annotations
 
 import json
-import time
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from django.conf import settings
 from django.db import connection
 
 from flows.access.actor import system
@@ -24,8 +22,6 @@ from orchestrator.seeding.copies import MODELS, multiply_run
 
 RUNS, REQUESTS, FLOWS, STEPS = 100_000, 600, 20, 10
 ITEMS, NODES = 10_000, 300
-
-TRIAL = 5.0  # seconds
 
 SEED = system("seed", door="cli")
 
@@ -45,7 +41,8 @@ def seed_large(progress: Progress, runs: int = RUNS) -> None:
     if Run.objects.exists():
         raise Invalid("There are runs here already; the large installation is made where there are none.")
     first = _flows()
-    run = _first_run(progress, first.slug)
+    run = start_run(SEED, first.slug, {})
+    _wait(progress, "first run", 1, lambda: Run.objects.filter(id=run.id, status="succeeded").count())
     flows = Flow.objects.filter(slug__startswith="large-flow").order_by("slug").values_list("id", flat=True)
     multiply_run(run.id, runs, list(flows), lambda done: progress("runs", done, runs))
     for n in range(REQUESTS):
@@ -63,26 +60,6 @@ def seed_large(progress: Progress, runs: int = RUNS) -> None:
     progress("sums by day", 1, 1)
 
 
-def _first_run(progress: Progress, flow: str) -> Run:
-    """The run that is copied. It begins a moment after one of another flow has succeeded: an engine that was at work already does not
-    know a new tool at once."""
-    _wait(progress, "known tools", 1, lambda: _succeeded(start_run(SEED, "large-trial", {})))
-    time.sleep(3 * settings.SCAN_PERIOD)  # each takes up the catalogue in two
-    run = start_run(SEED, flow, {})
-    _wait(progress, "first run", 1, lambda: Run.objects.filter(id=run.id, status="succeeded").count())
-    return run
-
-
-def _succeeded(run: Run) -> bool:
-    until = time.monotonic() + TRIAL
-    while time.monotonic() < until:
-        run.refresh_from_db(fields=["status"])
-        if run.status in TERMINAL_STATES:
-            break
-        time.sleep(0.05)
-    return run.status == "succeeded"
-
-
 def _flows() -> Flow:
     """The flows, with the tool and models that they name; the one whose run is copied."""
     settings = {"function": "bench.noop"}
@@ -93,7 +70,6 @@ def _flows() -> Flow:
     chain = [f"s{n}" for n in range(STEPS)]
     for n in range(1, FLOWS + 1):
         _make(f"large-flow-{n:02}", f"Large flow {n}", dict.fromkeys(chain, CALL), chain)
-    _make("large-trial", "Large trial", {"call": CALL}, ["call"])
     _make("large-orders", "Large orders", {"ask": ASK}, ["ask"])
     _make("large-map", "Large map", {"every": MAP}, ["every"])
     many = [f"s{n}" for n in range(NODES)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
 from typing import Any
 
@@ -91,3 +92,16 @@ def test_runs_that_end_together_make_room_for_one_claim(
         finish(run)
 
     assert engine._claims <= len(runs) / 4
+
+
+def test_an_engine_knows_what_a_new_flow_names_without_waiting_for_its_next_look(
+    drive: Drive, add_tool: AddTool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(engine: worker.Engine) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(worker.Engine, "_renew", never)
+    drive()
+    add_tool("test.new", _nothing)
+
+    assert finish(start({"s": tool("test.new")}, ["start -> s"])).status == "succeeded"
