@@ -90,3 +90,9 @@ def installation_as_it_comes() -> Iterator[None]:
     """What a process has heard of its installation outlives a test's database."""
     yield
     heed(None)
+
+
+@pytest.fixture
+def mail_server(settings: Any) -> None:
+    """As where a mail server is set up; what is sent to it lands in `mailoutbox`."""
+    settings.EMAIL_HOST = "127.0.0.1"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.utils import timezone
 
 from approvals.models import Channel, Notice, Preference
+from flows.access.letters import letters_are_sent
 from flows.models import Person, Request
 
 GATHERING = timedelta(minutes=30)
@@ -50,7 +50,7 @@ def notify(
     or does not want to hear of `event`, is left out; without a mail server everybody is. Where the policy of `request` names channels,
     no others hear of it.
     """
-    wanted = {person.id: person for person in people if person.is_active and person.email} if settings.EMAIL_HOST else {}
+    wanted = {person.id: person for person in people if person.is_active and person.email} if letters_are_sent() else {}
     gathering: set[object] = set()
     for preference in Preference.objects.filter(person__in=wanted):
         if preference.email == "off" or event in preference.muted:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime, time, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -21,6 +20,7 @@ from approvals.notices.notify import EVENTS
 from approvals.notices.reads import channel_named, last_notices, preference_of
 from approvals.reads import delegation_named
 from flows.access.actor import Actor
+from flows.access.letters import letters_are_sent
 from flows.access.refusals import Fault, Invalid, NotFound, Refusal
 from flows.access.rights import Right, require
 from flows.models import Person
@@ -50,7 +50,7 @@ def settings_page(request: Any) -> HttpResponse:
         "colleagues": Person.objects.filter(is_active=True).exclude(username=actor.name).order_by("username")[:200],
         "typed": request.POST,
         "refusal": refusal,
-        "mail": bool(settings.EMAIL_HOST),
+        "mail": letters_are_sent(),
         "in_a_week": (timezone.now() + timedelta(days=7)).isoformat(timespec="seconds"),  # of the command beside the form
     }
     return render(request, "policies/settings.html", context, status=refusal.status if refusal else 200)

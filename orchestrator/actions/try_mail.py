@@ -11,10 +11,10 @@ from django.db import transaction
 from flows.access.actor import Actor
 from flows.access.audit import record_change
 from flows.access.installation import look_up
+from flows.access.letters import letters_are_sent
 from flows.access.redaction import redacted
 from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require
-from orchestrator.people.mails import mail_is_set_up
 
 TEXT = "This letter was sent to see whether letters arrive. There is nothing to do.\n"
 
@@ -25,7 +25,7 @@ def try_mail(actor: Actor) -> str:
     Raises `Forbidden`, and `Invalid` where the actor has no address, or no server is set up.
     """
     require(actor, Right.MANAGE_SETTINGS)
-    if not mail_is_set_up():
+    if not letters_are_sent():
         raise Invalid(
             "No mail server is set up.", problems=[Fault("EMAIL_HOST", "is not set", "Set it where the product starts.")]
         )

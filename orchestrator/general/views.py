@@ -12,12 +12,12 @@ from django.views.decorators.http import require_http_methods
 
 from flows.access.actions.change_installation import change_installation
 from flows.access.installation import Known, look_up
+from flows.access.letters import letters_are_sent
 from flows.access.refusals import Invalid
 from flows.access.rights import Right, require
 from orchestrator.actions.try_mail import try_mail
 from orchestrator.general.forms import InstallationForm
 from orchestrator.general.reads import facts, where, zone_standing
-from orchestrator.people.mails import mail_is_set_up
 from orchestrator.people.tabs import tabs_for
 
 
@@ -64,7 +64,7 @@ def _page(request: Any, known: Known, form: InstallationForm | None = None, *, s
         "facts": facts(),
         "where": where(),
         "data": settings.DATA_DIR,
-        "mail": mail_is_set_up(),
+        "mail": letters_are_sent(),
         "said": said,
     }
     return render(request, "settings/general.html", context, status=status)

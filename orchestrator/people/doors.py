@@ -17,13 +17,13 @@ from flows.access.actions.accept_invitation import accept_invitation, is_open
 from flows.access.actions.set_password import replace_password
 from flows.access.actor import Actor
 from flows.access.installation import look_up
+from flows.access.letters import letters_are_sent
 from flows.access.links import invitation_behind
 from flows.access.refusals import Conflict, Invalid, TooManyAttempts
 from flows.access.signin import count_attempt
 from flows.access.signins import address_of
 from flows.models import Person
 from orchestrator.people.forms import JoinForm, NewPasswordForm
-from orchestrator.people.mails import mail_is_set_up
 
 
 @never_cache
@@ -56,7 +56,7 @@ def forgotten(request: Any) -> HttpResponse:
     """Sends a link to the address of an account, if there is one; the answer is the same where there is none."""
     form = PasswordResetForm(request.POST or None)
     sent = False
-    if request.method == "POST" and mail_is_set_up() and form.is_valid():
+    if request.method == "POST" and letters_are_sent() and form.is_valid():
         try:
             count_attempt(f"forgotten:{form.cleaned_data['email']}", address_of(request))
         except TooManyAttempts as refusal:
@@ -70,7 +70,7 @@ def forgotten(request: Any) -> HttpResponse:
                 extra_email_context={"installation": look_up().name},
             )
             sent = True
-    context = {"form": form, "sent": sent, "mail": mail_is_set_up()}
+    context = {"form": form, "sent": sent, "mail": letters_are_sent()}
     return render(request, "people/forgotten.html", context, status=422 if form.errors else 200)
 
 

@@ -5,18 +5,12 @@ from __future__ import annotations
 import logging
 import smtplib
 
-from django.conf import settings
 from django.core.mail import send_mail
 
 from flows.access.installation import look_up
 from flows.models import Invitation
 
 log = logging.getLogger(__name__)
-
-
-def mail_is_set_up() -> bool:
-    """Whether letters go anywhere: with `EMAIL_HOST` unset links are copied by hand."""
-    return bool(settings.EMAIL_HOST) or not settings.EMAIL_BACKEND.endswith("smtp.EmailBackend")
 
 
 def mail_invitation(invitation: Invitation, link: str) -> str | None:

@@ -20,12 +20,13 @@ from flows.access.actions.invite_person import invite_person, withdraw_invitatio
 from flows.access.actions.make_password_link import make_password_link
 from flows.access.actions.reactivate_person import reactivate_person
 from flows.access.actions.revoke_role import revoke_role
+from flows.access.letters import letters_are_sent
 from flows.access.refusals import Conflict, Invalid
 from flows.access.rights import Right, require
 from flows.access.signins import sign_ins_of
 from flows.models import Person, Role
 from orchestrator.people.forms import HeirForm, InviteForm, PersonForm, RoleForm, SuccessorForm, TeamForm
-from orchestrator.people.mails import mail_invitation, mail_is_set_up
+from orchestrator.people.mails import mail_invitation
 from orchestrator.people.reads import (
     Wanted,
     away,
@@ -80,7 +81,7 @@ def invite(request: Any) -> HttpResponse:
     """Invites somebody; the page that answers shows the link, this once."""
     require(request.actor, Right.MANAGE_PEOPLE)
     form = InviteForm(request.POST or None, initial={"role": Role.OPERATOR})
-    context: dict[str, Any] = {"form": form, "mail": mail_is_set_up(), "example": [{"role": Role.OPERATOR.value}]}
+    context: dict[str, Any] = {"form": form, "mail": letters_are_sent(), "example": [{"role": Role.OPERATOR.value}]}
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
         try:
@@ -91,7 +92,7 @@ def invite(request: Any) -> HttpResponse:
             form.take(refusal.problems)
         else:
             link = request.build_absolute_uri(reverse("invitation", args=[secret]))
-            failed = mail_invitation(invitation, link) if given["email"] and mail_is_set_up() else None
+            failed = mail_invitation(invitation, link) if given["email"] and letters_are_sent() else None
             context |= {"invitation": invitation, "link": link, "failed": failed}
     response = render(request, "people/invite.html", context, status=422 if form.errors else 200)
     response["Cache-Control"] = "no-store"

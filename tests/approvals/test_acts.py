@@ -27,14 +27,9 @@ from flows.models import AuditRow, Person, Request
 from flows.runs.actions.cancel_run import cancel_run
 from tests.makers import make_actor, make_person, make_request, make_run, make_team
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("mail_server")]
 
 BULK = {"policy": "refunds", "policy_version": 1, "risk": "medium", "bulk": True, "tool": "refunds.create"}
-
-
-@pytest.fixture(autouse=True)
-def _mail_server(settings: Any) -> None:
-    settings.EMAIL_HOST = "mail.example.com"  # nothing is sent here, but it could be
 
 
 @pytest.fixture

@@ -19,12 +19,7 @@ from flows.access.actor import Actor
 from flows.models import AllowedHost, Budget, BudgetPeriod, Event, Person, Run
 from tests.makers import make_flow, make_person, make_request, make_run, make_team
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def mail(settings: Any) -> None:
-    settings.EMAIL_HOST = "127.0.0.1"
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("mail_server")]
 
 
 def with_mail(*roles: str, **fields: Any) -> Person:

@@ -91,7 +91,7 @@ def test_it_takes_the_right_and_roles_that_there_are() -> None:
     assert [fault.place for fault in refused.value.problems] == ["roles", "roles", "email"]
 
 
-def test_it_goes_by_mail_where_mail_is_set_up() -> None:
+def test_it_goes_by_mail_where_mail_is_set_up(mail_server: None) -> None:
     client = Client()
     client.force_login(make_actor("owner").person)
 
@@ -101,7 +101,7 @@ def test_it_goes_by_mail_where_mail_is_set_up() -> None:
     assert mail.outbox[0].to == ["ann@example.com"]
 
 
-def test_a_mail_that_cannot_be_sent_leaves_the_link(settings: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mail_that_cannot_be_sent_leaves_the_link(mail_server: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object) -> None:
         raise OSError("no route to the mail server")
 

@@ -129,7 +129,7 @@ def test_guessing_is_slowed_down() -> None:
     assert codes[-1] == 429
 
 
-def test_a_forgotten_password_is_set_anew_by_a_mailed_link_that_works_once() -> None:
+def test_a_forgotten_password_is_set_anew_by_a_mailed_link_that_works_once(mail_server: None) -> None:
     person = make_person("viewer", username="ann")
     Person.objects.filter(id=person.id).update(email="ann@example.com")
 

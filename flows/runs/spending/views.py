@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
@@ -19,6 +18,7 @@ from django.views.decorators.http import require_safe
 
 from flows.access.actor import Actor
 from flows.access.curl import curl
+from flows.access.letters import letters_are_sent
 from flows.access.rights import Right, require_somewhere
 from flows.costs.forecast import METHOD
 from flows.costs.grains import SUMMED
@@ -170,7 +170,7 @@ def export(request: Any, form: str) -> StreamingHttpResponse:
 
 def _mailing(actor: Actor) -> str:
     """Why no report would reach the person; empty where one would."""
-    if not settings.EMAIL_HOST:
+    if not letters_are_sent():
         return "This installation sends no e-mail: no mail server is set."
     return "" if actor.person is not None and actor.person.email else "You have no e-mail address here."
 
