@@ -112,10 +112,10 @@ def _several(values: list[str]) -> list[str]:
 @router.get("/costs", response={200: CostReport, 403: ProblemDocument, 422: ProblemDocument})
 def get_costs(
     request: HttpRequest,
-    since: Moment | None = Query(None, alias="from"),  # noqa: B008
-    until: Moment | None = Query(None, alias="to"),  # noqa: B008
+    since: Moment | None = Query(None, alias="from"),
+    until: Moment | None = Query(None, alias="to"),
     by: str = "flow",
-    wanted: CostFilter = Query(...),  # noqa: B008
+    wanted: CostFilter = Query(...),
 ) -> Any:
     """What was spent in calls that began in [from, to), grouped by flow, version, model, tool, provider, route, team, hour, day, month,
     person, key, run, step, source, purpose, or tag, where a call counts in each tag of its run."""
@@ -149,8 +149,8 @@ def get_expected_cost(request: HttpRequest, slug: str, version: int | None = Non
 def get_what_if(
     request: HttpRequest,
     other: str = Query("", alias="as"),  # missing is refused by name, after the right
-    since: Moment | None = Query(None, alias="from"),  # noqa: B008
-    until: Moment | None = Query(None, alias="to"),  # noqa: B008
+    since: Moment | None = Query(None, alias="from"),
+    until: Moment | None = Query(None, alias="to"),
     flow: str = "",
     model: str = "",
 ) -> Any:

@@ -55,8 +55,8 @@ class PerRunCosts(Schema):
 @router.get("/costs/per-run", response={200: PerRunCosts} | REFUSED)
 def get_costs_per_run(
     request: HttpRequest,
-    since: Moment | None = Query(None, alias="from"),  # noqa: B008
-    until: Moment | None = Query(None, alias="to"),  # noqa: B008
+    since: Moment | None = Query(None, alias="from"),
+    until: Moment | None = Query(None, alias="to"),
     flow: str = "",
 ) -> Any:
     """What a run costs, of the real calls that began in [from, to)."""

@@ -61,9 +61,9 @@ DOCUMENT_BODY: dict[str, Any] = {
 def list_flows(
     request: HttpRequest,
     q: str = Query("", max_length=200, description="words in name, slug or description"),
-    tag: list[str] = Query([]),  # noqa: B008 - how ninja declares a repeated parameter
-    owner: list[str] = Query([]),  # noqa: B008
-    status: list[str] = Query([], description="live, draft, changed, paused or archived; all where it is left out"),  # noqa: B008
+    tag: list[str] = Query([]),
+    owner: list[str] = Query([]),
+    status: list[str] = Query([], description="live, draft, changed, paused or archived; all where it is left out"),
     after: str | None = None,
     limit: int = Query(50, ge=1, le=MOST),
 ) -> Any:

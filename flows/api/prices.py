@@ -91,7 +91,7 @@ class RerateShape(Schema):
 
 
 @router.get("/prices", response={200: PricesShape, 403: ProblemDocument})
-def get_prices(request: HttpRequest, at: Moment | None = Query(None), model: str = Query("")) -> Any:  # noqa: B008
+def get_prices(request: HttpRequest, at: Moment | None = Query(None), model: str = Query("")) -> Any:
     """The rows that hold now, or held at a moment, of all models or of one, and the models that were called without one."""
     actor = actor_of(request)
     require_somewhere(actor, Right.SEE_COSTS)

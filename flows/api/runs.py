@@ -71,7 +71,7 @@ def list_runs(
     request: HttpRequest,
     state: str = "",
     flow: str = "",
-    tag: list[str] = Query([]),  # noqa: B008 - how ninja declares a repeated parameter
+    tag: list[str] = Query([]),
     started: str = Query(
         "", max_length=40, description="within so long: 1h, 24h, 7d, 30d; or a range of days, as in the address of the page"
     ),

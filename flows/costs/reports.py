@@ -207,11 +207,6 @@ def spend_by(actor: Actor, by: str, since: datetime | None, until: datetime | No
     return grouped(calls_within(actor, Scope(since, until)), by)
 
 
-def spend_total(actor: Actor, since: datetime | None, until: datetime | None) -> Spend:
-    """The same over everything."""
-    return summed(calls_within(actor, Scope(since, until)))
-
-
 @dataclass(frozen=True, slots=True)
 class Adjusted:
     """What re-ratings say of some calls: so many dollars more (or less), for so many of them, and how many had no cost before."""

@@ -9,6 +9,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, PlainSerializer
 
+FIRST_YEAR, LAST_YEAR = 1970, 2200
+"""Between these, the latter left out, lie the times that are taken."""
+
 
 def money_text(amount: Decimal) -> str:
     """An amount in plain decimal notation, without zeros that say nothing: ``0.0421``, never ``4.21E-2``."""
@@ -28,8 +31,6 @@ def in_utc(moment: datetime) -> datetime:
         raise ValueError(f"must be between the years {FIRST_YEAR} and {LAST_YEAR}, such as 2030-01-31T00:00:00Z")
     return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
-
-FIRST_YEAR, LAST_YEAR = 1970, 2200
 
 Money = Annotated[Decimal, PlainSerializer(money_text, return_type=str)]
 Time = Annotated[datetime, PlainSerializer(time_text, return_type=str)]
