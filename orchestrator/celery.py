@@ -9,7 +9,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
 
 app = Celery("orchestrator")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.conf.imports = ("flows.execution.tasks", "flows.tools.tasks", "flows.retrieval.tasks", "orchestrator.seeding.tasks")
+app.conf.imports = (
+    "flows.execution.tasks",
+    "flows.tools.tasks",
+    "flows.retrieval.tasks",
+    "flows.runs.errands.carrying",
+    "orchestrator.seeding.tasks",
+)
 app.set_default()
 
 

@@ -10,6 +10,7 @@ from flows.access.sealing import seal_audit
 from flows.costs.folding import fold_days
 from flows.engine.document import parse_document
 from flows.engine.graph import Flow, compile_flow
+from flows.execution.errands import tend_errands
 from flows.execution.worker import Engine
 from flows.memory.expiring import forget_expired
 from flows.retrieval.tasks import ring_for_lost
@@ -54,6 +55,7 @@ def make_engine() -> Engine:
             fire_due,
             tend_drills,
             ring_for_lost,
+            tend_errands,
             embed_waiting,
             forget_expired,
             seal_audit,

@@ -37,6 +37,7 @@ urlpatterns = [
     path("", include("flows.runs.catalogue.urls")),
     path("", include("flows.runs.toolbox.urls")),
     path("", include("flows.runs.memory.urls")),
+    path("", include("flows.runs.errands.urls")),
     path("", include("flows.runs.urls")),
     path("", include("flows.triggers.urls")),
     path("", include("approvals.urls")),

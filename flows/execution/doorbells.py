@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 INBOX = "inbox"
 RIGHTS = "rights"
+ERRANDS = "errands"
 PATIENCE = 2.0  # seconds that Redis gets
 MOST_WAITING = 1000  # doorbells; further ones are dropped
 
@@ -43,6 +44,16 @@ def doorbell(run_id: UUID, seq: int) -> None:
 def inbox_changed() -> None:
     """Something was asked, answered or withdrawn. Never raises, never waits."""
     _send(INBOX, {"type": "doorbell", "topic": INBOX})
+
+
+def errands_group(person: UUID) -> str:
+    """The group of the channel layer that hears of this person's errands."""
+    return f"{ERRANDS}.{person.hex}"
+
+
+def errand_moved(person: UUID) -> None:
+    """An errand of this person began, went on or ended. Never raises, never waits."""
+    _send(errands_group(person), {"type": "doorbell", "topic": ERRANDS})
 
 
 @receiver(rights_changed)

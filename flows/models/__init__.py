@@ -6,6 +6,7 @@ from flows.models.catalogue import Adjustment, AllowedHost, MCPServer, ModelEntr
 from flows.models.definitions import Flow, FlowVersion, Pin
 from flows.models.demonstration import Filling, Seeded
 from flows.models.drills import Drill
+from flows.models.errands import Errand, ErrandPiece
 from flows.models.installation import Installation
 from flows.models.knowledge import KnowledgeBase, KnowledgeDocument, Passage
 from flows.models.memory import MemoryChange, MemoryEntry
@@ -33,6 +34,8 @@ __all__ = [
     "DaySum",
     "Delivery",
     "Drill",
+    "Errand",
+    "ErrandPiece",
     "Event",
     "Filling",
     "Firing",

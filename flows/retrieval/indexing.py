@@ -13,6 +13,7 @@ from flows.models.identifiers import new_id
 from flows.retrieval.embedding import Vector, as_sql, embed
 from flows.retrieval.passages import cut
 from flows.retrieval.reads import has_vectors
+from flows.retrieval.reindexing import count_on
 
 logger = logging.getLogger(__name__)
 
@@ -45,11 +46,17 @@ def index_document(document_id: UUID) -> bool:
     if row is None:
         return False
     document = KnowledgeDocument.objects.select_related("base").get(id=document_id)
+    stored = _stored(document, row[0])
+    count_on(document.base_id)
+    return stored
+
+
+def _stored(document: KnowledgeDocument, digest: str) -> bool:
     try:
-        return _store(document, row[0])
+        return _store(document, digest)
     except Exception as error:  # a worker's edge: what one document does must not end the worker, and people must see it
-        logger.exception("The document %s could not be indexed.", document_id)
-        KnowledgeDocument.objects.filter(id=document_id, digest=row[0]).update(
+        logger.exception("The document %s could not be indexed.", document.id)
+        KnowledgeDocument.objects.filter(id=document.id, digest=digest).update(
             state="failed", error=f"{type(error).__name__}"[:300]
         )
         return False

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from django.http import StreamingHttpResponse
@@ -15,30 +16,36 @@ Line = dict[str, Any]
 
 def download(lines: AsyncIterator[Line], form: str, name: str) -> StreamingHttpResponse:
     """An answer that is kept as a file: `form` is ``csv`` or ``json``, `name` what it is called before its ending."""
+    return as_file(_written(lines, form), form, name)
+
+
+def as_file(text: AsyncIterator[str] | AsyncIterator[bytes], form: str, name: str) -> StreamingHttpResponse:
+    """The same of what is written already."""
     kind = "text/csv; charset=utf-8" if form == "csv" else "application/x-ndjson"
-    response = StreamingHttpResponse(_written(lines, form), content_type=kind)
+    response = StreamingHttpResponse(text, content_type=kind)
     response["Content-Disposition"] = f'attachment; filename="{name}.{"csv" if form == "csv" else "jsonl"}"'
     return response
 
 
-class _Echo:
-    """A file that hands back what is written, so that lines are made as they are sent."""
-
-    def write(self, text: str) -> str:
-        return text
+def written(lines: Iterable[Line], form: str, *, head: bool) -> str:
+    """Lines as text; for CSV, with `head`, the names of the cells before them."""
+    if form != "csv":
+        return "".join(f"{json.dumps(line)}\n" for line in lines)
+    text = io.StringIO()
+    writer = csv.writer(text)
+    for line in lines:
+        if head:
+            head = False
+            writer.writerow(line)
+        writer.writerow(_safe(value) for value in line.values())
+    return text.getvalue()
 
 
 async def _written(lines: AsyncIterator[Line], form: str) -> AsyncIterator[str]:
-    writer = csv.writer(_Echo())
-    first = True
+    head = True
     async for line in lines:
-        if form != "csv":
-            yield json.dumps(line) + "\n"
-            continue
-        if first:
-            first = False
-            yield writer.writerow(line)
-        yield writer.writerow(_safe(value) for value in line.values())
+        yield written((line,), form, head=head)
+        head = False
 
 
 def _safe(value: Any) -> Any:

@@ -230,9 +230,13 @@ def newer_than(runs: QuerySet[Run], ids: Iterable[str]) -> int:
     return found.order_by()[: NEWS_COUNTED + 1].count()
 
 
-def counted(runs: QuerySet[Run]) -> str:
-    """How many runs match, in words."""
-    count = runs.order_by()[: COUNTED + 1].count()
+def counted(runs: QuerySet[Run]) -> int:
+    """How many runs match; one more than `COUNTED` where there are more than that."""
+    return runs.order_by()[: COUNTED + 1].count()
+
+
+def in_words(count: int) -> str:
+    """What `counted` found, as a list says it."""
     return f"{COUNTED:,}+" if count > COUNTED else f"{count:,}"
 
 

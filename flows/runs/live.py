@@ -2,7 +2,7 @@
 
 A run's topic sends each event after `after` once and in order, then what follows; the text of calls in progress comes beside
 them, from its beginning; of a run of which anything is hidden, neither data of events nor texts are sent.
-``inbox`` and ``runs`` are doorbells: their data say only that something changed. Frames are JSON: events
+``inbox``, ``runs`` and ``errands`` are doorbells: their data say only that something changed. Frames are JSON: events
 ``{topic, seq, data}``, the rest ``{topic, data}``. Rights are checked at subscribe, when they change, and
 every minute; who may go on after a change hears ``{"topic": "rights"}``, also of one since the page with this `rights` mark
 was rendered.
@@ -36,7 +36,7 @@ from flows.access.masking import hiding
 from flows.access.querysets import runs_for
 from flows.access.refusals import Forbidden
 from flows.access.rights import Right, require_scope
-from flows.execution.doorbells import INBOX, RIGHTS, run_group
+from flows.execution.doorbells import ERRANDS, INBOX, RIGHTS, errands_group, run_group
 from flows.models import Person, Run
 from flows.models.identifiers import UnknownIdentifier, parsed, shown
 from flows.runs.feeds import IN_PROGRESS, EventRow, Feed, feeds
@@ -49,6 +49,7 @@ MOST_TEXTS = 200  # pieces of text that wait for a slow socket; then the whole t
 LAYER_PATIENCE = 2.0  # seconds that Redis gets; without it the feed's poll goes on
 INBOX_POLL = 10.0  # seconds
 RUNS = "runs"
+DOORBELLS = (INBOX, RUNS, ERRANDS)
 
 BAD_ADDRESS, NOT_SIGNED_IN, NOT_VISIBLE = 4400, 4401, 4404
 
@@ -75,6 +76,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         super().__init__(*args, **kwargs)
         self.topics: dict[str, Topic] = {}  # by the run's identifier in hexadecimal
         self.inbox = False
+        self.errands = ""  # the group of this person's errands, where the page shows them
         self.person: UUID | None = None
         self.checking = asyncio.Event()  # somebody said that rights changed
         self.mark = ""  # of the rights that the page shows
@@ -91,7 +93,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             return
         try:
             names, after, mark = self.wanted()
-            runs = {name: parsed("run", name.removeprefix("run:")) for name in names if name not in (INBOX, RUNS)}
+            runs = {name: parsed("run", name.removeprefix("run:")) for name in names if name not in DOORBELLS}
         except (ValueError, UnknownIdentifier):
             await self.close(BAD_ADDRESS)
             return
@@ -115,6 +117,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.join(INBOX)
             await self.send_frame({"topic": INBOX, "data": {"type": "changed"}})  # what came since the page was rendered
             self.start(self.poll_inbox())
+        if ERRANDS in names and self.person is not None:
+            self.errands = errands_group(self.person)
+            await self.join(self.errands)
+            await self.send_frame({"topic": ERRANDS, "data": {"type": "changed"}})
         if listed:
             self.list_watcher = feeds().list.watch()
             await self.send_frame({"topic": RUNS, "data": {"type": "changed"}})
@@ -136,6 +142,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         await self.part(RIGHTS)
         if self.inbox:
             await self.part(INBOX)
+        if self.errands:
+            await self.part(self.errands)
         self.topics.clear()
         if self.redis is not None:
             await self.redis.aclose()
@@ -146,8 +154,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
     # --- from the channel layer
 
     async def doorbell(self, message: dict[str, Any]) -> None:
-        if message.get("topic") == INBOX:
-            await self.send_frame({"topic": INBOX, "data": {"type": "changed"}})
+        if "topic" in message:
+            await self.send_frame({"topic": message["topic"], "data": {"type": "changed"}})
             return
         topic = self.topics.get(str(message.get("run")))
         seq = int(message.get("seq") or 0)  # 0: the sender does not know it
@@ -273,7 +281,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         after = int(query.get("after", ["0"])[0])
         if not names or len(names) > MOST_TOPICS or not 0 <= after < 2**31:
             raise ValueError("topics and after")
-        if any(name not in (INBOX, RUNS) and not name.startswith("run:") for name in names):
+        if any(name not in DOORBELLS and not name.startswith("run:") for name in names):
             raise ValueError("topics")
         return list(dict.fromkeys(names)), after, query.get("rights", [""])[0]
 

@@ -23,6 +23,7 @@ urlpatterns = [
     path("runs/compare", comparing.comparison, name="run-comparison"),
     path("runs/bulk", many.bulk, name="runs-bulk"),
     path("runs/views", views.views, name="runs-views"),
+    path("runs/exports", many.exports, name="runs-exports"),
     path("runs/export.csv", many.export, {"form": "csv"}, name="runs-csv"),
     path("runs/export.json", many.export, {"form": "json"}, name="runs-json"),
     path("runs/<str:run_id>", run.page, name="run"),

@@ -11,6 +11,7 @@ from approvals.reads import waiting_for
 from flows.access.actor import Actor
 from flows.access.installation import Known, look_up, the_installation
 from flows.access.rights import Right
+from flows.execution.errands import Underway, errand_of
 from flows.execution.killswitch import switch_for
 from flows.models import KillSwitch, Person
 from orchestrator.pages.navigation import Place, anywhere, places_for
@@ -67,6 +68,11 @@ class Shell:
     def switch(self) -> KillSwitch | None:
         """The kill switch, for whoever is signed in."""
         return switch_for(self.person) if self.actor is not None else None
+
+    @property
+    def errand(self) -> Underway | None:
+        """The long work that this person waits for, or that ended just now."""
+        return errand_of(self.person)
 
     @property
     def may_throw_switch(self) -> bool:

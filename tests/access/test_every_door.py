@@ -24,7 +24,7 @@ from flows.access import signin
 from flows.access.keys import digest_of
 from flows.access.vault import seal
 from flows.api import chat
-from flows.execution.doorbells import INBOX
+from flows.execution.doorbells import ERRANDS, INBOX
 from flows.models import (
     Attempt,
     Budget,
@@ -33,6 +33,7 @@ from flows.models import (
     Call,
     Connection,
     Drill,
+    Errand,
     Event,
     Firing,
     Flow,
@@ -313,6 +314,11 @@ PAGES = [
     Door("GET", "runs/compare"),
     Door("POST", "runs/bulk", may=CONTROLS, right="runs.control"),
     Door("POST", "runs/views", body={"name": "Mine", "query": "state=failed"}),
+    Door("POST", "runs/exports", body={"form": "csv"}),
+    Door("GET", "errands"),
+    Door("GET", "errands/<str:errand_id>", may="", hidden=True),  # its own person alone
+    Door("GET", "errands/<str:errand_id>/file", may="", hidden=True),
+    Door("GET", "shell/errand"),
     Door("GET", "runs/export.csv"),
     Door("GET", "runs/export.json"),
     Door("GET", "runs/<str:run_id>", thing=True),
@@ -879,6 +885,7 @@ def make_world() -> World:
     names |= {
         "username": somebody.username,
         "sign_in_id": sign_in.public_id,
+        "errand_id": Errand.objects.create(by=somebody, kind="runs.retry", key="1", title=SECRET, wanted=3).public_id,
         "invitation_id": invitation.public_id,
         "secret": "secret",
         "key_id": make_key(somebody, "runs:read")[0].public_id,
@@ -1011,6 +1018,7 @@ TOPICS: dict[str, dict[str, int | None]] = {
     "run:<run_id>": {"nobody": AWAY, "stranger": HIDDEN, "outsider": HIDDEN, **dict.fromkeys(ROLES, OPENED)},
     live.RUNS: {"nobody": AWAY, **dict.fromkeys(PEOPLE[1:], OPENED)},  # a doorbell: it tells nothing but that it rang
     INBOX: {"nobody": AWAY, **dict.fromkeys(PEOPLE[1:], OPENED)},
+    ERRANDS: {"nobody": AWAY, **dict.fromkeys(PEOPLE[1:], OPENED)},  # each person's own
 }
 CLOSES = {"nonsense": live.BAD_ADDRESS, "run:nonsense": live.BAD_ADDRESS, "request:1": live.BAD_ADDRESS, "": live.BAD_ADDRESS}
 

@@ -8,6 +8,7 @@ from flows.access.actor import Actor
 from flows.access.audit import record_change
 from flows.access.rights import Right, require
 from flows.models import KnowledgeBase
+from flows.retrieval.reindexing import begin_counting
 from flows.retrieval.tasks import ring
 
 
@@ -18,6 +19,8 @@ def reindex_base(actor: Actor, base: KnowledgeBase) -> int:
         documents = list(base.documents.values_list("id", flat=True))
         base.documents.update(state="waiting", error="", taken_at=None)
         record_change(actor, "base.reindex", "knowledge", base.slug, {"documents": len(documents)})
+        if actor.person is not None and documents:
+            begin_counting(actor.person, base, len(documents))
     for document in documents:
         ring(document)
     return len(documents)

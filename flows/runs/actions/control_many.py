@@ -19,7 +19,7 @@ from flows.runs.actions.repeat_run import repeat_run
 from flows.runs.actions.retry_run import course_from, retry_run
 from flows.runs.actions.start_run import refuse_start
 
-MOST = 200  # runs at once
+MOST = 500  # runs at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,12 @@ def control_many(actor: Actor, verb: str, runs: Iterable[Run], *, key: str | Non
     if verb == "repeat" and key is not None:
         return [_one(actor, partial(repeat_run, key=f"{key}-{run.id.hex}"), run) for run in _bounded(runs)]
     return [_one(actor, act, run) for run in _bounded(runs)]
+
+
+def control_one(actor: Actor, verb: str, run: Run, *, key: str) -> Line:
+    """Does the verb to one run of many, as `control_many` does."""
+    act = partial(repeat_run, key=f"{key}-{run.id.hex}") if verb == "repeat" else _checked(verb)
+    return _one(actor, act, run)
 
 
 def _one(actor: Actor, act: Callable[[Actor, Run], Run], run: Run) -> Line:

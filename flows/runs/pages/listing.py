@@ -22,11 +22,13 @@ from flows.runs.listing import (
     counted,
     flow_choices,
     identifiers,
+    in_words,
     matching,
     newer_than,
     page_of,
     wanted_by,
 )
+from flows.runs.pages.many import SENT_AT_ONCE
 from flows.runs.periods import period_of
 
 STATES = ("queued", "running", "waiting_approval", "waiting", "retrying", "succeeded", "failed", "cancelled", "budget_stopped")
@@ -47,11 +49,13 @@ def listing(request: Any) -> HttpResponse:
         return _changed(request, actor, wanted)
     runs = matching(actor, wanted)
     page = page_of(runs, wanted.sort, request.GET.get("after", ""), request.GET.get("before", ""))
+    count = counted(runs) if page.lines else 0
     context = {
         "page": page,
         "query": request.GET.urlencode(safe=",:!@"),
         "lines": page.lines,
-        "total": counted(runs) if page.lines else "",
+        "total": in_words(count),
+        "long": count > SENT_AT_ONCE,
         "wanted": wanted,
         "histogram": histogram_of(runs, period_of(wanted.period)),
         "views": views_of(actor, "runs"),

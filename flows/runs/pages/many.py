@@ -1,4 +1,8 @@
-"""``/runs/bulk``: one verb for the chosen runs, asked for and then done; ``/runs/export.csv`` and ``.json``: the list as a file."""
+"""``/runs/bulk``: one verb for the chosen runs, asked for and then done; ``/runs/export.csv`` and ``.json``: the list as a file.
+
+What takes long is an errand: `AT_ONCE` runs are acted on while one waits, more by a worker, and a longer list than `SENT_AT_ONCE`
+is written by one.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +18,21 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from flows.access.actor import Actor
-from flows.access.masking import mask_of
 from flows.access.refusals import Refusal
 from flows.access.rights import Right, require
 from flows.models import Run
-from flows.models.identifiers import new_id, shown
+from flows.models.identifiers import new_id
 from flows.runs.actions.control_many import MOST, Line, control_many, preview_many
 from flows.runs.actions.tag_run import tag_run
+from flows.runs.errands.carrying import begin_export, begin_many
 from flows.runs.exports import download
 from flows.runs.listing import identified, matching, wanted_by
 from flows.runs.previews import cost_of_many
 from flows.runs.reads import runs_named
+from flows.runs.rowsoffile import row_of
+
+AT_ONCE = 25
+SENT_AT_ONCE = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,8 @@ def bulk(request: Any) -> HttpResponse:
             request.toast("Choose exactly two runs to compare.")
             return redirect(back)
         return redirect(f"{reverse('run-comparison')}?a={runs[0].public_id}&b={runs[1].public_id}")
+    if act in {"csv", "json"} and "matching" in request.POST:
+        return redirect(f"{reverse(f'runs-{act}')}?{request.POST['matching']}")
     if act in {"csv", "json"}:
         query = QueryDict(mutable=True)
         query["rows"] = ",".join(run.id.hex for run in runs)
@@ -80,6 +90,9 @@ def bulk(request: Any) -> HttpResponse:
     if VERBS[act].counted and request.POST.get("count", "").strip() != str(len(runs)):
         wrong = f"Type {len(runs)} to go on: so many runs will be cancelled."
         return render(request, "runs/bulk.html", asked | _previewed(actor, act, runs) | {"wrong": wrong}, status=422)
+    if len(runs) > AT_ONCE:
+        title = f"{VERBS[act].label} {len(runs):,} runs"
+        return redirect("errand", begin_many(request.user, act, title, runs, key=f"bulk-{asked['key'][:40]}").public_id)
     lines = control_many(actor, act, runs, key=f"bulk-{asked['key'][:40]}")
     done = sum(line.refusal is None for line in lines)
     words = f"{done} run{'' if done == 1 else 's'} {VERBS[act].done}."
@@ -105,6 +118,9 @@ def _previewed(actor: Actor, act: str, runs: list[Run]) -> dict[str, Any]:
 
 def _tagged(request: Any, runs: list[Run], back: str) -> HttpResponse:
     tag = " ".join(request.POST.get("tag", "").split())
+    if len(runs) > AT_ONCE:
+        title = f"Tag {len(runs):,} runs {tag[:60]!r}"
+        return redirect("errand", begin_many(request.user, "tag", title, runs, key=f"tag-{new_id().hex}", tag=tag).public_id)
     lines = []
     for run in runs:
         try:
@@ -122,6 +138,18 @@ def _tagged(request: Any, runs: list[Run], back: str) -> HttpResponse:
 
 
 @login_required
+@require_POST
+def exports(request: Any) -> HttpResponse:
+    """The list at the address ``query`` as a file of this ``form``: at once, or, where it is long, from a worker."""
+    form = "json" if request.POST.get("form") == "json" else "csv"
+    query = request.POST.get("query", "")
+    runs = matching(request.actor, wanted_by(QueryDict(query))).order_by().count()
+    if runs <= SENT_AT_ONCE:
+        return redirect(f"{reverse(f'runs-{form}')}?{query}")
+    return redirect("errand", begin_export(request.user, form, query, runs).public_id)
+
+
+@login_required
 @require_safe
 def export(request: Any, form: str) -> StreamingHttpResponse:
     """The runs that match the list's filters, or those that ``rows`` names, with exact costs and the names of states that machines
@@ -135,30 +163,4 @@ def export(request: Any, form: str) -> StreamingHttpResponse:
 
 async def _lines(actor: Actor, runs: Any) -> AsyncIterator[dict[str, Any]]:
     async for run in runs.aiterator(chunk_size=1000):
-        error = (await sync_to_async(mask_of)(run)).read(run.error) if run.error else None
-        said = error if isinstance(error, dict) else {}
-        costs = actor.may(Right.SEE_COSTS, run.flow.team_id)
-        yield {
-            "run": run.public_id,
-            "number": run.number,
-            "flow": run.flow.slug,
-            "version": run.version.number,
-            "state": run.status,
-            "reason": run.reason,
-            "pass": run.pass_number,
-            "source": run.source,
-            "started_by": run.started_by.username if run.started_by is not None else None,
-            "origin": shown("run", run.origin_id) if run.origin_id is not None else None,
-            "created_at": run.created_at.isoformat(),
-            "started_at": run.started_at.isoformat() if run.started_at is not None else None,
-            "ended_at": run.ended_at.isoformat() if run.ended_at is not None else None,
-            "cost": f"{run.spent:f}" if costs else None,
-            "unpriced_calls": run.unpriced if costs else None,
-            "currency": "USD",
-            "tokens": run.spent_tokens,
-            "steps": run.steps,
-            "tags": ", ".join(run.tags),
-            "error_step": said.get("step"),
-            "error_class": said.get("class"),
-            "error": said.get("message"),
-        }
+        yield await sync_to_async(row_of)(actor, run)
