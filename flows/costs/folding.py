@@ -16,7 +16,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
-from django.db.models import Count, Sum
+from django.db.models import Count, Exists, OuterRef, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
 from flows.access.installation import look_up
@@ -66,15 +66,15 @@ GRAINS: Final[Mapping[type[Summed], dict[str, str]]] = {
         "route": "CASE WHEN g.fine THEN c.route ELSE '' END",
     },
     TagSum: TARGET | {"tags": "r.tags"},
-    StepSum: {"path": "c.path"},
-    RunSum: {"run_id": "c.run_id"},
+    StepSum: TARGET | {"path": "c.path", "monthly": "false"},
+    RunSum: {"run_id": "c.run_id", "alone": "true"},
 }
 """What each table of sums tells of its calls beside `ALWAYS`."""
 
 
-def _sum_into(table: type[Summed], which: str, sign: str = "") -> str:
-    """The statement that sums these calls into a table, or, with the sign ``-``, takes them from it."""
-    groups = ALWAYS | GRAINS[table]
+def _sum_into(table: type[Summed], which: str, sign: str = "", **instead: str) -> str:
+    """The statement that sums these calls into a table, or, with the sign ``-``, takes them from it; with other groups `instead`."""
+    groups = ALWAYS | GRAINS[table] | instead
     twice = "CROSS JOIN (VALUES (false), (true)) g(fine)" if table is DaySum else ""
     return f"""
         INSERT INTO {table._meta.db_table} ({", ".join((*groups, *FIGURES))})
@@ -97,7 +97,25 @@ GIVE_RUN: Final = _sum_into(TagSum, _OF_RUN)
 NOTE_IN_FLIGHT: Final = """
 INSERT INTO flows_unsummedcall (zone_id, call_id) SELECT %(zone)s, c.id FROM flows_call c WHERE c.status = 'started' AND {which}
 """.replace("{which}", _DAYS)
-SUM_LATE: Final = [_sum_into(table, "c.id = ANY(%(calls)s)") for table in GRAINS]
+_MONTH_OF: Final = "date_trunc('month', {})::date"
+_OF_MONTHS: Final = {name: name for name in (*ALWAYS, *GRAINS[StepSum])} | {"day": _MONTH_OF.format("day"), "monthly": "true"}
+SUM_MONTHS: Final = f"""
+INSERT INTO flows_stepsum ({", ".join((*_OF_MONTHS, *FIGURES))})
+SELECT {", ".join((*_OF_MONTHS.values(), *(f"sum({name})" for name in FIGURES)))}
+FROM flows_stepsum WHERE zone_id = %(zone)s AND NOT monthly
+AND day >= {_MONTH_OF.format("%(since)s::date")} AND day < {_MONTH_OF.format("%(until)s::date")}
+GROUP BY {", ".join(str(n + 1) for n in range(len(_OF_MONTHS)))}
+"""  # noqa: S608 - names of ours
+"""Of the months that end with these days."""
+
+NOT_ALONE: Final = """
+UPDATE flows_runsum r SET alone = false FROM flows_runsum s
+WHERE s.zone_id = %(zone)s AND s.id > %(newest)s AND r.zone_id = s.zone_id AND r.run_id = s.run_id AND r.id <> s.id AND r.alone
+"""
+_LATE: Final = "c.id = ANY(%(calls)s)"
+_LATE_MONTHS: Final = f"{_LATE} AND c.started_at < date_trunc('month', %(until)s::timestamp) AT TIME ZONE %(zone)s"
+_IN_MONTH: Final = {"day": _MONTH_OF.format("c.started_at AT TIME ZONE %(zone)s"), "monthly": "true"}
+SUM_LATE: Final = [*(_sum_into(table, _LATE) for table in GRAINS), _sum_into(StepSum, _LATE_MONTHS, **_IN_MONTH)]
 ENDED: Final = """
 DELETE FROM flows_unsummedcall u USING flows_call c WHERE c.id = u.call_id AND c.status <> 'started' AND u.zone_id = %(zone)s
 RETURNING u.call_id
@@ -129,18 +147,17 @@ def fold_zone(zone: str) -> bool:
         found = SummedZone.objects.filter(zone=zone).first()
         if found is None:
             return False
-        _sum_late(cursor, zone)
+        newest = RunSum.objects.order_by("-id").values_list("id", flat=True).first() or 0
+        _sum_late(cursor, zone, found.until)
         today: date = _one(cursor, OVER, zone)
         since: date | None = found.until or _one(cursor, FIRST, zone)
-        if since is None or since >= today:
-            return False
-        until = min(since + timedelta(days=MOST_DAYS), today)
-        days: dict[str, Any] = {"zone": zone, "since": since, "until": until}
-        for sum_days in SUM_DAYS:
-            cursor.execute(sum_days, days)
-        cursor.execute(NOTE_IN_FLIGHT, days)
-        SummedZone.objects.filter(zone=zone).update(until=until)
-    return until < today
+        until = min(since + timedelta(days=MOST_DAYS), today) if since is not None else today
+        if since is not None and since < until:
+            for sum_days in (*SUM_DAYS, SUM_MONTHS, NOTE_IN_FLIGHT):
+                cursor.execute(sum_days, {"zone": zone, "since": since, "until": until})
+            SummedZone.objects.filter(zone=zone).update(until=until)
+        cursor.execute(NOT_ALONE, {"zone": zone, "newest": newest})
+    return since is not None and since < until < today
 
 
 @contextmanager
@@ -179,11 +196,28 @@ def differing_sums() -> list[str]:
         ledger = calls.aggregate(sum=Coalesce(Sum("settled"), Decimal(0)), n=Count("id"))
         days = DaySum.objects.filter(zone=zone)
         alike: list[Any] = [days.filter(fine=False), days.filter(fine=True)]
-        alike += [table.objects.filter(zone=zone) for table in (TagSum, StepSum, RunSum)]
-        sums = [each.aggregate(sum=Coalesce(Sum("settled"), Decimal(0)), n=Sum("calls", default=0)) for each in alike]
-        if any(each != ledger for each in sums):
+        alike += [
+            TagSum.objects.filter(zone=zone),
+            StepSum.objects.filter(zone=zone, monthly=False),
+            RunSum.objects.filter(zone=zone),
+        ]
+        if any(_come_to(each) != ledger for each in alike) or _months_differ(zone, until) or _some_are_not_alone(zone):
             found.append(zone)
     return found
+
+
+def _come_to(sums: QuerySet[Any]) -> dict[str, Any]:
+    return sums.aggregate(sum=Coalesce(Sum("settled"), Decimal(0)), n=Sum("calls", default=0))
+
+
+def _months_differ(zone: str, until: date) -> bool:
+    steps = StepSum.objects.filter(zone=zone)
+    return _come_to(steps.filter(monthly=True)) != _come_to(steps.filter(monthly=False, day__lt=until.replace(day=1)))
+
+
+def _some_are_not_alone(zone: str) -> bool:
+    others = RunSum.objects.filter(zone=zone, run=OuterRef("run")).exclude(id=OuterRef("id"))
+    return RunSum.objects.filter(Exists(others), zone=zone, alone=True).exists()
 
 
 def midnight_of(day: date, zone: Any) -> datetime:
@@ -195,9 +229,9 @@ def _one(cursor: Any, query: str, zone: str) -> Any:
     return cursor.fetchone()[0]
 
 
-def _sum_late(cursor: Any, zone: str) -> None:
+def _sum_late(cursor: Any, zone: str, until: date | None) -> None:
     cursor.execute(ENDED, {"zone": zone})
     calls = [row[0] for row in cursor.fetchall()]
     if calls:
         for sum_late in SUM_LATE:
-            cursor.execute(sum_late, {"zone": zone, "calls": calls})
+            cursor.execute(sum_late, {"zone": zone, "calls": calls, "until": until})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import Any
 
 from django.db.models import Case, CharField, DateField, F, Q, QuerySet, Value, When
@@ -52,6 +53,8 @@ class Grain:
     groups: Mapping[str, Any]
     choices: Mapping[str, str] = field(default_factory=lambda: _CHOICES)
     fine: bool | None = None
+    months: bool = False
+    """Whether it has rows of whole months beside those of days."""
 
     @property
     def targets(self) -> bool:
@@ -63,8 +66,21 @@ class Grain:
         wanted = {each for each in CHOICES if getattr(scope, each)}
         return wanted <= known and {*names} <= {*self.groups, "span"}
 
+    def between(self, first: date | None, end: date, *, whole: bool) -> Q:
+        """The rows of the days from `first`, or from the earliest, until before `end`, where all of these are summed; with `whole`, those
+        of its months for the days that these have."""
+        days = Q(day__lt=end) & (Q() if first is None else Q(day__gte=first))
+        if not self.months:
+            return days
+        since = None if first is None else first if first.day == 1 else (first.replace(day=1) + timedelta(days=32)).replace(day=1)
+        until = end.replace(day=1)
+        if not whole or (since is not None and since >= until):
+            return days & Q(monthly=False)
+        months = Q(day__lt=until) & (Q() if since is None else Q(day__gte=since))
+        return Q(monthly=True) & months | Q(monthly=False) & days & ~months
+
     def of(self, actor: Actor, scope: Scope, zone: str) -> QuerySet[Any]:
-        """The rows of a zone, of all days, that the scope means and whose costs the actor may see."""
+        """The rows of a zone, of days and of months, that the scope means and whose costs the actor may see."""
         seen = belonging(actor.holdings, Right.SEE_COSTS, "flow__")
         sums: QuerySet[Any] = self.table._default_manager.filter(seen, PURPOSES[scope.purpose], zone=zone)
         if self.fine is not None:
@@ -103,7 +119,7 @@ GRAINS = (
         fine=True,
     ),
     Grain(TagSum, {**_BASE, **_TARGET, "tag": EachTag("tags")}, _CHOICES | {"tags": "tags__contains"}),
-    Grain(StepSum, {**_BASE, "step": F("path")}, _CHOICES | {"steps": "path__in"}),
+    Grain(StepSum, {**_BASE, **_TARGET, "step": F("path")}, _CHOICES | {"steps": "path__in"}, months=True),
     Grain(RunSum, {**_BASE, "run": F("run_id")}),
 )
 """The first that tells what is wanted is read: the fewer rows a table has, the earlier it stands."""

@@ -23,8 +23,18 @@ GROUP BY name ORDER BY sum(cost) DESC, sum(cost + simulated) DESC, name LIMIT %s
 """  # noqa: S608 - names of ours
 _DEAREST = """
 WHERE name = ANY (ARRAY (
-    SELECT name FROM ({spent}) y(name) GROUP BY name ORDER BY {money}, name LIMIT %s OFFSET %s
+    SELECT name FROM ({spent}) y(name, simulated, settled, unknown) GROUP BY name ORDER BY {money}, name LIMIT %s OFFSET %s
 ))
+"""
+_RUNS = """
+WITH fresh(name, simulated, settled, unknown) AS MATERIALIZED ({calls})
+SELECT * FROM fresh UNION ALL ({several})
+UNION ALL SELECT * FROM ({alone}) o(name, simulated, settled, unknown) WHERE name = ANY (ARRAY (SELECT DISTINCT name FROM fresh))
+UNION ALL ({real}) UNION ALL ({pretended})
+"""
+_DEAREST_ALONE = """
+SELECT * FROM ({alone}) o(name, simulated, settled, unknown) WHERE {which} AND name NOT IN (SELECT name FROM fresh)
+ORDER BY settled DESC, name LIMIT %s
 """
 LACKS_PRICE = Case(When(UNPRICED, then=1), default=0, output_field=BigIntegerField())
 _ALL = "coalesce(sum(settled), 0) DESC"
@@ -32,18 +42,32 @@ _REAL_AND_ALL = f"coalesce(sum(settled) FILTER (WHERE NOT simulated), 0) DESC, {
 
 
 def ranked(actor: Actor, scope: Scope, by: str, at: Standing, *, after: int, most: int) -> list[Spend]:
-    """So many spends by one of `RANKED` from the place `after`, the dearest first: one query. Of runs, which are as many as the rows,
-    all figures are added up of these alone: those of all at once would not fit in the memory that a query has."""
+    """So many spends by one of `RANKED` from the place `after`, the dearest first: one query. Of runs and steps, of which a map makes as
+    many as it has items, all figures are added up of these alone: those of all at once would not fit in the memory that a query has."""
     sources = sources_of(actor, scope, by, at=at)
     rows, values = sources.sql(by)
     which, page = "", [most, after]
-    if by == "run":
-        spent, of_spent = spent_of(sources, by)
+    if by != "tag":
+        several = by == "run" and sources.sums is not None
+        spent, of_spent = _dearest_runs(sources, after + most) if several else spent_of(sources, by)
         which = _DEAREST.format(spent=spent, money=_REAL_AND_ALL if scope.purpose == "all" else _ALL)
         values, page = [*values, *of_spent, *page], [most, 0]
     with connection.cursor() as cursor:
         cursor.execute(_RANKED.format(rows=rows, which=which), [*values, *page])
         return [_spend(*row) for row in cursor.fetchall()]
+
+
+def _dearest_runs(sources: Sources, most: int) -> tuple[str, list[Any]]:
+    """As `spent_of`, of fewer runs among which are this many dearest: of those that one row of sums tells of, and no call of the ledger
+    beside it, only the dearest by their index."""
+    assert sources.sums is not None
+    calls, of_calls = _plain(sources.calls.annotate(unknown=LACKS_PRICE), OF_CALLS["run"]).query.sql_with_params()
+    sums = sources.sums.annotate(unknown=F("unpriced"))
+    several, of_several = _plain(sums.filter(alone=False), sources.groups["run"]).query.sql_with_params()
+    alone, of_alone = _plain(sums.filter(alone=True), sources.groups["run"]).query.sql_with_params()
+    real, pretended = (_DEAREST_ALONE.format(alone=alone, which=which) for which in ("NOT simulated", "simulated"))
+    spent = _RUNS.format(calls=calls, several=several, alone=alone, real=real, pretended=pretended)
+    return spent, [*of_calls, *of_several, *of_alone, *of_alone, most, *of_alone, most]
 
 
 def spent_of(sources: Sources, by: str) -> tuple[str, list[Any]]:

@@ -229,24 +229,24 @@ def standing() -> Standing:
 
 
 def sources_of(actor: Actor, scope: Scope, *names: str, at: Standing, span: Span | None = None) -> Sources:
-    """Where the calls of a scope, grouped by these, are to be read. `span` says what the group `span` is."""
-    found = _sources_of(actor, scope, names, at)
+    """Where the calls of a scope, grouped by these, are to be read. `span` says what the group `span` is. Days are told apart only where
+    they, or spans, are among the groups."""
+    found = _sources_of(actor, scope, names, at, whole=span is None and "day" not in names)
     return replace(found, span=span)
 
 
-def _sources_of(actor: Actor, scope: Scope, names: Sequence[str], at: Standing) -> Sources:
+def _sources_of(actor: Actor, scope: Scope, names: Sequence[str], at: Standing, *, whole: bool) -> Sources:
     calls = calls_within(actor, scope)
     zone = timezone.get_current_timezone()
     grain = _grain_for(scope, names, zone)
     if at.until is None or grain is None:
         return Sources(None, calls)
-    sums = grain.of(actor, scope, at.zone).filter(day__lt=at.until, id__lte=at.newest[grain.table])
-    if scope.since is not None:
-        sums = sums.filter(day__gte=_day(scope.since))
-    if scope.until is not None:
-        sums = sums.filter(day__lt=_day(scope.until))
+    first = None if scope.since is None else _day(scope.since)
+    end = at.until if scope.until is None else min(at.until, _day(scope.until))
+    sums = grain.of(actor, scope, at.zone).filter(grain.between(first, end, whole=whole), id__lte=at.newest[grain.table])
     rest = midnight_of(at.until, zone)
-    return Sources(sums, calls.filter(Q(started_at__gte=rest) | Q(id__in=at.late)), grain.groups)
+    groups = {name: group for name, group in grain.groups.items() if name != "day" or not whole}
+    return Sources(sums, calls.filter(Q(started_at__gte=rest) | Q(id__in=at.late)), groups)
 
 
 def by_day(actor: Actor, scope: Scope) -> dict[date, Decimal]:

@@ -69,21 +69,31 @@ class TagSum(Summed):
 
 
 class StepSum(Summed):
-    """The same calls by the path of their step."""
+    """The same calls by the path of their step. The rows of a month, whose day is its first, repeat those of its days once all of these
+    are summed."""
 
+    monthly = models.BooleanField()
+    kind = models.CharField(max_length=8)
+    target = models.CharField(max_length=160)
     path = models.CharField(max_length=400)
 
     class Meta:
-        indexes = [models.Index(fields=["zone", "day"], name="stepsum_of_zone")]
+        indexes = [models.Index(fields=["zone", "monthly", "day"], name="stepsum_of_zone")]
 
 
 class RunSum(Summed):
-    """The same calls by their run."""
+    """The same calls by their run. A row that is `alone` has all that its zone has summed of the run, as nearly every row has: the dearest
+    runs are found among these by their order. Runs over midnight, and those with late or simulated calls beside others, have several."""
 
     run = models.ForeignKey(Run, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    alone = models.BooleanField()
 
     class Meta:
-        indexes = [models.Index(fields=["zone", "run"], name="runsum_of_zone")]
+        indexes = [
+            models.Index(fields=["zone", "run"], name="runsum_of_zone"),
+            models.Index(fields=["zone", "simulated", "-settled", "run"], name="runsum_dearest", condition=models.Q(alone=True)),
+            models.Index(fields=["zone", "run"], name="runsum_of_several", condition=models.Q(alone=False)),
+        ]
 
 
 class UnsummedCall(models.Model):

@@ -75,15 +75,33 @@ def test_sums_and_ledger_say_the_same_to_the_last_decimal(ledger: list[Call], zo
 
 @pytest.mark.parametrize("by", sorted(RANKED))
 def test_the_dearest_are_the_same_in_the_same_order_by_sums_and_by_ledger(ledger: list[Call], by: str) -> None:
-    def pages() -> list[list[Spend]]:
-        return [ranked(make_actor("owner"), Scope(), by, standing(), after=after, most=5) for after in range(0, 50, 5)]
+    today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    for n in range(36):  # most runs have one row of sums, some another day, some calls of today, simulated ones beside others
+        run = make_run(ledger[0].run.flow, status="succeeded")
+        for hours in (0, 30) if n % 6 == 0 else (-20, 30) if n % 6 == 1 else (30,):
+            call = make_call(
+                run, f"m{n}", attempt=hours + 99, cost=f"0.{n % 9}1", simulated=n % 4 == 0 or (n % 5 == 0 and hours == 0)
+            )
+            Call.objects.filter(id=call.id).update(started_at=today + timedelta(hours=1) - timedelta(hours=24 * (n % 9) + hours))
+    scopes = [
+        Scope(),
+        Scope(today - timedelta(days=9), today - timedelta(days=1)),
+        Scope(today - timedelta(days=99), purpose="real"),
+    ]
+    scopes += [Scope(purpose=each) for each in ("simulated", "test")]
 
-    without = pages()
+    def pages(scope: Scope = scopes[0]) -> list[list[Spend]]:
+        return [ranked(make_actor("owner"), scope, by, standing(), after=after, most=5) for after in range(0, 80, 5)]
+
+    every = [pages(scope) for scope in scopes]
+    without = every[0]
     fold_everything()
 
-    assert pages() == without
+    assert [pages(scope) for scope in scopes] == every
+    assert RunSum.objects.filter(alone=True).exists()
+    assert RunSum.objects.filter(alone=False).exists()
     whole = [spend for page in without for spend in page]
-    assert len({spend.name for spend in whole}) == len(whole) == min(len({name for (name,) in report(by)}), 50)
+    assert len({spend.name for spend in whole}) == len(whole) == min(len({name for (name,) in report(by)}), 80)
     assert [spend.cost for spend in whole] == sorted((spend.cost for spend in whole), reverse=True)
 
 
@@ -103,17 +121,20 @@ def test_what_a_run_had_cost_goes_with_it_to_its_new_tags(ledger: list[Call]) ->
 
 def test_a_call_in_flight_is_summed_once_it_has_ended(ledger: list[Call]) -> None:
     fold_everything()
-    late = UnsummedCall.objects.filter(zone="UTC").first()
-    assert late is not None
-    Call.objects.filter(id=late.call_id).update(status="succeeded", settled=Decimal(123))
-    before = report("flow")
+    late = UnsummedCall.objects.filter(zone="UTC").values_list("call_id", flat=True)
+    earliest = late.order_by("call_id").first()
+    assert earliest is not None
+    Call.objects.filter(id__in=late).update(status="succeeded", settled=Decimal(123))
+    Call.objects.filter(id=earliest).update(started_at=timezone.now() - timedelta(days=39))
+    before = report("flow"), report("month", "step"), report("run")
 
     fold_zone("UTC")
 
-    assert not UnsummedCall.objects.filter(call_id=late.call_id, zone="UTC").exists()
-    assert report("flow") == before
+    assert not late.exists()
+    assert differing_sums() == [], "its month and its run's other sums know it, too"
+    assert (report("flow"), report("month", "step"), report("run")) == before
     fold_zone("UTC")
-    assert report("flow") == before
+    assert (report("flow"), report("month", "step"), report("run")) == before
 
 
 def test_what_is_summed_while_a_page_reads_is_not_counted_twice(ledger: list[Call]) -> None:
@@ -138,12 +159,19 @@ def test_who_sees_no_other_teams_costs_sees_none_in_the_sums(ledger: list[Call])
     assert len(without) < len(report("flow"))
 
 
-@pytest.mark.parametrize("table", [DaySum, TagSum, StepSum, RunSum])
-def test_verify_sees_sums_that_are_not_the_ledgers_and_has_them_made_anew(ledger: list[Call], table: Any) -> None:
+@pytest.mark.parametrize(
+    ("table", "chosen"), [(DaySum, {}), (TagSum, {}), (StepSum, {}), (StepSum, {"monthly": True}), (RunSum, {})]
+)
+def test_verify_sees_sums_that_are_not_the_ledgers_and_has_them_made_anew(
+    ledger: list[Call], table: Any, chosen: dict[str, bool]
+) -> None:
     expected = report("flow")
     fold_everything()
+    RunSum.objects.update(alone=True)
+    assert differing_sums() == ["UTC"], "runs of several rows are said to have one"
+    RunSum.objects.update(alone=False)
     assert differing_sums() == []
-    table.objects.filter(calls__gt=0).order_by("id").first().delete()
+    table.objects.filter(calls__gt=0, **chosen).order_by("id").first().delete()
 
     assert differing_sums() == ["UTC"]
     with pytest.raises(CommandError):

@@ -143,7 +143,7 @@ def picture_of(actor: Actor, wanted: Wanted, at: Standing) -> Picture:
     by = wanted.by if wanted.by in SUMMED else "kind"
     earliest = min(wanted.before[0], last - timedelta(days=7 * WEEKS)) if _of_this_month(wanted) else wanted.before[0]
     span = Span(first, span_of(first, last))
-    sources = sources_of(actor, wanted.scope(earliest, last), "kind", chart, by, at=at, span=span)
+    sources = sources_of(actor, wanted.scope(earliest, last), "day", "kind", chart, by, at=at, span=span)
     summed = sources.sums is not None
     names = ("kind", chart, by, *([wanted.then] if wanted.then and summed and by != "kind" else ()))
     of_bars = Table({"day": "span", "kind": "kind", chart: chart}, earliest)
