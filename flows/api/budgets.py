@@ -13,10 +13,12 @@ from flows.access.rights import Right, require, require_somewhere
 from flows.api.auth import actor_of
 from flows.api.problems import ProblemDocument
 from flows.api.shapes import Money, Time
-from flows.costs.actions.put_budget import Wanted
-from flows.costs.budgets import Gauge, gauges
+from flows.costs.actions.put_budget import Wanted, preview_budget
+from flows.costs.budgets import Gauge, budget_named, gauges, history_of
+from flows.models import BudgetPeriod
 from flows.models.budgets import MEASURES
-from flows.runs.actions.change_budget import change_budget
+from flows.models.identifiers import shown
+from flows.runs.actions.change_budget import change_budget, drop_budget
 from flows.runs.actions.release_hold import release_hold
 from flows.runs.limits import FlowLimits, limits_of_flows
 
@@ -66,6 +68,27 @@ class BudgetShape(Schema):
     ends: Time | None = Field(description="null before the first call of the period, and where the period is a run")
 
 
+class PeriodShape(Schema):
+    begins: Time
+    ends: Time | None = Field(description="null where the period is a run")
+    run: str | None
+    step: str = Field(description="its path, where the budget is of steps")
+    spent: Money
+    reserved: Money
+    tokens: int
+    calls: int
+    unpriced: int = Field(description="calls whose cost is not known")
+    noted: int = Field(description="the highest share of the limit that was noted, in percent")
+
+
+class PeriodList(Schema):
+    items: list[PeriodShape]
+
+
+class BudgetPreview(Schema):
+    runs: int | None = Field(description="of the last 30 days that it would have stopped; null without a limit of money")
+
+
 class LimitsShape(Schema):
     cost: Money | None = None
     tokens: int | None = None
@@ -93,18 +116,39 @@ def get_budgets(request: HttpRequest, status: Literal["", "at-risk"] = Query("")
     require_somewhere(actor, Right.SEE_COSTS)
     found = [gauge for gauge in gauges() if gauge.at_risk or not status]
     return {
-        "items": [_shape(gauge) for gauge in found],
-        "flows": [] if status else [_limits(each) for each in limits_of_flows(actor)],
+        "items": [budget_shape(gauge) for gauge in found],
+        "flows": [] if status else [limits_shape(each) for each in limits_of_flows(actor)],
     }
 
 
 @router.put("/budgets", response={200: BudgetShape, 403: ProblemDocument, 422: ProblemDocument})
 def put_one(request: HttpRequest, body: BudgetIn) -> Any:
     """Makes the budget of this scope and period, or changes it. Needs the right `budgets.manage`."""
-    limits = {name: getattr(body, name) for name in MEASURES}
-    wanted = Wanted(body.scope, body.subject, body.period, **limits, at_limit=body.at_limit, warn=body.warn, zone=body.zone)
-    budget, _ = change_budget(actor_of(request), wanted, body.reason)
-    return next(_shape(gauge) for gauge in gauges() if gauge.budget.id == budget.id)
+    budget, _ = change_budget(actor_of(request), _wanted(body), body.reason)
+    return next(budget_shape(gauge) for gauge in gauges() if gauge.budget.id == budget.id)
+
+
+@router.post("/budgets/preview", response={200: BudgetPreview, 403: ProblemDocument, 422: ProblemDocument})
+def post_budget_preview(request: HttpRequest, body: BudgetIn) -> Any:
+    """How many runs of the last 30 days this budget would have stopped. Changes nothing. Needs the right `budgets.manage`."""
+    return {"runs": preview_budget(actor_of(request), _wanted(body))}
+
+
+@router.get("/budgets/{budget_id}/periods", response={200: PeriodList, 403: ProblemDocument, 404: ProblemDocument})
+def list_budget_periods(request: HttpRequest, budget_id: str) -> Any:
+    """The last twelve periods, or runs, in which anything was used, the newest first. Needs the right `budgets.manage`."""
+    require(actor_of(request), Right.MANAGE_BUDGETS)
+    return {"items": [period_shape(each) for each in history_of(budget_named(budget_id))]}
+
+
+@router.delete("/budgets/{budget_id}", response={204: None, 403: ProblemDocument, 404: ProblemDocument, 422: ProblemDocument})
+def delete_budget(
+    request: HttpRequest, budget_id: str, reason: str = Query("", description="needed; it stands in the audit log")
+) -> Any:
+    """Ends a budget; runs that ask about it go on. Needs the right `budgets.manage`."""
+    require(actor_of(request), Right.MANAGE_BUDGETS)
+    drop_budget(actor_of(request), budget_named(budget_id).id, reason)
+    return Status(204, None)
 
 
 @router.post(
@@ -120,7 +164,13 @@ def post_hold_release(request: HttpRequest, hold_id: int, body: ReleaseIn) -> An
     return Status(204, None)
 
 
-def _shape(gauge: Gauge) -> dict[str, Any]:
+def _wanted(body: BudgetIn) -> Wanted:
+    limits = {name: getattr(body, name) for name in MEASURES}
+    return Wanted(body.scope, body.subject, body.period, **limits, at_limit=body.at_limit, warn=body.warn, zone=body.zone)
+
+
+def budget_shape(gauge: Gauge) -> dict[str, Any]:
+    """A budget as `BudgetShape`."""
     budget = gauge.budget
     names = ("scope", "subject", "period", *MEASURES, "at_limit", "warn", "zone")
     return {name: getattr(budget, name) for name in names} | {
@@ -137,7 +187,24 @@ def _shape(gauge: Gauge) -> dict[str, Any]:
     }
 
 
-def _limits(found: FlowLimits) -> dict[str, Any]:
+def period_shape(period: BudgetPeriod) -> dict[str, Any]:
+    """A period as `PeriodShape`."""
+    return {
+        "begins": period.begins,
+        "ends": None if period.run_id else period.ends,
+        "run": shown("run", period.run_id) if period.run_id else None,
+        "step": period.path,
+        "spent": period.spent,
+        "reserved": period.reserved,
+        "tokens": period.spent_tokens,
+        "calls": period.spent_calls,
+        "unpriced": period.unpriced,
+        "noted": period.noted_ever,
+    }
+
+
+def limits_shape(found: FlowLimits) -> dict[str, Any]:
+    """What a flow allows each run, as `FlowLimitsShape`."""
     return {
         "flow": found.flow.slug,
         "limits": found.own,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -17,8 +18,8 @@ from flows.api.problems import ProblemDocument
 from flows.api.shapes import Moment, Money, Time
 from flows.costs.actions.add_price import Wanted, add_price
 from flows.costs.actions.import_prices import Line, Preview, import_prices, preview_prices
-from flows.costs.actions.rerate import rerate
-from flows.costs.pricebook import FIGURES, entries_at, unpriced_models
+from flows.costs.actions.rerate import Rerating, preview_rerating, rerate
+from flows.costs.pricebook import FIGURES, Entry, Unpriced, entries_at, unpriced_models
 from flows.models import Price
 
 router = Router(tags=["prices"])
@@ -80,7 +81,8 @@ class RerateIn(Schema, extra="forbid"):
     model: str
     since: Moment = Field(alias="from")
     until: Moment = Field(alias="to")
-    reason: str
+    reason: str = Field("", description="needed, except to preview")
+    preview: bool = Field(False, description="only tell what it comes to")
 
 
 class RerateShape(Schema):
@@ -95,11 +97,8 @@ def get_prices(request: HttpRequest, at: Moment | None = Query(None), model: str
     """The rows that hold now, or held at a moment, of all models or of one, and the models that were called without one."""
     actor = actor_of(request)
     require_somewhere(actor, Right.SEE_COSTS)
-    rows = [_shape(entry.row, entry.until) for entry in entries_at(at or timezone.now()) if model in ("", entry.row.model_id)]
-    unpriced = [
-        {"model": each.model, "calls": each.calls, "first": each.first, "last": each.last} for each in unpriced_models(actor)
-    ]
-    return {"items": rows, "unpriced": unpriced}
+    entries = [entry for entry in entries_at(at or timezone.now()) if model in ("", entry.row.model_id)]
+    return prices_shape(entries, unpriced_models(actor))
 
 
 @router.post("/prices", response={201: PriceShape, 403: ProblemDocument, 422: ProblemDocument})
@@ -107,24 +106,33 @@ def post_price(request: HttpRequest, body: PriceIn) -> Any:
     """Adds a row. A row that overlaps another is refused; what held in the past stays. Needs the right `prices.manage`."""
     figures = {name: getattr(body, name) for name in FIGURES}
     row = add_price(actor_of(request), Wanted(body.model, figures, body.valid_from, body.valid_to, body.above, body.source))
-    return 201, _shape(row, row.valid_to)
+    return 201, price_shape(row, row.valid_to)
 
 
 @router.post("/prices/import", response={200: ImportShape, 403: ProblemDocument, 422: ProblemDocument})
 def post_import(request: HttpRequest, body: ImportIn) -> Any:
     """Prices from CSV: what it would do, or, with `confirm`, that, all of it or nothing."""
     actor: Actor = actor_of(request)
-    return _told(import_prices(actor, body.csv) if body.confirm else preview_prices(actor, body.csv), body.confirm)
+    return import_shape(import_prices(actor, body.csv) if body.confirm else preview_prices(actor, body.csv), body.confirm)
 
 
 @router.post("/prices/reratings", response={200: RerateShape, 403: ProblemDocument, 422: ProblemDocument})
 def post_rerating(request: HttpRequest, body: RerateIn) -> Any:
     """Adjustments for the calls of a model that cost something else by the book; what was charged stays as it was."""
-    done = rerate(actor_of(request), body.model, body.since, body.until, body.reason)
-    return {"fresh": done.fresh, "corrected": done.corrected, "left": done.left, "amount": done.amount}
+    actor = actor_of(request)
+    if body.preview:
+        return rerate_shape(preview_rerating(actor, body.model, body.since, body.until))
+    return rerate_shape(rerate(actor, body.model, body.since, body.until, body.reason))
 
 
-def _shape(row: Price, until: datetime | None) -> dict[str, Any]:
+def prices_shape(entries: Iterable[Entry], unpriced: Iterable[Unpriced]) -> dict[str, Any]:
+    """Rows of the book and models without one, as `PricesShape`."""
+    without = [{"model": each.model, "calls": each.calls, "first": each.first, "last": each.last} for each in unpriced]
+    return {"items": [price_shape(entry.row, entry.until) for entry in entries], "unpriced": without}
+
+
+def price_shape(row: Price, until: datetime | None) -> dict[str, Any]:
+    """A row that holds until a moment, as `PriceShape`."""
     return {name: getattr(row, name) for name in FIGURES} | {
         "id": row.id.hex,
         "model": row.model_id,
@@ -136,7 +144,9 @@ def _shape(row: Price, until: datetime | None) -> dict[str, Any]:
     }
 
 
-def _told(preview: Preview, imported: bool) -> dict[str, Any]:
+def import_shape(preview: Preview, imported: bool) -> dict[str, Any]:
+    """What an import does, or would do, as `ImportShape`."""
+
     def numbers(lines: list[Line]) -> list[int]:
         return [line.number for line in lines]
 
@@ -148,3 +158,8 @@ def _told(preview: Preview, imported: bool) -> dict[str, Any]:
         "problems": problems,
         "imported": imported,
     }
+
+
+def rerate_shape(done: Rerating) -> dict[str, Any]:
+    """What a re-rating comes to, as `RerateShape`."""
+    return {"fresh": done.fresh, "corrected": done.corrected, "left": done.left, "amount": done.amount}

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from math import sqrt
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db.models import Count, F, Func, Max, OuterRef, Q, QuerySet, Subquery, Sum, Value, Window
@@ -16,6 +17,7 @@ from django.db.models.functions import TruncDay, TruncHour, TruncMonth, TruncWee
 from django.utils import timezone
 
 from flows.access.installation import money
+from flows.access.refusals import NotFound
 from flows.engine.paths import enclosing
 from flows.models import AuditRow, Budget, BudgetHold, BudgetPeriod, Call
 from flows.models.budgets import MEASURES
@@ -177,6 +179,17 @@ def reached() -> list[BudgetPeriod]:
     found = BudgetPeriod.objects.filter(begins__lte=now, ends__gt=now, run_id=None).exclude(told={}).select_related("budget")
     passed = [each for each in found.order_by("budget__scope", "budget__subject", "budget__period") if each.noted]
     return sorted(passed, key=lambda each: -each.noted)
+
+
+def budget_named(name: str) -> Budget:
+    """The budget of this identifier. Raises `NotFound`."""
+    try:
+        found = Budget.objects.filter(id=UUID(name)).first()
+    except ValueError:
+        found = None
+    if found is None:
+        raise NotFound("budget")
+    return found
 
 
 def history_of(budget: Budget) -> list[BudgetPeriod]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from flows.access.actor import Actor, system
-from flows.access.refusals import Refusal
+from flows.access.installation import look_up
+from flows.access.refusals import Fault, Refusal
+from flows.costs.actions.import_prices import moment_of
 from flows.engine.problems import DocumentError
 from flows.models import Person
 
@@ -38,6 +42,30 @@ def json_given(text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise CommandError(f"This is no JSON: {error}") from None
+
+
+def whole_given(option: str, text: str) -> int:
+    """The number that an option says. Raises `CommandError`."""
+    if not (text.isascii() and text.isdecimal()):
+        raise CommandError(f"{option}: {text!r} is no whole number.")
+    return int(text[:19])
+
+
+def amount_given(option: str, text: str) -> Decimal:
+    """The amount of money that an option says, with the currency's label or without. Raises `CommandError`."""
+    try:
+        return Decimal(look_up().without_currency(text))
+    except InvalidOperation:
+        raise CommandError(f"{option}: {text!r} is no amount. Write it like 120.00.") from None
+
+
+def moment_given(option: str, text: str) -> datetime:
+    """The time that an option says; a day is its first moment in UTC. Raises `CommandError`."""
+    faults: list[Fault] = []
+    moment = moment_of(option, text, faults)
+    if moment is None:
+        raise CommandError(f"{option}: {text!r} is no time. Write 2026-06-01, or 2026-06-01T12:00Z.")
+    return moment
 
 
 def text_given(text: str) -> str:

@@ -54,21 +54,21 @@ class PreviewShape(Schema):
 def list_retention(request: HttpRequest) -> Any:
     """The rules, the installation's first. Needs the right `settings.manage`."""
     require(actor_of(request), Right.MANAGE_SETTINGS)
-    return {"items": [_shape(rule) for rule in rules()]}
+    return {"items": [rule_shape(rule) for rule in rules()]}
 
 
 @router.put("/retention", response={200: RetentionShape, 403: ProblemDocument, 422: ProblemDocument})
 def put_retention(request: HttpRequest, body: RetentionIn) -> Any:
     """Sets the rule of a flow, or of the installation. What is older goes within minutes and does not come back."""
     require(actor_of(request), Right.MANAGE_SETTINGS)
-    return _shape(change_retention(actor_of(request), _flow(body.flow), body.payload_days, body.event_days, body.reason))
+    return rule_shape(change_retention(actor_of(request), flow_ruled(body.flow), body.payload_days, body.event_days, body.reason))
 
 
 @router.delete("/retention/flows/{slug}", response={204: None, 403: ProblemDocument, 422: ProblemDocument})
 def delete_retention(request: HttpRequest, slug: str) -> Any:
     """The flow follows the installation's rule again."""
     require(actor_of(request), Right.MANAGE_SETTINGS)
-    flow = _flow(slug)
+    flow = flow_ruled(slug)
     assert flow is not None, "it was named"
     drop_rule(actor_of(request), flow)
     return Status(204, None)
@@ -78,10 +78,11 @@ def delete_retention(request: HttpRequest, slug: str) -> Any:
 def post_retention_preview(request: HttpRequest, body: RetentionIn) -> Any:
     """What these days would remove now. Changes nothing."""
     require(actor_of(request), Right.MANAGE_SETTINGS)
-    return preview(_flow(body.flow), body.payload_days, body.event_days)
+    return preview(flow_ruled(body.flow), body.payload_days, body.event_days)
 
 
-def _flow(slug: str | None) -> Flow | None:
+def flow_ruled(slug: str | None) -> Flow | None:
+    """The flow that a rule is of; None: the installation's. Raises `Invalid`."""
     if slug is None:
         return None
     found = Flow.objects.filter(slug=slug[:80].replace("\x00", "")).first()
@@ -90,7 +91,8 @@ def _flow(slug: str | None) -> Flow | None:
     return found
 
 
-def _shape(rule: RetentionRule) -> dict[str, Any]:
+def rule_shape(rule: RetentionRule) -> dict[str, Any]:
+    """A rule as `RetentionShape`."""
     return {
         "flow": rule.flow.slug if rule.flow is not None else None,
         "payload_days": rule.payload_days,

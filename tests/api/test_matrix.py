@@ -12,7 +12,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from flows.models import AuditRow, Drill, Event, Firing, Invitation, ModelEntry, Run, SignIn, ToolEntry
+from flows.models import AuditRow, Budget, Drill, Event, Firing, Invitation, ModelEntry, Run, SignIn, ToolEntry
 from orchestrator.api import api
 from tests.makers import (
     make_base,
@@ -49,6 +49,7 @@ BODIES = {
     "/flows/{slug}/settings": {"tags": []},
     "/flows/{slug}/comparison": {"orchestrator": 1, "name": "Other"},
     "/budgets": {"scope": "all", "period": "day", "cost": "9"},
+    "/budgets/preview": {"scope": "all", "period": "day", "cost": "9"},
     "/prices": {"model": "none", "input": "1", "output": "1"},
     "/prices/import": {"csv": "model,input,output"},
     "/prices/reratings": {"model": "none", "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z", "reason": "A test"},
@@ -180,6 +181,7 @@ def names() -> dict[str, str]:
         "tool": ToolEntry.objects.create(slug="look.up", kind="python", effect="read", repeat="freely").slug,
         "connection": "none",
         "hold_id": 1,
+        "budget_id": Budget.objects.create(scope="all", period="month", cost=9).id.hex,
         "drill_id": Drill.objects.create(flow=flow, version=flow.published, ended_at=timezone.now()).public_id,
     }
     return {

@@ -16,6 +16,7 @@ from flows.access.audit import record_change
 from flows.access.installation import look_up
 from flows.access.refusals import Fault, Invalid, NotFound
 from flows.access.rights import Right, require
+from flows.costs.budgets import would_have_stopped
 from flows.models import ApiKey, Budget, BudgetPeriod, Flow, ModelEntry, Person, Team
 from flows.models.budgets import MEASURES, PERIODS, SCOPES
 
@@ -91,13 +92,25 @@ def remove_budget(actor: Actor, budget_id: Any, reason: str) -> None:
     reason."""
     require(actor, Right.MANAGE_BUDGETS)
     if not reason.strip():
-        raise Invalid("The budget was not removed.", problems=[Fault("reason", "is needed")])
+        raise Invalid("The budget was not removed.", problems=[Fault("reason", "is needed", "Say why the budget ends.")])
     with transaction.atomic():
         budget = Budget.objects.select_for_update().filter(id=budget_id).first()
         if budget is None:
             raise NotFound("budget")
         record_change(actor, "budget.remove", "budget", budget.name, {"id": budget.id.hex, "reason": reason.strip()})
         budget.delete()
+
+
+def preview_budget(actor: Actor, wanted: Wanted) -> int | None:
+    """How many runs of the last 30 days this budget would have stopped; None where it limits no money. Changes nothing. Raises
+    `Forbidden`, and `Invalid` naming each fault."""
+    require(actor, Right.MANAGE_BUDGETS)
+    faults = faults_of(wanted)
+    if faults:
+        raise Invalid("The budget cannot be used.", problems=faults)
+    if wanted.cost is None:
+        return None
+    return would_have_stopped(wanted.scope, wanted.subject, wanted.period, wanted.zone or look_up().zone, wanted.cost)
 
 
 def faults_of(wanted: Wanted) -> list[Fault]:
@@ -193,7 +206,7 @@ def _unexplained(budget: Budget, changed: Mapping[str, Any], reason: str) -> lis
         and getattr(budget, name) is not None
         and (changed[name] is None or changed[name] > getattr(budget, name))
     ]
-    return [Fault("reason", "raising a limit needs a reason")] if raised and not reason.strip() else []
+    return [Fault("reason", "raising a limit needs a reason", "Say why.")] if raised and not reason.strip() else []
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

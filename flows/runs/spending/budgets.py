@@ -14,8 +14,8 @@ from flows.access.actor import Actor
 from flows.access.installation import the_installation
 from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require, require_somewhere
-from flows.costs.actions.put_budget import AT_LIMIT, Wanted, faults_of
-from flows.costs.budgets import gauges, history_of, overshoot, proposed, stuck_holds, would_have_stopped
+from flows.costs.actions.put_budget import AT_LIMIT, Wanted, preview_budget
+from flows.costs.budgets import gauges, history_of, overshoot, proposed, stuck_holds
 from flows.engine.durations import Duration
 from flows.models import Budget
 from flows.models.budgets import PERIODS, SCOPES
@@ -81,7 +81,7 @@ def budget(request: Any) -> HttpResponse:
                 return redirect("budgets")
             wanted = _wanted(given)
             if given.get("act") == "preview":
-                preview = _preview(wanted)
+                preview = preview_budget(actor, wanted)
             else:
                 kept, _ = change_budget(actor, wanted, given.get("reason", ""))
                 request.toast(f"The budget {kept.name} holds.")
@@ -100,15 +100,6 @@ def budget(request: Any) -> HttpResponse:
         "zone": the_installation().zone,
     }
     return render(request, "budgets/edit.html", context, status=422 if problems else 200)
-
-
-def _preview(wanted: Wanted) -> int | None:
-    faults = faults_of(wanted)
-    if faults:
-        raise Invalid("The budget cannot be used.", problems=faults)
-    if wanted.cost is None:
-        return None
-    return would_have_stopped(wanted.scope, wanted.subject, wanted.period, wanted.zone or the_installation().zone, wanted.cost)
 
 
 def _wanted(given: Any) -> Wanted:

@@ -7,7 +7,6 @@ from datetime import UTC
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils.dateparse import parse_datetime
 
 from approvals.actions.assign import assign
 from approvals.actions.claim import claim
@@ -25,7 +24,7 @@ from approvals.showing.words import deadline_in_words, decided_in_words
 from flows.access.actor import Actor
 from flows.access.rights import Right, require_scope
 from flows.models import Request
-from orchestrator.management.speaking import actor_named, json_given, spoken_refusals
+from orchestrator.management.speaking import actor_named, json_given, moment_given, spoken_refusals
 from orchestrator.templatetags.numbers import money_run
 
 
@@ -164,13 +163,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{ask_somebody(actor, asked, to, text).to} is asked. The deadline goes on counting.")
 
     def do_away(self, actor: Actor, to: str, until: str, **options: Any) -> None:
-        try:
-            day = parse_datetime(until)
-        except ValueError:
-            day = None
-        if day is None:
-            raise CommandError(f"--until: {until!r} is no time. Write it like 2026-12-24T18:00Z.")
-        made = delegate_all(actor, to, day if day.tzinfo is not None else day.replace(tzinfo=UTC))
+        made = delegate_all(actor, to, moment_given("--until", until))
         self.stdout.write(f"{made.taker} decides in your place until {made.until:%Y-%m-%d %H:%M}Z.")
 
 

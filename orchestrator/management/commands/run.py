@@ -19,7 +19,7 @@ from flows.runs.actions.retry_run import retry_run
 from flows.runs.actions.skip_step import skip_step
 from flows.runs.previews import preview_retry
 from flows.runs.reads import run_named, runs_listed
-from orchestrator.management.speaking import actor_named, json_given, spoken_refusals
+from orchestrator.management.speaking import actor_named, json_given, spoken_refusals, whole_given
 
 
 class Command(BaseCommand):
@@ -107,7 +107,7 @@ class Command(BaseCommand):
 
     def do_limits(self, actor: Actor, run: str, reason: str, **options: Any) -> None:
         given = {name: options[name] for name in ("cost", "duration") if options[name] is not None}
-        given |= {name: _number(name, options[name]) for name in ("tokens", "steps") if options[name] is not None}
+        given |= {name: whole_given(f"--{name}", options[name]) for name in ("tokens", "steps") if options[name] is not None}
         self.tell(raise_limits(actor, _named(actor, run), given, reason=reason))
 
     def do_skip(self, actor: Actor, run: str, path: str, text: str, port: str, comment: str, **options: Any) -> None:
@@ -151,9 +151,3 @@ def _named(actor: Actor, name: str) -> Run:
         found = Run.objects.filter(number=int(name[:18])).first()
         name = found.public_id if found is not None else name
     return run_named(actor, name)
-
-
-def _number(name: str, text: str) -> int:
-    if not text.isdecimal():
-        raise CommandError(f"--{name}: {text!r} is no whole number.")
-    return int(text)
