@@ -1,9 +1,10 @@
-"""The demonstration's outside world: a small real HTTP server on loopback that takes refunds, mails and reports.
+"""The demonstration's outside world: a small real HTTP server on loopback that takes refunds, mails, reports and letters.
 
-``POST /refunds``, ``/mail``, ``/reports`` take a JSON object and answer ``201`` with it and an ``id``. An ``Idempotency-Key``
+``POST /refunds``, ``/mail``, ``/reports``, ``/letters`` take a JSON object and answer ``201`` with it and an ``id``. An ``Idempotency-Key``
 is honoured: the same key with the same body gives the first answer again and applies nothing; with another body, 409. ``GET /``
 lists what was taken, ``GET /healthz`` answers ok. A body that says ``[[receiver: fail=503]]`` anywhere is answered with that status
-and not taken, so that a service can be seen to fail. Everything taken is appended to ``receiver.jsonl`` in the data folder before
+and not taken, so that a service can be seen to fail; one that says ``[[receiver: hang up]]`` is taken, and the line is cut in the
+middle of the answer, so that nobody can know. Everything taken is appended to ``receiver.jsonl`` in the data folder before
 it is answered, and read back at the start, so that a key is honoured across restarts.
 """
 
@@ -20,9 +21,10 @@ from typing import Any
 
 import uvicorn
 
-KINDS = {"refunds": "refund", "mail": "mail", "reports": "report"}
+KINDS = {"refunds": "refund", "mail": "mail", "reports": "report", "letters": "letter"}
 LARGEST_BODY = 1024 * 1024
 FAILS = re.compile(rb"\[\[receiver: fail=(429|50[0-4])\]\]")
+HANGS_UP = b"[[receiver: hang up]]"
 Answer = tuple[HTTPStatus, Any]
 
 
@@ -86,6 +88,9 @@ class Application:
         data = json.dumps(content, ensure_ascii=False).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
         await send({"type": "http.response.start", "status": int(status), "headers": headers})
+        if body and HANGS_UP in body:
+            await send({"type": "http.response.body", "body": data[:1], "more_body": True})
+            return  # what was promised does not come: the server closes the connection
         await send({"type": "http.response.body", "body": data})
 
     def answer(self, method: str, path: str, body: bytes | None, headers: list[tuple[bytes, bytes]]) -> Answer:

@@ -44,6 +44,7 @@ from orchestrator.seeding.cast import SEED, actor
 from orchestrator.seeding.marks import mark
 
 CATALOGUE = Path(__file__).parent / "history_catalogue.yaml"
+LETTER = Path(__file__).parent / "letter_on_paper.yaml"
 USED = (
     ("support_triage", "Support triage"),
     ("invoice_intake", "Invoice intake"),
@@ -101,6 +102,7 @@ def lay_ground(receiver_port: int) -> None:
     for slug, name in USED:
         if not Flow.objects.filter(slug=slug_of(name)).exists():
             _use(slug, name)
+    _letter()
     for document in KnowledgeDocument.objects.filter(state="waiting", base__slug="handbook"):
         index_document(document.id)
     _schedule()
@@ -150,6 +152,14 @@ def _use(slug: str, name: str) -> None:
         mark("flow", made)
         mark("version", FlowVersion.objects.filter(flow__in=made).values_list("id", flat=True))
         mark("base", set(bases_of(None).values_list("slug", flat=True)) - before[1])
+
+
+def _letter() -> None:
+    """The one flow whose tool nothing may repeat."""
+    if not Flow.objects.filter(slug=LETTER.stem).exists():
+        flow, version = import_flow(actor("builder"), LETTER.stem, LETTER.read_text(encoding="utf-8"), publish=True)
+        mark("flow", [flow.id])
+        mark("version", [version.id] if version is not None else [])
 
 
 def _by_policy(document: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from flows.runs.actions.retry_run import retry_run
 from flows.runs.actions.start_test import start_test
 from orchestrator.seeding.cast import SEED, Progress, actor, answer, answer_all, ended, start, wait_for
 from orchestrator.seeding.marks import mark
-from orchestrator.seeding.tales import CONTRACT, NO_SERVICE, refund
+from orchestrator.seeding.tales import CONTRACT, HANGS_UP, NO_SERVICE, refund
 
 FIRST = 1839  # the number of the first of these runs, where no run has one as high
 ITEMS = 240  # of the map that is under way
@@ -34,6 +34,7 @@ RESEARCH = {
     "question": 'How long is the notice? [[sim: tool=mail.send {"to": "ann@example.com", "subject": "Notice", "text": "Ninety days."}]]',
     "material": "The buyer may end this agreement with a notice of ninety days.",
 }
+LETTER = {"to": "Ann Example, 1 Sample Street", "about": "the refund of order A-1788", "reference": f"A-1788 {HANGS_UP}"}
 BRIEF: dict[str, Any] = {"topics": ["the harbour"], "recipient": "ann@example.com"}
 
 
@@ -42,8 +43,8 @@ def play(progress: Progress) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT setval('flows_run_number', greatest(last_value, %s)) FROM flows_run_number", [FIRST - 1])
     fallback = _fallen_back()  # 1839
-    for _ in range(2):
-        start("support-triage", QUESTION, "builder", tags=["team:ops"], source="webhook")
+    start("letter_on_paper", LETTER, "builder", tags=["team:ops"])  # whether it was posted, nobody knows
+    start("support-triage", QUESTION, "builder", tags=["team:ops"], source="webhook")
     failing = start(
         "refund_decision", refund(61, f"A-1842 {NO_SERVICE}"), "operator", source="webhook", tags=["team:ops"]
     )  # 1842

@@ -18,6 +18,9 @@ Invoices are paid within fourteen days; what is paid later bears interest of eig
 NO_SERVICE = "[[receiver: fail=503]]"
 """In what is sent to the demonstration's receiver: it answers that it is not available."""
 
+HANGS_UP = "[[receiver: hang up]]"
+"""The same: it takes it, and cuts the line before it has answered."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tale:

@@ -52,6 +52,19 @@ def form_errors(form: forms.BaseForm) -> dict[str, Any]:
 
 
 @register.simple_tag
+def field_in(place: str, fields: str) -> str:
+    """The identifier of the field that a fault names by its `place`; empty where the form has none. `fields` are identifiers with bars
+    between them, each after the words for it where a fault calls it otherwise: ``model|Valid from=since``. What has rows names
+    the row: ``candidates[1].model`` is ``candidates-1``."""
+    known = {words or name: name for words, _, name in (each.rpartition("=") for each in fields.split("|"))}
+    first = str(place).partition(",")[0].strip()
+    base, row, _ = first.partition("[")
+    if row and base in known:
+        return f"{known[base]}-{first[len(base) + 1 :].partition(']')[0]}"
+    return known.get(first) or known.get(first.rpartition(".")[2]) or ""
+
+
+@register.simple_tag
 def form_key(name: str = "key") -> SafeString:
     """A hidden key of this rendering: the same form sent twice does its work once."""
     return format_html('<input type="hidden" name="{}" value="{}">', name, new_id().hex)

@@ -112,7 +112,9 @@ def shows_everything(said: str) -> None:
     assert Run.objects.filter(status="running", attempts__path="rate").exists()
     operator = Actor(person=Person.objects.get(username="operator"))
     assert (requests_in(operator, "mine").count(), requests_in(SEED, "all").count()) == (7, 19)
-    assert {"approval", "budget", "publish", "test"} <= set(Request.objects.values_list("kind", flat=True))
+    assert {"approval", "budget", "publish", "test", "unknown"} <= set(Request.objects.values_list("kind", flat=True))
+    lost = Call.objects.get(target="letters.post")
+    assert (lost.status, lost.run.status) == ("unknown", "waiting_approval"), "the engine asked because it does not know"
     assert Request.objects.filter(terms__quorum=2, terms__risk="high", votes__isnull=False, state="pending").exists()
     assert Call.objects.filter(UNPRICED).count() == 5
     assert {"provider", "estimated"} <= set(

@@ -51,6 +51,13 @@ def test_the_same_key_is_applied_once_and_answered_alike(client: httpx.Client) -
     assert len(client.get("/").json()["items"]) == 1
 
 
+def test_it_takes_a_letter_and_cuts_the_line_where_it_is_told_to(client: httpx.Client) -> None:
+    with pytest.raises(httpx.RemoteProtocolError):
+        client.post("/letters", json={"to": "Ann", "text": "[[receiver: hang up]]"})
+
+    assert [each["to"] for each in client.get("/").json()["items"]] == ["letters"]
+
+
 def test_the_same_key_with_another_body_is_a_conflict(client: httpx.Client) -> None:
     client.post("/refunds", json={"amount": 5}, headers={"Idempotency-Key": "k1"})
 

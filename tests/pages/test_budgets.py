@@ -13,6 +13,7 @@ from flows.costs.budgets import _band
 from flows.models import AuditRow, Budget, BudgetHold, BudgetPeriod, Call, Flow, Run
 from flows.models.identifiers import new_id
 from tests.makers import make_flow, make_person, make_run
+from tests.pages.summaries import fields_led_to
 from tests.runs.journals import make_call
 
 pytestmark = pytest.mark.django_db
@@ -62,7 +63,9 @@ def test_a_budget_below_what_is_spent_is_refused(owner: Client) -> None:
     assert b"less than what this day has used" in answer.content
     for wrong in ({"scope": "flow", "subject": "none"}, {"cost": "much"}, {"cost": ""}, {"zone": "Mars/Base"}, {"warn": "120"}):
         given = {"scope": "all", "period": "week", "cost": "5", "warn": "50", "at_limit": "stop"} | wrong
-        assert owner.post("/budgets/edit", given).status_code == 422, wrong
+        refused = owner.post("/budgets/edit", given)
+        assert refused.status_code == 422, wrong
+        assert fields_led_to(refused.content.decode()), wrong
     assert Budget.objects.count() == 1
 
 

@@ -11,6 +11,7 @@ from django.test import Client
 
 from flows.models import ModelEntry, Price, Route, Run
 from tests.makers import make_person
+from tests.pages.summaries import fields_led_to
 
 pytestmark = pytest.mark.django_db
 
@@ -63,6 +64,7 @@ def test_a_refused_model_keeps_what_was_typed(owner: Client) -> None:
 
     assert "`many` is no whole number" in page
     assert "is no JSON" in page
+    assert set(fields_led_to(page)) == {"settings", "context"}
     assert 'value="many"' in page
     page = saved(owner, "/models/new", {**MODEL, "model": "small"}, status=422)
     assert "names no provider" in page
@@ -125,6 +127,7 @@ def test_a_route_without_candidates_is_refused_and_nothing_is_lost(owner: Client
     page = saved(owner, "/routes/new", {"name": "main", "candidate-model": [""], "timeout": "5s", "revision": "0"}, status=422)
 
     assert "A route needs at least one model to ask." in page
+    assert fields_led_to(page) == ["candidates"]
     assert 'value="main"' in page
     assert 'value="5s"' in page
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from flows.models import Adjustment, ModelEntry, Price
 from tests.makers import make_person, make_run
+from tests.pages.summaries import fields_led_to
 from tests.runs.journals import make_call, make_price
 
 pytestmark = pytest.mark.django_db
@@ -54,7 +55,9 @@ def test_PRC_2_the_form_shows_both_rows_and_keeps_what_was_typed(owner: Client) 
     assert "input $7" in page
     assert "input $2.5" in page
     assert 'value="7"' in page
-    assert owner.post("/prices/new", given | {"input": "much", "since": "x"}).status_code == 422
+    refused = owner.post("/prices/new", given | {"input": "much", "since": "x"})
+    assert refused.status_code == 422
+    assert fields_led_to(refused.content.decode()) == ["input", "since"]
     assert Price.objects.count() == 1
     assert owner.post("/prices/new", given | {"since": ""}).status_code == 302
     assert Price.objects.count() == 2

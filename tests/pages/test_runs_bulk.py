@@ -194,7 +194,8 @@ def test_errors_are_searched_and_grouped_by_class_and_step(client: Client) -> No
     assert found("error=from+ACME") == {one.public_id, elsewhere.public_id}
     assert found("fingerprint=rate_limit@judge") == {one.public_id, two.public_id}
     page = text_of(client.get(f"/runs/{one.public_id}"))
-    link = re.search(r'href="([^"]+)" data-testid="same-error"', page)
+    link = re.search(r'href="([^"]+)" data-testid="same-error">([^<]+)<', page)
     assert link is not None
+    assert link[2] == "Same error in 1 run"  # as many as the list has
     assert found(link[1].partition("?")[2]) == {one.public_id}  # those of this flow
     assert "429 from acme" in text_of(client.get("/runs"))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from decimal import Decimal
 from functools import cached_property
+from urllib.parse import urlencode
 
 from django.db.models import Count, OuterRef, Subquery, Sum
 from django.db.models.functions import JSONObject
+from django.http import QueryDict
 
 from flows.access.querysets import requests_for
 from flows.engine.states import OPEN_REQUEST_STATES
 from flows.models import Attempt, Call, Request, Run
 from flows.runs.lineage import Lineage, lineage_of
-from flows.runs.listing import fingerprint_of
+from flows.runs.listing import counted, fingerprint_of, in_words, matching, wanted_by
 from flows.runs.pages.viewing.steps import Steps
 from flows.runs.progress import StepLine, top_level
 from flows.runs.reasons import Reason, reason_of
@@ -50,6 +52,17 @@ class Head(Steps):
     @property
     def fingerprint(self) -> str:
         return fingerprint_of(self.error or {})
+
+    @cached_property
+    def same_error(self) -> str:
+        """The address of the runs with the same error, without its path; empty where the run has none."""
+        return f"flow={self.run.flow.slug}&{urlencode({'fingerprint': self.fingerprint}, safe='@[]')}" if self.run.error else ""
+
+    @cached_property
+    def same_errors(self) -> str:
+        """How many these are, as that list says it; empty where there is none, as for a test's."""
+        count = counted(matching(self.actor, wanted_by(QueryDict(self.same_error)))) if self.same_error else 0
+        return f"{in_words(count)} run{'' if count == 1 else 's'}" if count else ""
 
     @cached_property
     def error_line(self) -> StepLine | None:
