@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from flows.access.browsers import browser_named
 from flows.engine.writing import write_yaml
 
 register = template.Library()
@@ -21,6 +22,9 @@ register = template.Library()
 MOST_NODES = 200
 LONGEST_STRING = 2000
 OPEN_LEVELS = 2
+
+
+register.filter("browser", browser_named)
 
 
 @register.inclusion_tag("components/json.html")
