@@ -26,7 +26,7 @@ from flows.execution.killswitch import IS_ON
 WRITE: Final = """
 WITH
 h AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(%s::json) AS h(
+    SELECT * FROM json_to_recordset($1::json) AS h(
         r int, run uuid, epoch int, record int, signals int, steps int, events int, progress boolean,
         begins int, reserve numeric, reserve_tokens bigint,
         fate int, k int, next text, reason text, wake float8, output text, error text
@@ -48,7 +48,7 @@ settled AS (
         error_message = coalesce(s.error_message, ''), provider_id = coalesce(s.provider_id, ''), ended_at = clock_timestamp()
     -- The status is judged outside, so that the call is found by its key: a plan made while the table was small would else walk
     -- through the partial index of all calls in flight, once a line.
-    FROM json_to_recordset(%s::json) AS s(
+    FROM json_to_recordset($2::json) AS s(
         r int, call uuid, status text, response text, cost numeric, paid boolean, tokens bigint, usage_source text,
         input_tokens int, cached_input_tokens int, output_tokens int, reasoning_tokens int, cache_write_tokens int,
         reported numeric, first_text float8, price uuid, error_class text, error_message text, provider_id text
@@ -73,7 +73,7 @@ b AS MATERIALIZED (
         WHEN m.cap_tokens < m.spent_tokens + coalesce(rel.tokens, 0) + m.reserved_tokens - coalesce(rel.reserved_tokens, 0)
             + b.tokens_upto THEN 'tokens'
     END AS verdict
-    FROM json_to_recordset(%s::json) AS b(
+    FROM json_to_recordset($3::json) AS b(
         r int, i int, k int, path text, attempt int, n int, call uuid, kind text, target text, reason text, route text,
         route_version int, repeat text, key uuid, hash text, request text, reserve numeric, reserve_tokens int, upto numeric,
         tokens_upto bigint, price uuid, simulated boolean, priced boolean, cached boolean
@@ -97,7 +97,7 @@ refused AS MATERIALIZED (
 event AS (
     INSERT INTO flows_event (run_id, seq, pass, type, path, at, data)
     SELECT m.run, m.seq + {number}, m.pass, e.event, coalesce(e.path, ''), clock_timestamp(), e.data
-    FROM json_to_recordset(%s::json) AS e(r int, i int, k int, event text, path text, data text) JOIN m ON m.r = e.r
+    FROM json_to_recordset($4::json) AS e(r int, i int, k int, event text, path text, data text) JOIN m ON m.r = e.r
     WHERE NOT EXISTS (SELECT FROM refused x WHERE x.r = e.r AND x.i = e.i)
 ),
 result AS (
@@ -106,7 +106,7 @@ result AS (
     SELECT m.run, m.pass, e.path, e.attempt, e.kind, e.status, m.seq + {number}, coalesce(e.port, ''), e.output, e.state, e.error,
         e.checkpoint, coalesce(e.until, clock_timestamp() + e.delay * interval '1 second'), clock_timestamp(),
         CASE WHEN e.status NOT IN ('open', 'waiting') THEN clock_timestamp() END
-    FROM json_to_recordset(%s::json) AS e(
+    FROM json_to_recordset($5::json) AS e(
         r int, k int, path text, attempt int, kind text, status text, port text, output text, state text, error text,
         checkpoint text, delay float8, until timestamptz
     ) JOIN m ON m.r = e.r

@@ -18,6 +18,7 @@ from uuid import UUID
 
 import orjson
 import psycopg
+import uvloop
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
@@ -205,7 +206,7 @@ class Engine:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._main())
+            uvloop.run(self._main())
         except Exception:  # the worker's edge: the process ends, the supervisor starts another
             log.exception("the engine has failed")
         finally:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import orjson
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncRawCursor
 
 from flows.access.redaction import redacted
 from flows.execution.batch import parameters_of
@@ -132,11 +132,9 @@ class Writer:
         connection = await self._connected()
         parameters = parameters_of(records)
         if not any(record.rare for record in records):
-            cursor = await connection.execute(WRITE, parameters, prepare=True)
-            return _verdicts(records, await cursor.fetchall())
+            return _verdicts(records, await _write_all(connection, parameters))
         async with connection.transaction():
-            cursor = await connection.execute(WRITE, parameters, prepare=True)
-            verdicts = _verdicts(records, await cursor.fetchall())
+            verdicts = _verdicts(records, await _write_all(connection, parameters))
             accepted = [record for record, verdict in zip(records, verdicts, strict=True) if not verdict.fenced]
             for statement, given in (
                 (ASK, [line for record in accepted for line in record.asks]),
@@ -196,6 +194,14 @@ class Writer:
                 await connection.close()
             except (psycopg.Error, OSError) as error:
                 log.debug("closing a lost connection: %s", error)
+
+
+async def _write_all(connection: AsyncConnection[Any], parameters: tuple[str, ...]) -> list[tuple[UUID, int, str, int]]:
+    """What the journal's statement did not accept. A raw cursor takes its text as it is; any other would look through all of it for
+    placeholders, each time."""
+    cursor = AsyncRawCursor(connection)
+    await cursor.execute(WRITE, parameters, prepare=True)
+    return await cursor.fetchall()
 
 
 def _verdicts(records: list[Record], rows: list[tuple[UUID, int, str, int]]) -> list[Verdict]:
