@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from tests.chaos.people import deciding
-from tests.chaos.trials import Found
+from tests.chaos.trials import PATIENCE, Found
 from tests.faults.harness import Site, kill
 from tests.orchestrator.processes import until
 
@@ -33,7 +33,7 @@ def kill_the_holder_of_many_waits(site: Site, chance: random.Random) -> Found:
     run = site.start_run("wide", list(range(WAITS)))
     site.wait_for_calls(run, succeeded=0, in_flight=WAITS)
     kill(site.owner(run))
-    wrong = [] if site.wait_for_end(run, 120) == "succeeded" else [f"the map of {WAITS} did not succeed"]
+    wrong = [] if site.wait_for_end(run, PATIENCE) == "succeeded" else [f"the map of {WAITS} did not succeed"]
     calls = site.calls(run)
     if calls != {"succeeded": WAITS, "unknown": WAITS}:
         wrong.append(f"calls of the map: {calls}")
@@ -53,14 +53,14 @@ def restart_everything_under_parked_runs(site: Site, chance: random.Random) -> F
     for starter in starters:
         starter.join()
     parked = "SELECT count(*) FROM flows_run WHERE id = ANY(%s) AND status = 'waiting_approval' AND owner IS NULL"
-    until(lambda: site.database.one(parked, runs) == PARKED, 120, "all runs wait")
+    until(lambda: site.database.one(parked, runs) == PARKED, PATIENCE, "all runs wait")
     kill(site.pid)
     assert site.process is not None
     site.process.wait()
     site.start()
     ended = "SELECT count(*) FROM flows_run WHERE id = ANY(%s) AND status = 'succeeded'"
     with deciding(site):
-        until(lambda: site.database.one(ended, runs) == PARKED, 180, "all runs have gone on")
+        until(lambda: site.database.one(ended, runs) == PARKED, PATIENCE, "all runs have gone on")
     claims = "SELECT count(*) FROM flows_run WHERE id = ANY(%s) AND epoch <> 2"
     odd = site.database.one(claims, runs)
     return Found(runs, 1, [f"{odd} runs were not woken exactly once"] if odd else [])
@@ -70,7 +70,7 @@ def many_branches_on_one_purse(site: Site, chance: random.Random) -> Found:
     """64 branches want a dollar each at the same time, and there are twenty."""
     with site.watched_purses() as overspent:
         runs = [site.start_run("large-purse") for _ in range(PURSES)]
-        states = [site.wait_for_end(run, 60) for run in runs]
+        states = [site.wait_for_end(run, PATIENCE) for run in runs]
     wrong = [f"at some instant: {line}" for line in overspent]
     wrong += [f"run {run} is {state}" for run, state in zip(runs, states, strict=True) if state != "budget_stopped"]
     spent = [site.database.one("SELECT spent FROM flows_run WHERE id = %s", run) for run in runs]
