@@ -1,8 +1,9 @@
-"""Who asks: an API key in the Authorization header, or the signed-in session of a page (with its CSRF token)."""
+"""Who asks: an API key in the Authorization header, the signed-in session of a page (with its CSRF token), or whom a command names."""
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -50,7 +51,12 @@ def actor_at(request: HttpRequest, person: Person, key: ApiKey | None = None) ->
     return Actor(person=person, key=key, door="api", request=getattr(request, "request_id", ""), address=address_of(request))
 
 
-DOORS = [BearerKey(), PageSession()]
+def by_command(request: HttpRequest) -> Actor | None:
+    """Whom a command of this machine names; nothing that is sent over the network can."""
+    return getattr(request, "commanding", None)
+
+
+DOORS: list[Callable[[HttpRequest], Any]] = [by_command, BearerKey(), PageSession()]
 
 
 def actor_of(request: HttpRequest) -> Actor:
