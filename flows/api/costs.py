@@ -17,7 +17,8 @@ from flows.api.problems import ProblemDocument
 from flows.api.shapes import Moment, Money, Time
 from flows.api.shapes.costs import CostReport, spend_row
 from flows.builder.reads import flow_named, version_of
-from flows.costs.reports import GROUPS, OVERLAPPING, PURPOSES, Scope, calls_within, grouped, summed
+from flows.costs.reports import GROUPS, OVERLAPPING, PURPOSES, Scope, calls_within
+from flows.costs.tables import table_of
 from flows.costs.whatif import METHOD, would_have_cost
 from flows.engine.document import parse_document
 from flows.models.identifiers import UnknownIdentifier, parsed
@@ -124,9 +125,8 @@ def get_costs(
     if by not in GROUPS and by not in OVERLAPPING:
         mend = f"Choose of: {', '.join([*GROUPS, *OVERLAPPING])}."
         raise Invalid("Costs cannot be grouped so.", problems=[Fault("by", f"{by[:40]!r} is unknown", mend)])
-    calls = calls_within(actor, wanted.scope(since, until))
-    total, rows = summed(calls), grouped(calls, by)
-    return {"by": by, "since": since, "until": until, "total": spend_row(total), "items": [spend_row(row, by) for row in rows]}
+    total, rows = table_of(actor, wanted.scope(since, until), by)
+    return {"by": by, "since": since, "until": until, "total": spend_row(total), "items": [spend_row(row) for row in rows]}
 
 
 @router.get("/flows/{slug}/expected-cost", response={200: ExpectedCost, 403: ProblemDocument, 404: ProblemDocument})

@@ -31,7 +31,8 @@ from flows.builder.overview import (
 from flows.builder.pages.ground import heading, told
 from flows.builder.pages.settings import settings_context
 from flows.builder.reads import flow_named, version_of
-from flows.costs.reports import spend_by
+from flows.costs.reports import Scope
+from flows.costs.tables import table_of
 from flows.engine.document import FlowDocument
 from flows.engine.examples import example_of
 from flows.models import Flow
@@ -128,13 +129,10 @@ def report_context(actor: Actor, flow: Flow, document: FlowDocument | None) -> d
 
 def costs_context(actor: Actor, flow: Flow, document: FlowDocument | None) -> dict[str, Any]:
     """What its runs have cost, this month and all in all."""
-    month = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    rows = [("This month", month), ("All time", None)]
-    spent = [
-        (label, next((each for each in spend_by(actor, "flow", since, None) if each.name == flow.slug), None))
-        for label, since in rows
-    ]
-    return {"spent": spent}
+    month = timezone.localtime().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    periods = [("This month", month), ("All time", None)]
+    tables = [(label, table_of(actor, Scope(since, flows=[flow.slug]), "flow")[1]) for label, since in periods]
+    return {"spent": [(label, rows[0] if rows else None) for label, rows in tables]}
 
 
 TAB_CONTEXTS: dict[str, Callable[[Actor, Flow, FlowDocument | None], dict[str, Any]]] = {

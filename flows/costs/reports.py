@@ -202,11 +202,6 @@ def summed(calls: QuerySet[Call]) -> Spend:
     return _spend({"name": None} | calls.aggregate(**sums_of_calls()))
 
 
-def spend_by(actor: Actor, by: str, since: datetime | None, until: datetime | None) -> list[Spend]:
-    """What was spent in calls that began in [since, until), grouped by one of `GROUPS` or `OVERLAPPING`."""
-    return grouped(calls_within(actor, Scope(since, until)), by)
-
-
 @dataclass(frozen=True, slots=True)
 class Adjusted:
     """What re-ratings say of some calls: so many dollars more (or less), for so many of them, and how many had no cost before."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,8 +16,9 @@ from django.utils import timezone
 from flows.costs.folding import differing_sums, fold_everything, fold_zone, forget_sums, wish_for_sums
 from flows.costs.grains import SUMMED
 from flows.costs.ranking import RANKED, ranked
-from flows.costs.reports import PURPOSES, Scope, Spend
-from flows.costs.sums import Cells, sources_of, standing
+from flows.costs.reports import GROUPS, OVERLAPPING, PURPOSES, ZERO, Scope, Spend, calls_within, grouped, summed
+from flows.costs.sums import Cells, figures_of, sources_of, standing
+from flows.costs.tables import table_of
 from flows.models import Call, DaySum, RunSum, StepSum, SummedZone, TagSum, UnsummedCall
 from flows.runs.actions.tag_run import tag_run
 from tests.makers import make_actor, make_flow, make_person, make_run, make_team
@@ -71,6 +73,25 @@ def test_sums_and_ledger_say_the_same_to_the_last_decimal(ledger: list[Call], zo
 
         assert all(sources_of(make_actor("owner"), Scope(), by, at=standing()).sums is not None for by in ("day", *RANKED))
         assert [report(*names, scope=scope) for *names, scope in wanted] == without
+
+
+def test_the_table_by_each_group_is_that_of_the_ledger_by_sums_and_without(ledger: list[Call]) -> None:
+    """What `GET /costs` tells, with the calls of today that no sums have."""
+    today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    scopes = [Scope(), Scope(today - timedelta(days=40), timezone.now(), purpose="real"), Scope(steps=["s1", "s2"], models=["a"])]
+
+    def tables() -> list[Any]:
+        return [table_of(make_actor("owner"), scope, by) for scope in scopes for by in (*GROUPS, *OVERLAPPING)]
+
+    without = tables()
+    calls = [calls_within(make_actor("owner"), scope) for scope in scopes]
+    expected = [(summed(each), grouped(each, by)) for each in calls for by in (*GROUPS, *OVERLAPPING)]
+    fold_everything()
+
+    assert tables() == without
+    for (total, rows), (of_ledger, of_ledgers_rows) in zip(without, expected, strict=True):
+        assert replace(total, saved=ZERO) == of_ledger
+        assert [figures_of(replace(row, saved=ZERO)) for row in rows] == [figures_of(row) for row in of_ledgers_rows]
 
 
 @pytest.mark.parametrize("by", sorted(RANKED))

@@ -13,18 +13,22 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection
+from django.http import QueryDict
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from flows.costs.folding import fold_everything, forget_sums
+from flows.costs.tables import table_of
 from flows.models import AuditRow, Budget, Call, Run
-from tests.makers import make_flow, make_person, make_run, make_team
+from flows.runs.spending.wanted import wanted_by
+from tests.makers import make_actor, make_flow, make_person, make_run, make_team
 from tests.runs.journals import make_call
 
 pytestmark = pytest.mark.django_db
 
 ROW = re.compile(r'data-testid="cost-row">\s*<td class="lead">(?:<a href="(?P<url>[^"]+)">)?(?P<label>[^<]+).*?</tr>', re.DOTALL)
+CALLS = re.compile(r'data-label="Calls">([0-9]+)<')
 MONEY = re.compile(r'data-money="([^"]*)"')
 
 
@@ -117,6 +121,33 @@ def test_CST_1_each_level_is_the_row_above_it_exactly(client: Client, spent: lis
     assert len(levels) == 4, levels
     assert sum(calls) == amount(page, "total")
     assert page.count('href="/costs/calls/') == len(calls) == 3
+
+
+def test_CST_1_a_program_is_told_what_the_page_shows(client: Client, spent: list[Run]) -> None:
+    """The table of `GET /costs`, too, is that of sums and of the calls since, to the last place."""
+    owner, run = make_actor("owner"), spent[0]
+    when(make_call(run, "late", cost="0.0000000001", target="model-9"), timezone.now())
+    make_call(run, "pretended", cost="7", simulated=True)
+    for by in ("day", "flow", "model", "provider", "purpose", "run", "step", "tag", "version"):
+        for narrow in ("", "&flow=refunds", "&step=step1,late", "&purpose=all"):
+            page = seen(client, f"/costs?{period()}&by={by}{narrow}")
+            wanted = wanted_by(QueryDict(f"{period()}&by={by}{narrow}"))
+            total, table = table_of(owner, wanted.scope(), by)
+            assert amount(page, "total") == total.cost + (total.simulated if wanted.purpose == "all" else 0)
+            told = [(each.cost + each.simulated, each.calls) for each in table]
+            shown = [(Decimal(MONEY.findall(row[0])[-1]), int(CALLS.findall(row[0])[0])) for row in ROW.finditer(page)]
+            assert shown == told, (by, narrow)
+
+
+def test_a_flows_page_tells_what_its_runs_have_cost_and_those_of_no_other(client: Client, spent: list[Run]) -> None:
+    early = make_call(make_run(spent[0].flow, status="succeeded"), "early", cost="1")
+    when(early, timezone.now() - timedelta(days=70))
+    page = seen(client, "/flows/refunds?tab=costs")
+
+    told = [Decimal(MONEY.findall(row)[0]) for row in page.split('data-testid="spend-row"')[1:]]
+    month = timezone.localtime().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    calls = Call.objects.filter(run__flow__slug="refunds")
+    assert told == [sum(call.settled or 0 for call in each) for each in (calls.filter(started_at__gte=month), calls)]
 
 
 def test_CST_2_what_has_no_price_makes_totals_a_lower_bound_and_is_listed(client: Client, spent: list[Run]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date
 from typing import Any
 
 from ninja import Schema
@@ -32,10 +32,8 @@ class CostReport(Schema):
     next: str | None = None
 
 
-def spend_row(spend: Spend, by: str = "") -> dict[str, Any]:
-    name = spend.name
-    if isinstance(name, datetime):
-        name = name.isoformat() if by == "hour" else name.date().isoformat()
+def spend_row(spend: Spend) -> dict[str, Any]:
+    name = spend.name.isoformat() if isinstance(spend.name, date) else spend.name
     return {
         "name": None if name is None else str(name),
         "cost": spend.cost,
