@@ -45,7 +45,7 @@ class SecretIn(Schema, extra="forbid"):
 def get_secrets(request: HttpRequest) -> Any:
     """All secrets, without their values. Needs the right `catalogue.manage`."""
     require(actor_of(request), Right.MANAGE_CATALOGUE)
-    return {"items": [_shown(row) for row in Secret.objects.defer("sealed").order_by("name")]}
+    return {"items": [secret_shape(row) for row in Secret.objects.defer("sealed").order_by("name")]}
 
 
 @router.post("/secrets/resealing", response={200: Resealed} | REFUSALS)
@@ -58,7 +58,7 @@ def post_resealing(request: HttpRequest) -> Any:
 def put_one_secret(request: HttpRequest, secret_name: str, body: SecretIn) -> Any:
     """Writes a secret, or replaces its value, and grants it to exactly these tools and models. Needs the right `catalogue.manage`."""
     put_secret(actor_of(request), secret_name, body.value, body.tools, body.models)
-    return _shown(Secret.objects.get(name=secret_name))
+    return secret_shape(Secret.objects.get(name=secret_name))
 
 
 @router.delete("/secrets/{secret_name}", response={204: None} | REFUSALS)
@@ -68,6 +68,7 @@ def delete_secret(request: HttpRequest, secret_name: str) -> Any:
     return Status(204, None)
 
 
-def _shown(row: Secret) -> dict[str, Any]:
+def secret_shape(row: Secret) -> dict[str, Any]:
+    """A secret as `SecretShape`."""
     names = ("name", "fingerprint", "rotated_at", "tools", "models")
     return {**{name: getattr(row, name) for name in names}, "used_by": using(row.name)}

@@ -31,14 +31,14 @@ class VerbCommand(BaseCommand):
         """The parser of a new verb. One `by_person` needs somebody named; one that `shows` takes `--json`."""
         parser: CommandParser = self._verbs.add_parser(name, help=words)
         who = "the person that does it" if by_person else "the person that does it; without it, the command line"
-        parser.add_argument("--as", dest="username", metavar="USERNAME", required=by_person, help=who)
+        parser.add_argument("--as", dest="acting", metavar="USERNAME", required=by_person, help=who)
         if shows:
             parser.add_argument("--json", action="store_true", help="as the API answers it")
         return parser
 
-    def handle(self, *args: Any, verb: str, username: str | None, **options: Any) -> None:
+    def handle(self, *args: Any, verb: str, acting: str | None, **options: Any) -> None:
         with spoken_refusals():
-            getattr(self, f"do_{verb.replace('-', '_')}")(actor_named(username), **options)
+            getattr(self, f"do_{verb.replace('-', '_')}")(actor_named(acting), **options)
 
     def write_json(self, shape: type[Schema], value: Any) -> None:
         """Prints what the API would answer."""

@@ -220,13 +220,13 @@ def delete_invitation(request: HttpRequest, invitation_id: str) -> Any:
 @router.get("/teams", response={200: TeamList, 403: ProblemDocument})
 def list_teams(request: HttpRequest) -> Any:
     """Teams by name with their people, at most 500."""
-    return {"items": [_team(each) for each in teams_listed(actor_of(request))]}
+    return {"items": [team_shape(each) for each in teams_listed(actor_of(request))]}
 
 
 @router.post("/teams", response={201: TeamShape, 403: ProblemDocument, 409: ProblemDocument, 422: ProblemDocument})
 def post_team(request: HttpRequest, body: TeamIn) -> Any:
     """Adds a team."""
-    return Status(201, _team(create_team(actor_of(request), body.slug, body.name)))
+    return Status(201, team_shape(create_team(actor_of(request), body.slug, body.name)))
 
 
 @router.delete("/teams/{slug}", response={204: None} | REFUSALS)
@@ -242,7 +242,7 @@ def delete_team(
 @router.get("/keys", response={200: KeyList, 403: ProblemDocument})
 def list_keys(request: HttpRequest, state: str = Query("active"), person: str = Query("")) -> Any:
     """Your keys, or everybody's with the right `keys.manage`; the newest first, at most 500. `state`: active, revoked or all."""
-    return {"items": [_key(each) for each in keys_listed(actor_of(request), state, person)]}
+    return {"items": [key_shape(each) for each in keys_listed(actor_of(request), state, person)]}
 
 
 @router.post("/keys", response={201: KeyShape} | REFUSALS)
@@ -252,7 +252,7 @@ def post_key(request: HttpRequest, body: KeyIn) -> Any:
     person = actor.person if body.person is None else _whose(actor, body.person)
     assert person is not None, "every door of the API is a person's"
     key, secret = create_key(actor, person, body.scopes, label=body.label, expires_at=body.expires_at)
-    return Status(201, _key(key) | {"secret": secret})
+    return Status(201, key_shape(key) | {"secret": secret})
 
 
 @router.delete("/keys/{key_id}", response={204: None, 403: ProblemDocument, 404: ProblemDocument})
@@ -307,12 +307,14 @@ def _invitation(invitation: Invitation) -> dict[str, Any]:
     }
 
 
-def _team(team: Team) -> dict[str, Any]:
+def team_shape(team: Team) -> dict[str, Any]:
+    """A team as `TeamShape`."""
     members = [{"person": each.person.username, "role": each.role} for each in team.memberships.all()]
     return {"slug": team.slug, "name": team.name, "members": members}
 
 
-def _key(key: ApiKey) -> dict[str, Any]:
+def key_shape(key: ApiKey) -> dict[str, Any]:
+    """A key as `KeyShape`, without its secret."""
     times = ("created_at", "used_at", "expires_at", "revoked_at")
     about = {"id": key.public_id, "hint": key.hint, "label": key.label, "person": key.person.username, "scopes": key.scopes}
     return about | {name: getattr(key, name) for name in times}
