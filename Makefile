@@ -7,7 +7,7 @@ UV := $(VENV)/bin/uv
 INSTALL := $(UV) pip install --quiet --python $(PY) --no-build --require-hashes --compile-bytecode
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--exclude-newer $(shell $(PY) -c "import datetime as d; print((d.datetime.now(d.UTC) - d.timedelta(14)).date())")
-SOURCES := $(shell find frontend static/css -name node_modules -prune -o -type f -print 2>/dev/null)
+SOURCES := $(shell find frontend static/css static/icons.svg -name node_modules -prune -o -type f -print 2>/dev/null)
 ASSETS := $(if $(wildcard frontend/package.json),assets)
 
 export DJANGO_SETTINGS_MODULE ?= orchestrator.settings

@@ -2,11 +2,15 @@
 //
 //   manifest.json   which file stands for "site.js", "site.css" …; `{% asset %}` reads it. Names carry a hash, so browsers keep them.
 //   fonts           come from their npm packages: Latin, upright, one variable file a family.
+//   icons           the sprite, under a name by its contents, too.
+//   *.gz, *.br      of each script, style and sprite: sent to browsers that take them, so that nothing is compressed while somebody waits.
 //   axe.min.js      is for the browser tests only; no page names it.
 
-import { copyFile, mkdir, rm, writeFile } from "node:fs/promises"
-import { basename, dirname, join, relative } from "node:path"
+import { createHash } from "node:crypto"
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises"
+import { basename, dirname, extname, join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
+import { brotliCompressSync, gzipSync } from "node:zlib"
 import { build, context } from "esbuild"
 
 const here = dirname(fileURLToPath(import.meta.url))
@@ -25,6 +29,23 @@ const entries = {
   "builder-style": "../static/css/builder.css",
 }
 
+/** Copies a file of static/ under a name by its contents, and gives that. */
+async function named(file) {
+  const content = await readFile(join(here, "../static", file))
+  const name = `${basename(file, extname(file))}-${createHash("sha256").update(content).digest("hex").slice(0, 8).toUpperCase()}${extname(file)}`
+  await writeFile(join(out, name), content)
+  return name
+}
+
+async function compress() {
+  for (const file of await readdir(out)) {
+    if (!/-[A-Z0-9]{8}\.(js|css|svg)$/.test(file)) continue
+    const content = await readFile(join(out, file))
+    await writeFile(join(out, `${file}.gz`), gzipSync(content, { level: 9 }))
+    await writeFile(join(out, `${file}.br`), brotliCompressSync(content))
+  }
+}
+
 const manifest = {
   name: "manifest",
   setup(build) {
@@ -34,6 +55,7 @@ const manifest = {
         if (Object.values(entries).includes(entryPoint)) files[basename(entryPoint)] = relative(out, join(here, path))
         else if (path.endsWith(".woff2")) files[basename(path).replace(/-[A-Z0-9]{8}\./, ".")] = relative(out, join(here, path))
       }
+      files["icons.svg"] = await named("icons.svg")
       await writeFile(join(out, "manifest.json"), JSON.stringify(files, null, 2) + "\n")
     })
   },
@@ -65,4 +87,7 @@ const options = {
 }
 
 if (process.argv.includes("--watch")) await (await context(options)).watch()
-else await build(options)
+else {
+  await build(options)
+  await compress()
+}

@@ -86,7 +86,7 @@ def next_course(
         tuple(kept),
         frozenset(row.id for row in counting if row.path in cut.reopened and row.id in chosen),
         _outermost(row.path for row in again if row.status == "succeeded" and row.path not in cut.reopened),
-        tuple(row.path for row in again if not _in_handler(row.path)),  # a handler runs again only where the flow fails again
+        tuple(row.path for row in again if not in_handler(row.path)),  # a handler runs again only where the flow fails again
     )
 
 
@@ -123,7 +123,7 @@ def _cut_failures(places: Mapping[str, Place | None], newest: Mapping[str, Outco
     around_stopped = {around for path in stopped for around in enclosing(path)}  # a map that collects has succeeded all the same
     failed = [path for path, status in ended.items() if status == "failed"]
     broke = (
-        {path for path in failed if not (_in_handler(path) or _handled(places[path]))} | stopped | around_stopped & ended.keys()
+        {path for path in failed if not (in_handler(path) or _handled(places[path]))} | stopped | around_stopped & ended.keys()
     )
     because_of_inside = {around for path in broke for around in enclosing(path)}
     for path in broke:
@@ -134,7 +134,7 @@ def _cut_failures(places: Mapping[str, Place | None], newest: Mapping[str, Outco
     cut.dropped.add(HANDLER)
 
 
-def _in_handler(path: str) -> bool:
+def in_handler(path: str) -> bool:
     """Whether this is an error handler or a step of one: a failure in it changes nothing."""
     return any(part == HANDLER or part.startswith(f"{HANDLER}.") for part in path.split("/"))
 

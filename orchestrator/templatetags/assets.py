@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 register = template.Library()
 
 MANIFEST = Path(settings.BASE_DIR) / "static" / "build" / "manifest.json"
+UNBUILT = {"icons.svg": "icons.svg"}  # what stands in static/ by itself
 _read: dict[str, Any] = {"at": None, "files": {}}
 
 
@@ -24,7 +25,7 @@ def asset(name: str) -> str:
         if _read["at"] != at:
             _read.update(files=json.loads(MANIFEST.read_text(encoding="utf-8")), at=at)
     except (OSError, ValueError):
-        return static(f"build/{name}")  # not built yet
+        return static(UNBUILT.get(name, f"build/{name}"))  # not built yet
     return static(f"build/{_read['files'].get(name, name)}")
 
 
@@ -35,7 +36,7 @@ def icon(name: str, label: str = "") -> SafeString:
 
 
 def drawn(name: str, label: str = "") -> SafeString:
-    sprite = static("icons.svg")
+    sprite = asset("icons.svg")
     if label:
         shown = '<svg class="icon" role="img" aria-label="{}" data-icon="{}"><use href="{}#{}"/></svg>'
         return format_html(shown, label, name, sprite, name)

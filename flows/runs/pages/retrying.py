@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from flows.access.refusals import Conflict, Invalid, NotFound, Refusal
 from flows.access.rights import Right, require
+from flows.engine.courses import in_handler
 from flows.models import Run
 from flows.models.identifiers import new_id
 from flows.runs.actions.repeat_run import LIVE, is_other_version, repeat_run
@@ -92,7 +93,8 @@ def shown(request: Any, run: Run, wanted: Wanted, refused: Refusal | None = None
 
 def _steps(run: Run, chosen: str | None) -> list[tuple[str, str]]:
     """The steps from which it can begin, by path: those of the flow itself that have begun, and the chosen one inside them."""
-    begun = [(line.path, line.name) for line in progress_of([run])[run.id] if line.state not in {"queued", "skipped"}]
+    lines = progress_of([run])[run.id]
+    begun = [(each.path, each.name) for each in lines if each.state not in {"queued", "skipped"} and not in_handler(each.path)]
     if chosen and chosen not in dict(begun) and place_in_run(run, chosen) is not None:
         begun.append((chosen, chosen))
     return begun

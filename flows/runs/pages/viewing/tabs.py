@@ -7,6 +7,7 @@ from typing import Any
 
 from flows.access.querysets import requests_for
 from flows.access.refusals import Fault, Invalid
+from flows.engine.courses import in_handler
 from flows.models import Request
 from flows.runs.breakdown import Breakdown, CallPage, breakdown_of, dearest_calls
 from flows.runs.events import TYPES, EventPage, events_before
@@ -37,13 +38,15 @@ class RunView(Head):
     @property
     def retry_from(self) -> str:
         """The step that a retry from a step begins with."""
-        return self.info.path if self.info is not None and self.info.item is None else ""
+        info = self.info
+        return info.path if info is not None and info.item is None and not in_handler(info.path) else ""
 
     @property
     def step_acts(self) -> StepActs:
-        """What is offered at the chosen step; nothing in a pass that is over."""
+        """What is offered at the chosen step; nothing in a pass that is over, nor in an error handler, which runs again only where the flow
+        fails again."""
         seen = self.inspected
-        if seen is None or seen.line is None or self.pass_number != self.run.pass_number:
+        if seen is None or seen.line is None or in_handler(seen.info.path) or self.pass_number != self.run.pass_number:
             return StepActs()
         return acts_at(self.actor, self.run, seen.info.kind, seen.line.state)
 
