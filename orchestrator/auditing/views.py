@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterator
-from datetime import UTC
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.db import transaction
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from flows.access.actor import Actor
-from flows.access.audit import record_change
 from flows.access.refusals import NotFound
 from flows.access.rights import Right, require
 from flows.access.sealing import sealed_until, verify
 from flows.models import AuditRow
 from flows.runs.actions.keep_view import views_of
 from flows.runs.pages.views import kept_or_dropped
-from orchestrator.auditing.api import audit_shape
-from orchestrator.auditing.reads import Wanted, audit_rows, page_of, wanted_of
+from orchestrator.auditing.exports import FORMS, export_audit
+from orchestrator.auditing.reads import audit_rows, page_of, wanted_of
 
-COLUMNS = ("at", "actor", "key", "door", "address", "request", "action", "object_kind", "object", "data", "id")
 PAGES = {
     "flow": "/flows/",
     "run": "/runs/",
@@ -39,7 +33,6 @@ PAGES = {
 }
 """Where the objects of a kind have their page, by the name that the log knows them by; all who may see the log may see these."""
 DOORS = ("page", "api", "cli", "trigger", "worker")
-MOST_EXPORTED = 100_000
 
 
 @login_required
@@ -69,13 +62,9 @@ def verification(request: Any) -> HttpResponse:
 @require_GET
 def export(request: Any, form: str) -> HttpResponseBase:
     """The same rows as a file, ``csv`` or ``jsonl``, at most 100,000. Exporting is recorded, too."""
-    if form not in ("csv", "jsonl"):
+    if form not in FORMS:
         raise NotFound(f"export as {form[:20]!r}")
-    wanted = wanted_of(request.GET)
-    rows = list(audit_rows(request.actor, wanted)[:MOST_EXPORTED])
-    with transaction.atomic():
-        record_change(request.actor, "audit.export", "audit", form, {"rows": len(rows), "filters": _filters(wanted)})
-    lines = _csv(rows) if form == "csv" else (json.dumps(_row(row), ensure_ascii=False) + "\n" for row in rows)
+    lines = export_audit(request.actor, wanted_of(request.GET), form)
     kind = "text/csv; charset=utf-8" if form == "csv" else "application/x-ndjson"
     headers = {"Content-Disposition": f'attachment; filename="audit.{form}"', "Cache-Control": "no-store"}
     return StreamingHttpResponse(lines, content_type=kind, headers=headers)
@@ -106,31 +95,3 @@ def _address(actor: Actor, row: AuditRow) -> str:
     if row.subject_kind == "person" and actor.may(Right.MANAGE_PEOPLE):
         return f"/settings/people/{row.subject}"
     return f"{PAGES[row.subject_kind]}{row.subject}" if row.subject_kind in PAGES else ""
-
-
-def _filters(wanted: Wanted) -> dict[str, str]:
-    named = {"actor": wanted.actor, "action": wanted.action, "object": wanted.subject, "door": wanted.door}
-    named |= {"request": wanted.request, "from": str(wanted.first or ""), "to": str(wanted.last or "")}
-    return {name: value for name, value in named.items() if value}
-
-
-def _row(row: AuditRow) -> dict[str, Any]:
-    return audit_shape(row) | {"at": row.at.astimezone(UTC).isoformat()}
-
-
-def _csv(rows: list[AuditRow]) -> Iterator[str]:
-    writer = csv.DictWriter(_Echo(), COLUMNS)
-    yield writer.writer.writerow(COLUMNS)
-    for row in rows:
-        cells = {**_row(row), "data": json.dumps(row.data, ensure_ascii=False)}
-        yield writer.writer.writerow([_inert(cells[name]) for name in COLUMNS])
-
-
-def _inert(value: Any) -> Any:
-    """What a table program would read as a formula is kept from it."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
-
-
-class _Echo:
-    def write(self, text: str) -> str:
-        return text

@@ -8,11 +8,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError
 
+from flows.access.actor import Actor
 from flows.access.refusals import NotFound
+from flows.api.shapes.flows import FlowPage, flow_summary
+from flows.builder.actions.archive_flow import archive_flow
+from flows.builder.actions.ask_to_publish import ask_to_publish
 from flows.builder.actions.export_flow import export_flow
 from flows.builder.actions.import_flow import import_flow
+from flows.builder.actions.pause_flow import pause_flow
+from flows.builder.actions.publish_flow import publish_flow
+from flows.builder.actions.restore_draft import restore_draft
+from flows.builder.actions.roll_back import roll_back
+from flows.builder.listing import EVERY_STATUS, STATUSES, Wanted, flows_listed
 from flows.builder.reads import flow_named
 from flows.engine.document import document_schema, parse_document
 from flows.engine.graph import compile_flow
@@ -25,7 +34,8 @@ from flows.steps import known_kinds
 from orchestrator.catalogue import tool_kinds
 from orchestrator.catalogue_document import parse_catalogue
 from orchestrator.management.engines import engine_beats
-from orchestrator.management.speaking import CLI, actor_named, document_lines, spoken_refusals, text_of
+from orchestrator.management.speaking import CLI, document_lines, spoken_refusals, text_of
+from orchestrator.management.verbs import VerbCommand
 
 NO_ENGINE = (
     "No engine is running, so nothing would drive the run. Start one in another terminal, with `make run` or "
@@ -33,23 +43,25 @@ NO_ENGINE = (
 )
 
 
-class Command(BaseCommand):
-    help = "Import, export, validate and run flows."
-    requires_system_checks: list[str] = []
+class Command(VerbCommand):
+    help = "List, import, export, validate, publish, pause and run flows, and go back to what they were."
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", required=True, metavar="import|export|validate|run|schema")
-        each = verbs.add_parser("import", help="make a file the draft of a flow")
+    def add_verbs(self) -> None:
+        each = self.verb("list", "the flows by slug", shows=True)
+        each.add_argument("--text", default="", help="words in name, slug or description")
+        each.add_argument("--tag", action="append", default=[])
+        each.add_argument("--status", action="append", default=[], choices=[name for name, _ in STATUSES])
+        each = self.verb("import", "make a file the draft of a flow")
         each.add_argument("file", type=Path)
         each.add_argument("--publish", action="store_true", help="and publish it")
         each.add_argument("--slug", help="the flow's name in addresses; the file's name by default")
-        each = verbs.add_parser("export", help="write a flow's document to the standard output")
+        each = self.verb("export", "write a flow's document to the standard output")
         each.add_argument("slug")
         each.add_argument("--version", type=int, dest="number", help="number of a version; the draft by default")
-        each = verbs.add_parser("validate", help="check a file; needs no server")
+        each = self.verb("validate", "check a file; needs no server")
         each.add_argument("file", type=Path)
         each.add_argument("--catalogue", type=Path, help="a catalogue document; without it unknown routes and tools are warnings")
-        each = verbs.add_parser("run", help="start a run")
+        each = self.verb("run", "start a run")
         each.add_argument("slug")
         each.add_argument(
             "--input",
@@ -60,24 +72,77 @@ class Command(BaseCommand):
         each.add_argument("--wait", action="store_true", help="until the run has ended; prints its output")
         each.add_argument("--timeout", type=float, default=600.0, help="seconds that --wait waits (600)")
         each.add_argument("--key", help="the same key starts the same run")
-        each.add_argument("--as", dest="username", help="the person that starts it")
-        verbs.add_parser("schema", help="print the JSON Schema of the flow document")
+        self.verb("schema", "print the JSON Schema of the flow document")
+        each = self.verb("publish", "make the draft the version that new runs use, or ask somebody else where that takes two")
+        each.add_argument("slug")
+        each.add_argument("--note", default="")
+        for name, words in (
+            ("pause", "let it start no new run"),
+            ("resume", "let it start runs again"),
+            ("archive", "make it read only; it starts nothing"),
+            ("unarchive", "let it be as before"),
+        ):
+            self.verb(name, words).add_argument("slug")
+        each = self.verb("rollback", "publish a version that equals an older one, or ask somebody else where that takes two")
+        each.add_argument("slug")
+        each.add_argument("number", type=int, metavar="VERSION")
+        each.add_argument("--note", default="")
+        each = self.verb("restore", "make a version, or the draft that was replaced last, the draft")
+        each.add_argument("slug")
+        each.add_argument("--version", type=int, dest="number", help="number of a version; the replaced draft by default")
 
-    def handle(self, *args: Any, verb: str, **options: Any) -> None:
-        getattr(self, f"do_{verb}")(**options)
+    def do_list(self, actor: Actor, text: str, tag: list[str], status: list[str], json: bool, **options: Any) -> None:
+        wanted = Wanted(text, tuple(tag), (), tuple(status) or EVERY_STATUS)
+        found = list(flows_listed(actor, wanted).select_related("team", "published").order_by("slug"))
+        if json:
+            self.write_json(FlowPage, {"items": [flow_summary(flow) for flow in found], "next": None})
+            return
+        for flow in found:
+            version = f"version {flow.published.number}" if flow.published is not None else "draft only"
+            standing = ", archived" if flow.archived_at else ", paused" if flow.paused_at else ""
+            self.stdout.write(f"{flow.slug}: {flow.name}: {version}{standing}")
 
-    def do_import(self, file: Path, publish: bool, slug: str | None, **options: Any) -> None:
+    def do_publish(self, actor: Actor, slug: str, note: str, **options: Any) -> None:
+        if flow_named(actor, slug).needs_second:
+            self.stdout.write(f"{slug}: asked as {ask_to_publish(actor, slug, note=note).public_id}")
+            return
+        self.stdout.write(f"{slug}: published as version {publish_flow(actor, slug, note=note).number}")
+
+    def do_pause(self, actor: Actor, slug: str, **options: Any) -> None:
+        self.stdout.write(f"{pause_flow(actor, slug).slug} starts no new run.")
+
+    def do_resume(self, actor: Actor, slug: str, **options: Any) -> None:
+        self.stdout.write(f"{pause_flow(actor, slug, paused=False).slug} starts runs again.")
+
+    def do_archive(self, actor: Actor, slug: str, **options: Any) -> None:
+        self.stdout.write(f"{archive_flow(actor, slug).slug} is archived.")
+
+    def do_unarchive(self, actor: Actor, slug: str, **options: Any) -> None:
+        self.stdout.write(f"{archive_flow(actor, slug, archived=False).slug} is as it was before.")
+
+    def do_rollback(self, actor: Actor, slug: str, number: int, note: str, **options: Any) -> None:
+        if flow_named(actor, slug).needs_second:
+            asked = ask_to_publish(actor, slug, version=number, note=note or f"Back to v{number}")
+            self.stdout.write(f"{slug}: asked as {asked.public_id}")
+            return
+        back = roll_back(actor, slug, number, note=note)
+        self.stdout.write(f"{slug}: published as version {back.number}, which equals version {number}")
+
+    def do_restore(self, actor: Actor, slug: str, number: int | None, **options: Any) -> None:
+        flow = restore_draft(actor, slug, number)
+        self.stdout.write(f"{slug}: draft, revision {flow.revision}")
+
+    def do_import(self, actor: Actor, file: Path, publish: bool, slug: str | None, **options: Any) -> None:
         name = slug or re.sub(r"[^a-z0-9_-]+", "-", file.stem.lower()).strip("-_")
         with spoken_refusals(str(file)):
-            flow, version = import_flow(CLI, name, text_of(file), publish=publish)
+            flow, version = import_flow(actor, name, text_of(file), publish=publish)
         done = f"published as version {version.number}" if version is not None else f"saved as draft, revision {flow.revision}"
         self.stdout.write(f"{flow.slug}: {done}")
 
-    def do_export(self, slug: str, number: int | None, **options: Any) -> None:
-        with spoken_refusals():
-            self.stdout.write(export_flow(CLI, slug, version=number), ending="")
+    def do_export(self, actor: Actor, slug: str, number: int | None, **options: Any) -> None:
+        self.stdout.write(export_flow(actor, slug, version=number), ending="")
 
-    def do_validate(self, file: Path, catalogue: Path | None, **options: Any) -> None:
+    def do_validate(self, actor: Actor, file: Path, catalogue: Path | None, **options: Any) -> None:
         known = None
         if catalogue is not None:
             with spoken_refusals(str(catalogue)):
@@ -88,25 +153,23 @@ class Command(BaseCommand):
             self.stderr.write(f"warning: {line}")
         self.stdout.write(f"{file}: valid")
 
-    def do_schema(self, **options: Any) -> None:
+    def do_schema(self, actor: Actor, **options: Any) -> None:
         self.stdout.write(json.dumps(document_schema(known_kinds()), indent=2))
 
     def do_run(
         self,
+        actor: Actor,
         slug: str,
         input: str,  # noqa: A002 - the option's name
         wait: bool,
         timeout: float,
         key: str | None,
-        username: str | None,
         **options: Any,
     ) -> None:
-        actor = actor_named(username)
         if wait and not engine_beats():
             raise CommandError(NO_ENGINE)
-        with spoken_refusals():
-            value = self.input_value(slug, input)
-            run = start_run(actor, slug, value, key=key, source="cli")
+        value = self.input_value(slug, input)
+        run = start_run(actor, slug, value, key=key, source="cli")
         self.stderr.write(f"{run.public_id} (#{run.number}) of {slug}: {run.status}")
         if not wait:
             self.stdout.write(run.public_id)

@@ -8,27 +8,42 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from flows.access.actor import Actor
 from flows.access.installation import look_up
+from flows.access.rights import Right
 from flows.models import Run
 from flows.runs.actions.cancel_run import cancel_run
 from flows.runs.actions.control_many import MOST, VERBS, control_many, preview_many
+from flows.runs.actions.deliver_event import deliver_event
 from flows.runs.actions.edit_input import edit_input
 from flows.runs.actions.pause_run import pause_run, resume_run
 from flows.runs.actions.raise_limits import raise_limits
 from flows.runs.actions.repeat_run import SAME, is_other_version, repeat_run
 from flows.runs.actions.retry_run import retry_run
 from flows.runs.actions.skip_step import skip_step
+from flows.runs.listing import Wanted, matching
 from flows.runs.previews import preview_retry
-from flows.runs.reads import run_named, runs_listed
+from flows.runs.reads import run_named, runs_listed, steps_of
 from orchestrator.management.speaking import actor_named, json_given, spoken_refusals, whole_given
+from orchestrator.templatetags.numbers import money_call, money_run
 
 
 class Command(BaseCommand):
-    help = "Cancel, pause, resume, retry and steer runs, and raise their limits."
+    help = "List, show, cancel, pause, resume, retry and steer runs, and raise their limits."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", required=True, metavar="cancel|pause|resume|retry|limits|skip|input|many")
+        verbs = parser.add_subparsers(
+            dest="verb", required=True, metavar="list|show|cancel|pause|resume|retry|limits|skip|input|deliver|many"
+        )
+        each = verbs.add_parser("list", help="runs, the newest first")
+        each.add_argument("--state", default="", help="names of states with commas between; a leading ! excludes them")
+        each.add_argument("--flow", default="", help="slugs with commas between; a leading ! excludes them")
+        each.add_argument("--tag", action="append", default=[])
+        each.add_argument("--text", default="", help="a number, or a part of the flow's name, or a tag")
+        each.add_argument("--error", default="", help="a part of what a failed run says")
+        each.add_argument("--limit", type=int, default=50)
+        each.add_argument("--as", dest="username", help="the person that looks")
         for verb, words in (
+            ("show", "how a run and each of its steps stands"),
             ("cancel", "stop a run"),
             ("pause", "let nothing new of a run begin"),
             ("resume", "let a paused run go on"),
@@ -36,6 +51,7 @@ class Command(BaseCommand):
             ("limits", "raise limits of a run; one that a limit has stopped goes on"),
             ("skip", "go past a step"),
             ("input", "set fields of a step's input before it begins"),
+            ("deliver", "a named event; one that comes before the run waits for it is kept"),
         ):
             each = verbs.add_parser(verb, help=words)
             each.add_argument("run", help="identifier (run_…) or number")
@@ -66,6 +82,10 @@ class Command(BaseCommand):
             parser.add_argument("--output", dest="text", default="null", help="JSON; null by default")
             parser.add_argument("--port", default="done")
             parser.add_argument("--comment", default="")
+        if verb == "deliver":
+            parser.add_argument("event")
+            parser.add_argument("--payload", dest="text", default="null", help="JSON")
+            parser.add_argument("--key", help="the same key delivers once")
         if verb == "input":
             parser.add_argument("text", metavar="JSON", help="an object of fields and values")
 
@@ -73,6 +93,30 @@ class Command(BaseCommand):
         actor = actor_named(username)
         with spoken_refusals():
             getattr(self, f"do_{verb}")(actor, **options)
+
+    def do_list(
+        self, actor: Actor, state: str, flow: str, tag: list[str], text: str, error: str, limit: int, **options: Any
+    ) -> None:
+        wanted = Wanted(states=state, flows=flow, tags=tuple(tag), text=text, error=error)
+        for run in matching(actor, wanted)[: max(0, limit)]:
+            self.stdout.write(_line(actor, run))
+
+    def do_show(self, actor: Actor, run: str, **options: Any) -> None:
+        found = _named(actor, run)
+        self.stdout.write(_line(actor, found))
+        costs, steps = _sees_costs(actor, found), steps_of(found)
+        for step in steps.steps:
+            cost = f", {money_call(step.cost)}" if costs and step.cost else ""
+            tries = f", {len(step.attempts)} attempts" if len(step.attempts) > 1 else ""
+            error = next((each.error for each in reversed(step.attempts) if each.error), None) if step.state == "failed" else None
+            why = f": {error['message']}" if isinstance(error, dict) and "message" in error else ""
+            self.stdout.write(f"  {step.path} ({step.kind}): {step.state}{tries}{cost}{why}")
+        if not steps.complete:
+            self.stderr.write("There are more steps than are shown.")
+
+    def do_deliver(self, actor: Actor, run: str, event: str, text: str, key: str | None, **options: Any) -> None:
+        delivery = deliver_event(actor, _named(actor, run), event, json_given(text), key)
+        self.stdout.write(f"{delivery.event} is kept until the run takes it.")
 
     def do_cancel(self, actor: Actor, run: str, **options: Any) -> None:
         self.tell(cancel_run(actor, _named(actor, run)))
@@ -144,6 +188,16 @@ class Command(BaseCommand):
     def tell(self, run: Run) -> None:
         self.stderr.write(f"{run.public_id} (#{run.number}), pass {run.pass_number}: {run.status} {run.reason}".rstrip())
         self.stdout.write(run.public_id)
+
+
+def _line(actor: Actor, run: Run) -> str:
+    reason = f" ({run.reason})" if run.reason else ""
+    cost = f", {money_run(run.spent)}" if _sees_costs(actor, run) else ""
+    return f"{run.public_id} (#{run.number}) of {run.flow.slug} v{run.version.number}: {run.status}{reason}{cost}"
+
+
+def _sees_costs(actor: Actor, run: Run) -> bool:
+    return actor.may(Right.SEE_COSTS, run.flow.team_id)
 
 
 def _named(actor: Actor, name: str) -> Run:
