@@ -161,11 +161,18 @@ def test_what_flows_allow_each_run_stands_beside_the_budgets(owner: Client) -> N
 
 
 def test_the_first_budget_is_proposed_from_the_last_30_days(owner: Client) -> None:
-    make_call(make_run(make_flow()), "a", cost="100")
+    flow = make_flow()
+    make_call(make_run(flow), "a", cost="100")
+    Flow.objects.filter(id=flow.id).update(ceiling={"cost": "1.50"})
 
     page = owner.get("/budgets").content.decode()
 
     assert "suggest $120.00 a month" in page
+    assert page.index("Begin with that") < page.index('data-testid="flow-limits"'), "it is not below what flows allow"
+    assert 'aria-label="Which"' not in page
+    reader = Client()
+    reader.force_login(make_person("auditor"))
+    assert "Begin with that" not in reader.get("/budgets").content.decode()
 
 
 def make_held(budget: Budget, age: timedelta, **run: str) -> BudgetHold:

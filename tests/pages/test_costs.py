@@ -139,6 +139,16 @@ def test_CST_1_a_program_is_told_what_the_page_shows(client: Client, spent: list
             assert shown == told, (by, narrow)
 
 
+def test_a_bar_of_the_chart_leads_to_its_days(client: Client, spent: list[Run]) -> None:
+    """In the table that has the chart's figures, over days and over stretches of them, with the same choices."""
+    for days in (40, 200):
+        page = seen(client, f"/costs?{period(days)}&by=flow&flow=refunds")
+        bars = re.findall('<th scope="row"><a href="([^"]+)">.*?data-money="([^"]+)"', page.split('data-testid="chart-table"')[1])
+        assert bars
+        for url, total in bars:
+            assert amount(seen(client, unescape(url)), "total") == Decimal(total)
+
+
 def test_a_flows_page_tells_what_its_runs_have_cost_and_those_of_no_other(client: Client, spent: list[Run]) -> None:
     early = make_call(make_run(spent[0].flow, status="succeeded"), "early", cost="1")
     when(early, timezone.now() - timedelta(days=70))

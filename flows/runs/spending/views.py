@@ -29,6 +29,7 @@ from flows.models.identifiers import shown
 from flows.runs.actions.keep_view import views_of
 from flows.runs.exports import download
 from flows.runs.spending import explorer
+from flows.runs.spending.chart import Bar
 from flows.runs.spending.marks import bounds_of
 from flows.runs.spending.parts import parts_of
 from flows.runs.spending.reporting import PERIODS
@@ -84,6 +85,7 @@ def costs(request: Any) -> HttpResponse:
         "forecast": picture.forecast,
         "method": METHOD,
         "chart": chart,
+        "bars": [(bar, amounts, _days(request, bar)) for bar, amounts in chart.table] if chart is not None else [],
         "marks": bounds.marks(chart),
         "lines": [chart.line(words, amount) for words, amount in bounds.lines.items()] if chart is not None else [],
         "foreseeing": picture.foreseeing,
@@ -134,6 +136,11 @@ def costs(request: Any) -> HttpResponse:
 def _onward(request: Any, row: explorer.Row) -> str:
     """Where a row leads; empty where there is nothing behind it."""
     return leading(request.GET, **row.onward) if row.onward else ""
+
+
+def _days(request: Any, bar: Bar) -> str:
+    """The same of the days that a bar stands for."""
+    return leading(request.GET, **{"from": f"{bar.first}", "to": f"{bar.last}"})
 
 
 def _row_number(text: str) -> int:
