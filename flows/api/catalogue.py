@@ -142,20 +142,15 @@ class TrialCostShape(Schema):
 @router.get("/models", response={200: ModelsShape, 403: REFUSALS[403]})
 def get_models(request: HttpRequest, provider: str = Query(""), capability: str = Query("")) -> Any:
     """The models of the catalogue: all, those of a provider, those with a capability."""
-    _require_sight(actor_of(request))
-    found = [
-        entry
-        for entry in ModelEntry.objects.order_by("slug")
-        if provider in ("", entry.model.partition("/")[0]) and (not capability or capability in entry.capabilities)
-    ]
-    return {"items": [_model(entry) for entry in found]}
+    require_sight(actor_of(request))
+    return {"items": [model_shape(entry) for entry in models_listed(provider, capability)]}
 
 
 @router.get("/models/{model}", response={200: ModelShape, 403: REFUSALS[403], 404: REFUSALS[404]})
 def get_model(request: HttpRequest, model: str) -> Any:
     """One model. Its key is never given."""
-    _require_sight(actor_of(request))
-    return _model(_entry(model))
+    require_sight(actor_of(request))
+    return model_shape(stored_model(model))
 
 
 @router.put("/models/{model}", response={200: ModelSaved} | REFUSALS)
@@ -164,7 +159,7 @@ def put_one_model(request: HttpRequest, model: str, body: ModelPart, check: bool
     is asked first, and where it refuses the key nothing is saved; with `grant` the secret that is its key is granted to it, and any
     other taken back from it. Needs the right `catalogue.manage`."""
     put = put_model(actor_of(request), model, body, revision=revision_in(request), check=check, grant=grant)
-    return _model(put.entry) | {"changes": put.changes, "warnings": put.warnings}
+    return model_shape(put.entry) | {"changes": put.changes, "warnings": put.warnings}
 
 
 @router.delete("/models/{model}", response={204: None} | REFUSALS)
@@ -179,7 +174,7 @@ def post_check(request: HttpRequest, model: str) -> Any:
     """Asks the provider whether it takes the model's key; costs nothing, saves nothing."""
     actor = actor_of(request)
     require(actor, Right.MANAGE_CATALOGUE)
-    entry = _entry(model)
+    entry = stored_model(model)
     checked = check_key(actor, entry.slug, entry)
     return {"verdict": checked.verdict, "said": checked.said}
 
@@ -187,36 +182,36 @@ def post_check(request: HttpRequest, model: str) -> Any:
 @router.get("/routes", response={200: RoutesShape, 403: REFUSALS[403]})
 def get_routes(request: HttpRequest) -> Any:
     """All routes."""
-    _require_sight(actor_of(request))
-    return {"items": [_route(each) for each in Route.objects.order_by("slug")]}
+    require_sight(actor_of(request))
+    return {"items": [route_shape(each) for each in Route.objects.order_by("slug")]}
 
 
 @router.get("/routes/{route}", response={200: RouteShape, 403: REFUSALS[403], 404: REFUSALS[404]})
 def get_route(request: HttpRequest, route: str) -> Any:
     """One route."""
-    _require_sight(actor_of(request))
-    return _route(_stored(route))
+    require_sight(actor_of(request))
+    return route_shape(stored_route(route))
 
 
 @router.put("/routes/{route}", response={200: RouteShape} | REFUSALS)
 def put_one_route(request: HttpRequest, route: str, body: RoutePart) -> Any:
     """Makes the route, or a new version of it; `If-Match` names the version that was read ("0": it must be new). Needs the right
     `routes.edit`."""
-    return _route(put_route(actor_of(request), route, body, version=revision_in(request)).entry)
+    return route_shape(put_route(actor_of(request), route, body, version=revision_in(request)).entry)
 
 
 @router.get("/routes/{route}/versions", response={200: VersionsShape, 403: REFUSALS[403], 404: REFUSALS[404]})
 def get_route_versions(request: HttpRequest, route: str) -> Any:
     """What the route was, the newest first."""
-    _require_sight(actor_of(request))
-    return {"items": [_version(each) for each in versions_of(_stored(route).slug)]}
+    require_sight(actor_of(request))
+    return {"items": [version_shape(each) for each in versions_of(stored_route(route).slug)]}
 
 
 @router.get("/routes/{route}/comparison", response={200: RouteComparison, 403: REFUSALS[403], 404: REFUSALS[404]})
 def get_route_comparison(request: HttpRequest, route: str, before: int | None = None, after: int | None = None) -> Any:
     """The fields in which two versions differ; without numbers the newest and the one before it."""
-    _require_sight(actor_of(request))
-    found = compared(_stored(route).slug, before, after)
+    require_sight(actor_of(request))
+    found = compared(stored_route(route).slug, before, after)
     names = ("change", "name", "before", "after")
     changes = [{name: getattr(each, name) for name in names} for each in found.changes]
     return {"before": found.before.number, "after": found.after.number, "changes": changes}
@@ -225,7 +220,7 @@ def get_route_comparison(request: HttpRequest, route: str, before: int | None = 
 @router.post("/routes/{route}/rollback", response={200: RouteShape} | REFUSALS)
 def post_route_rollback(request: HttpRequest, route: str, body: RollbackIn) -> Any:
     """Goes back to a version by a new one that equals it; `If-Match` names the newest that was read. Needs the right `routes.edit`."""
-    return _route(roll_back_route(actor_of(request), route, body.version, version=revision_in(request)).entry)
+    return route_shape(roll_back_route(actor_of(request), route, body.version, version=revision_in(request)).entry)
 
 
 @router.delete("/routes/{route}", response={204: None} | REFUSALS)
@@ -241,7 +236,7 @@ def post_dry_run(request: HttpRequest, route: str, body: RoutePart | None = None
     Changes nothing, sends nothing."""
     actor = actor_of(request)
     require(actor, Right.EDIT_ROUTES)
-    part = body if body is not None else _part(_stored(route))
+    part = body if body is not None else _part(stored_route(route))
     return _dry_run(dry_run(actor, route, part))
 
 
@@ -264,20 +259,32 @@ def post_trial_cost(request: HttpRequest, route: str, body: TrialIn) -> Any:
     return {name: getattr(found, name) for name in ("model", "tokens", "first", "dearest")}
 
 
-def _require_sight(actor: Actor) -> None:
+def models_listed(provider: str = "", capability: str = "") -> list[ModelEntry]:
+    """The models by name: all, those of a provider, those with a capability."""
+    return [
+        entry
+        for entry in ModelEntry.objects.order_by("slug")
+        if provider in ("", entry.model.partition("/")[0]) and (not capability or capability in entry.capabilities)
+    ]
+
+
+def require_sight(actor: Actor) -> None:
+    """Passes for whoever sees flows somewhere. Raises `Forbidden`."""
     require_scope(actor, Right.SEE_FLOWS)
     if not actor.holdings.allow(Right.SEE_FLOWS) and not actor.holdings.teams(Right.SEE_FLOWS):
         raise Forbidden(Right.SEE_FLOWS)
 
 
-def _entry(name: str) -> ModelEntry:
+def stored_model(name: str) -> ModelEntry:
+    """The model of this name. Raises `NotFound`."""
     found = ModelEntry.objects.filter(slug=name[:80]).first() if "\x00" not in name else None
     if found is None:
         raise NotFound(f"model {name[:80]!r}")
     return found
 
 
-def _stored(name: str) -> Route:
+def stored_route(name: str) -> Route:
+    """The route of this name. Raises `NotFound`."""
     found = Route.objects.filter(slug=name[:80]).first() if "\x00" not in name else None
     if found is None:
         raise NotFound(f"route {name[:80]!r}")
@@ -291,19 +298,22 @@ def _part(route: Route) -> RoutePart:
     return RoutePart.of({name: getattr(route, name) for name in names})
 
 
-def _model(entry: ModelEntry) -> dict[str, Any]:
+def model_shape(entry: ModelEntry) -> dict[str, Any]:
+    """A model as `ModelShape`."""
     key = ("api_key_env", "api_key_secret")
     names = ("model", "api_base", *key, "context", "max_output", "capabilities", "settings", "limits", "breaker")
     shown = {name: getattr(entry, name) for name in (*names, "unpriced", "simulated", "revision")}
     return {"name": entry.slug, **shown}
 
 
-def _route(route: Route) -> dict[str, Any]:
+def route_shape(route: Route) -> dict[str, Any]:
+    """A route as `RouteShape`."""
     names = ("version", "candidates", "strategy", "needs", "fall_back_on", "timeout")
     return {"name": route.slug, **{name: getattr(route, name) for name in names}}
 
 
-def _version(row: RouteVersion) -> dict[str, Any]:
+def version_shape(row: RouteVersion) -> dict[str, Any]:
+    """A version of a route, as in `VersionsShape`."""
     return {name: getattr(row, name) for name in ("number", "by", "created_at", "definition")}
 
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from pydantic import ValidationError
+from django.core.management.base import BaseCommand, CommandParser
 
 from flows.access.actor import Actor
-from flows.access.refusals import Fault, Invalid
-from flows.engine.explaining import model_problems
-from flows.engine.yamltext import parse_yaml
 from flows.runs.actions.put_tool import put_tool, remove_tool
 from flows.runs.actions.try_tool import try_tool
 from flows.runs.toolbox.entries import ToolPart
 from flows.runs.toolbox.reads import tools_shown
+from orchestrator.management.parts import part_in
 from orchestrator.management.speaking import actor_named, json_given, spoken_refusals
 
 
@@ -48,7 +45,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{each.tool.slug} ({each.tool.kind}): {said}; used by {users}")
 
     def do_put(self, actor: Actor, name: str, file: Path, **options: Any) -> None:
-        put = put_tool(actor, name, _part(file))
+        put = put_tool(actor, name, part_in(file, ToolPart, "tool"))
         self.stdout.write("\n".join(put.changes) or f"{name}: nothing to change.")
 
     def do_try(self, actor: Actor, name: str, arguments: str, really: bool, **options: Any) -> None:
@@ -58,14 +55,3 @@ class Command(BaseCommand):
     def do_remove(self, actor: Actor, name: str, **options: Any) -> None:
         remove_tool(actor, name)
         self.stdout.write(f"{name} was removed.")
-
-
-def _part(file: Path) -> ToolPart:
-    """The tool that a file says. Raises `CommandError`, `DocumentError` with line and column, and `Invalid` naming each field."""
-    try:
-        return ToolPart.model_validate(parse_yaml(file.read_text(encoding="utf-8")).value)
-    except OSError as error:
-        raise CommandError(f"{file} cannot be read: {error.strerror}") from None
-    except ValidationError as error:
-        faults = [Fault(each.path, each.message, each.mend) for each in model_problems(error, ToolPart, {})]
-        raise Invalid(f"{file} is no tool.", problems=faults) from None
