@@ -112,7 +112,7 @@ def test_the_dearest_are_the_same_in_the_same_order_by_sums_and_by_ledger(ledger
     scopes += [Scope(purpose=each) for each in ("simulated", "test")]
 
     def pages(scope: Scope = scopes[0]) -> list[list[Spend]]:
-        return [ranked(make_actor("owner"), scope, by, standing(), after=after, most=5) for after in range(0, 80, 5)]
+        return [ranked(make_actor("owner"), scope, by, standing(), after=after, most=10) for after in range(0, 80, 10)]
 
     every = [pages(scope) for scope in scopes]
     without = every[0]
