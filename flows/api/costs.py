@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import Field
 
+from flows.access.actor import Actor
 from flows.access.refusals import Fault, Invalid
 from flows.access.rights import Right, require, require_scope, require_somewhere
 from flows.api.auth import actor_of
@@ -120,7 +121,11 @@ def get_costs(
 ) -> Any:
     """What was spent in calls that began in [from, to), grouped by flow, version, model, tool, provider, route, team, hour, day, month,
     person, key, run, step, source, purpose, or tag, where a call counts in each tag of its run."""
-    actor = actor_of(request)
+    return cost_report(actor_of(request), wanted, since, until, by)
+
+
+def cost_report(actor: Actor, wanted: CostFilter, since: datetime | None, until: datetime | None, by: str) -> dict[str, Any]:
+    """The report as `CostReport`. Raises `Forbidden`, and `Invalid` naming what cannot be."""
     require_somewhere(actor, Right.SEE_COSTS)
     if by not in GROUPS and by not in OVERLAPPING:
         mend = f"Choose of: {', '.join([*GROUPS, *OVERLAPPING])}."

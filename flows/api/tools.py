@@ -92,29 +92,29 @@ class ConnectionChecked(Schema):
 @router.get("/tools", response={200: ToolsShape, 403: REFUSALS[403]})
 def get_tools(request: HttpRequest) -> Any:
     """All tools."""
-    _require_sight(actor_of(request))
-    return {"items": [_tool(each) for each in tools_shown(actor_of(request))]}
+    require_sight(actor_of(request))
+    return {"items": [tool_shape(each) for each in tools_shown(actor_of(request))]}
 
 
 @router.get("/tools/{tool}", response={200: ToolShape, 403: REFUSALS[403], 404: REFUSALS[404]})
 def get_tool(request: HttpRequest, tool: str) -> Any:
     """One tool."""
-    _require_sight(actor_of(request))
-    return _tool(tool_shown(actor_of(request), tool))
+    require_sight(actor_of(request))
+    return tool_shape(tool_shown(actor_of(request), tool))
 
 
 @router.put("/tools/{tool}", response={200: ToolShape} | REFUSALS)
 def put_one_tool(request: HttpRequest, tool: str, body: ToolPart) -> Any:
     """Makes the tool, or changes it; what stands beside the known keys belongs to its kind. Needs the right `catalogue.manage`."""
     put_tool(actor_of(request), tool, body)
-    return _tool(tool_shown(actor_of(request), tool))
+    return tool_shape(tool_shown(actor_of(request), tool))
 
 
 @router.patch("/tools/{tool}", response={200: ToolShape} | REFUSALS)
 def patch_tool(request: HttpRequest, tool: str, body: ToolTerms) -> Any:
     """Changes what a tool counts as, one of an MCP server too; what is left out stays."""
     change_terms(actor_of(request), tool, body.dict(exclude_unset=True))
-    return _tool(tool_shown(actor_of(request), tool))
+    return tool_shape(tool_shown(actor_of(request), tool))
 
 
 @router.delete("/tools/{tool}", response={204: None} | REFUSALS)
@@ -128,7 +128,7 @@ def delete_tool(request: HttpRequest, tool: str) -> Any:
 def post_accept(request: HttpRequest, tool: str) -> Any:
     """Takes in what an MCP tool has become at its server."""
     accept_tool(actor_of(request), tool)
-    return _tool(tool_shown(actor_of(request), tool))
+    return tool_shape(tool_shown(actor_of(request), tool))
 
 
 @router.post("/tools/{tool}/trials", response={202: RunStarted} | REFUSALS)
@@ -144,7 +144,7 @@ def post_tool_trial(request: HttpRequest, response: HttpResponse, tool: str, bod
 def get_connections(request: HttpRequest) -> Any:
     """All connections, MCP servers among them. Needs the right `catalogue.manage`."""
     require(actor_of(request), Right.MANAGE_CATALOGUE)
-    return {"items": [_connection(each) for each in connections_shown()]}
+    return {"items": [connection_shape(each) for each in connections_shown()]}
 
 
 @router.put("/connections/{connection}", response={200: ConnectionShape} | REFUSALS)
@@ -152,7 +152,7 @@ def put_one_connection(request: HttpRequest, connection: str, body: ConnectionPa
     """Makes the connection, or changes it. One of the kind mcp is an MCP server that has an address (`url`);
     one that is started by a command is named by a catalogue document only."""
     put_connection(actor_of(request), connection, body)
-    return next(_connection(each) for each in connections_shown() if each.slug == connection)
+    return next(connection_shape(each) for each in connections_shown() if each.slug == connection)
 
 
 @router.delete("/connections/{connection}", response={204: None} | REFUSALS)
@@ -165,19 +165,24 @@ def delete_connection(request: HttpRequest, connection: str) -> Any:
 @router.post("/connections/{connection}/check", response={200: ConnectionChecked} | REFUSALS)
 def post_connection_check(request: HttpRequest, connection: str) -> Any:
     """Asks the other side who it is; of an MCP server, which tools it has."""
-    actor = actor_of(request)
+    well, said = connection_asked(actor_of(request), connection)
+    return {"well": well, "said": said}
+
+
+def connection_asked(actor: Actor, name: str) -> tuple[bool, str]:
+    """Whether the other side lets us in, and what it says of itself; of an MCP server, what became of its tools. Raises `Forbidden`,
+    `NotFound`."""
     try:
-        if MCPServer.objects.filter(slug=connection[:60]).exists():
-            done = refresh_server(actor, connection)
-            said = f"{len(done.new)} new, {len(done.changed)} changed, {len(done.gone)} gone"
-        else:
-            said = check_connection(actor, connection)
+        if MCPServer.objects.filter(slug=name[:60]).exists():
+            done = refresh_server(actor, name)
+            return True, f"{len(done.new)} new, {len(done.changed)} changed, {len(done.gone)} gone"
+        return True, check_connection(actor, name)
     except Failure as failure:
-        return {"well": False, "said": failure.message}
-    return {"well": True, "said": said}
+        return False, failure.message
 
 
-def _tool(view: ToolView) -> dict[str, Any]:
+def tool_shape(view: ToolView) -> dict[str, Any]:
+    """A tool as `ToolShape`."""
     entry = view.tool
     return {
         "name": entry.slug,
@@ -198,7 +203,8 @@ def _tool(view: ToolView) -> dict[str, Any]:
     }
 
 
-def _connection(view: ConnectionView) -> dict[str, Any]:
+def connection_shape(view: ConnectionView) -> dict[str, Any]:
+    """A connection as `ConnectionShape`."""
     return {
         "name": view.slug,
         "kind": view.kind,
@@ -214,7 +220,8 @@ def _connection(view: ConnectionView) -> dict[str, Any]:
     }
 
 
-def _require_sight(actor: Actor) -> None:
+def require_sight(actor: Actor) -> None:
+    """Passes for whoever sees flows somewhere. Raises `Forbidden`."""
     require_scope(actor, Right.SEE_FLOWS)
     if not actor.holdings.allow(Right.SEE_FLOWS) and not actor.holdings.teams(Right.SEE_FLOWS):
         raise Forbidden(Right.SEE_FLOWS)

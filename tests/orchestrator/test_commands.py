@@ -122,6 +122,12 @@ def test_the_ledger_is_compared_exactly(capsys: Any) -> None:
             repeat="freely", idempotency_key=new_id(), settled=Decimal("0.000000000001"),
         )  # fmt: skip
 
+    call_command("costs", "report", "--by", "model", "--model", "m")
+    assert capsys.readouterr().out == "m: 0.000000000003 in 3 calls\nin all: 0.000000000003 in 3 calls\n"
+    call_command("costs", "report", "--json", "--to", "2020-01-01")
+    assert json.loads(capsys.readouterr().out)["items"] == []
+    with pytest.raises(CommandError, match="by: 'colour' is unknown"):
+        call_command("costs", "report", "--by", "colour")
     call_command("costs", "verify")
     assert "0.000000000003 settled, 0.000000000003 spent" in capsys.readouterr().out
     Run.objects.update(spent=Decimal("0.000000000004"))
@@ -240,12 +246,14 @@ def test_a_tool_is_made_listed_tried_and_removed(tmp_path: Path, capsys: Any) ->
     call_command("tool", "put", "count.words", str(file))
     call_command("tool", "put", "count.words", str(file))
     call_command("tool", "list")
+    call_command("tool", "show", "count.words")
     call_command("tool", "try", "count.words", "--arguments", '{"text": "one two"}')
 
     said = capsys.readouterr().out
     assert "new tool count.words\ncount.words: nothing to change." in said
     assert "count.words (python): reads, may be repeated; used by no published flow" in said
     run = Run.objects.get()
+    assert '"description": "Counts words."' in said
     assert f"{run.public_id}: queued" in said
     assert (run.purpose, run.source) == ("test", "cli")
     with pytest.raises(CommandError, match="`text` is missing"):

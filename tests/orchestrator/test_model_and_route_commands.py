@@ -25,6 +25,18 @@ def refused(*words: str) -> str:
     return str(refusal.value)
 
 
+def test_a_connection_is_made_listed_checked_and_removed(tmp_path: Path, capsys: Any) -> None:
+    file = tmp_path / "post.yaml"
+    file.write_text("{kind: smtp, host: 127.0.0.1, port: 9, tls: none}")
+    call_command("connection", "put", "post", str(file))
+    capsys.readouterr()
+    assert said(capsys, "connection", "list").startswith("post (smtp): ")
+    assert json.loads(said(capsys, "connection", "list", "--json"))["items"][0]["name"] == "post"
+    assert refused("connection", "check", "post").startswith("post: ")
+    assert said(capsys, "connection", "remove", "post") == "post was removed.\n"
+    assert "catalogue.manage" in refused("connection", "list", "--as", make_person("operator").username)
+
+
 def test_models_and_routes_are_made_changed_tried_and_removed(tmp_path: Path, capsys: Any) -> None:
     file = tmp_path / "part.yaml"
     price = "{input: 1, output: 2}"

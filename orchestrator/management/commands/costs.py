@@ -4,22 +4,51 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError
 
+from flows.access.actor import Actor
+from flows.access.rights import Right, require_somewhere
+from flows.api.costs import CostFilter, cost_report
 from flows.api.shapes import money_text
+from flows.api.shapes.costs import CostReport
 from flows.costs.folding import differing_sums, forget_sums
-from flows.costs.reports import differing_reports, differing_runs, leaking_runs, ledger_sums
+from flows.costs.reports import GROUPS, OVERLAPPING, PURPOSES, differing_reports, differing_runs, leaking_runs, ledger_sums
+from orchestrator.management.speaking import moment_given
+from orchestrator.management.verbs import VerbCommand
+
+FILTERS = ("flow", "version", "model", "tool", "provider", "route", "team", "person", "key", "source", "tag", "step")
 
 
-class Command(BaseCommand):
-    help = "Check the ledger."
-    requires_system_checks: list[str] = []
+class Command(VerbCommand):
+    help = "Tell what was spent, and check the ledger."
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", required=True, metavar="verify")
-        verbs.add_parser("verify", help="compare runs with their calls, and reports with the runs, exactly")
+    def add_verbs(self) -> None:
+        self.verb("verify", "compare runs with their calls, and reports with the runs, exactly")
+        report = self.verb("report", "what calls cost, grouped, to the last figure", shows=True)
+        report.add_argument("--by", default="flow", help=f"one of {', '.join([*GROUPS, *OVERLAPPING])}")
+        report.add_argument("--from", dest="since", help="of calls that began then or later, such as 2026-06-01")
+        report.add_argument("--to", dest="until", help="of calls that began before then")
+        report.add_argument("--purpose", default="all", choices=PURPOSES)
+        for name in FILTERS:
+            report.add_argument(f"--{name}", action="append", default=[], help="only these; may be given more than once")
+        report.add_argument("--run", default="", help="identifier (run_…)")
+        report.add_argument("--unpriced", action="store_true", help="only calls whose cost is not known")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def do_report(self, actor: Actor, by: str, since: str | None, until: str | None, json: bool, **options: Any) -> None:
+        require_somewhere(actor, Right.SEE_COSTS)
+        chosen = CostFilter(**{name: options[name] for name in (*FILTERS, "purpose", "run", "unpriced")})
+        begin = moment_given("--from", since) if since is not None else None
+        end = moment_given("--to", until) if until is not None else None
+        answer = cost_report(actor, chosen, begin, end, by)
+        if json:
+            self.write_json(CostReport, answer)
+            return
+        for row in [*answer["items"], {**answer["total"], "name": "in all"}]:
+            simulated = f", {money_text(row['simulated'])} simulated" if row["simulated"] else ""
+            unknown = f", and {row['unpriced']} calls of unknown cost" if row["unpriced"] else ""
+            self.stdout.write(f"{row['name'] or '–'}: {money_text(row['cost'])} in {row['calls']} calls{simulated}{unknown}")
+
+    def do_verify(self, actor: Actor, **options: Any) -> None:
         wrong = differing_runs()
         for each in wrong:
             self.stderr.write(f"{each.run.public_id}: spent {money_text(each.run.spent)}, its calls {money_text(each.settled)}")
