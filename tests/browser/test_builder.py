@@ -16,6 +16,8 @@ from tests.browser.workbench import EMPTY, PASTE, REFUND, choose, field, fill_ca
 from tests.makers import make_flow, make_person, make_run, make_team
 from tests.runs.journals import make_attempt
 
+DEMO_FLOWS = settings.BASE_DIR / "orchestrator" / "demo_flows"
+
 
 @pytest.fixture(autouse=True)
 def catalogue(site: Any) -> None:
@@ -381,6 +383,20 @@ def test_the_page_is_accessible_and_fits(visit: Any, person: Any) -> None:
         if phone:
             at.fits()
         at.is_quiet()
+
+
+def test_a_flow_wider_than_the_canvas_opens_at_its_start(visit: Any, person: Any) -> None:
+    at = opened(visit, person, document=(DEMO_FLOWS / "contract_check.yaml").read_text(encoding="utf-8"))
+    in_sight = """() => {
+        const box = (name) => document.querySelector(name)?.getBoundingClientRect()
+        const start = box("[data-testid=node][data-path=start]"), ground = box(".fc-ground")
+        const beside = start && start.left - ground.left
+        return start && beside >= 0 && beside < ground.width / 4 && start.top > ground.top && start.bottom < ground.bottom
+    }"""
+
+    at.page.wait_for_load_state("networkidle")  # what is heard of the steps after the first look moves them
+
+    at.page.wait_for_function(in_sight)
 
 
 def test_on_a_phone_the_outline_is_first_and_a_step_opens_as_a_sheet(visit: Any, person: Any) -> None:

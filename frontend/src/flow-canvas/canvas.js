@@ -22,6 +22,7 @@ export class FlowCanvas extends HTMLElement {
   #current = "start"
   #frame = 0
   #fitted = false
+  #fresh = null // where the start stood when the view was fitted to it, until somebody touches the canvas
   #listening = null
 
   constructor() {
@@ -35,6 +36,7 @@ export class FlowCanvas extends HTMLElement {
     if (this.lastView) this.viewport.zooming.setViewport(this.lastView)
     this.#listening = new AbortController()
     addEventListener("blur", () => this.viewport.hold(false), { signal: this.#listening.signal })
+    for (const name of ["pointerdown", "wheel", "keydown"]) this.addEventListener(name, () => (this.#fresh = null), { signal: this.#listening.signal, passive: true, capture: true })
     this.sizes = new ResizeObserver(() => this.#sized())
     this.sizes.observe(this.ground)
     this.draw()
@@ -386,6 +388,11 @@ export class FlowCanvas extends HTMLElement {
     this.#seen()
     this.toggleAttribute("data-empty", !Object.keys(this.model.doc.steps ?? {}).length)
     if (!this.#fitted) this.#sized()
+    else if (this.#fresh && this.#moved(this.#fresh)) this.#overview() // what was heard since has made steps larger, and all stands elsewhere
+  }
+  #moved({ x, y }) {
+    const start = this.model.nodes.get("start")
+    return start && (start.x !== x || start.y !== y)
   }
   #seen() {
     if (!this.viewport) return
@@ -410,10 +417,12 @@ export class FlowCanvas extends HTMLElement {
     const readable = (this.ground.clientWidth - 96) / (box.right - box.left) > 0.5
     const start = this.model.nodes.get("start")
     const first = { left: start.x, top: Math.max(box.top, start.y - 240), right: start.x + Math.max(this.ground.clientWidth, 520), bottom: Math.min(box.bottom, start.y + 280) }
+    this.#fresh = { x: start.x, y: start.y }
     this.viewport.fit(readable ? box : first, { smooth: false, pad: this.ground.clientWidth < 640 ? 20 : 48 })
   }
 
   #changed({ doc, why }) {
+    this.#fresh = null
     this.#known()
     this.tools?.render()
     this.draw()
