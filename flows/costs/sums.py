@@ -180,6 +180,9 @@ class Unsummed:
         return merged(sums, keys, of_days.values())
 
 
+NO_CALL = UUID(int=0)
+"""Where no call is late: a choice of none would be no SQL that could be joined to other."""
+
 FIGURE: Any = DecimalField(max_digits=40, decimal_places=18)
 PRICE = Price.objects.filter(id=OuterRef("price_id")).annotate(less=F("input") - F("cached_input")).values("less")
 SPARED = Case(
@@ -246,7 +249,9 @@ def _sources_of(actor: Actor, scope: Scope, names: Sequence[str], at: Standing, 
     sums = grain.of(actor, scope, at.zone).filter(grain.between(first, end, whole=whole), id__lte=at.newest[grain.table])
     rest = midnight_of(at.until, zone)
     groups = {name: group for name, group in grain.groups.items() if name != "day" or not whole}
-    return Sources(sums, calls.filter(Q(started_at__gte=rest) | Q(id__in=at.late)), groups)
+    over = scope.until is not None and scope.until <= rest
+    left = Q(id__in=at.late or [NO_CALL]) if over else Q(started_at__gte=rest) | Q(id__in=at.late)
+    return Sources(sums, calls.filter(left), groups)
 
 
 def by_day(actor: Actor, scope: Scope) -> dict[date, Decimal]:
