@@ -15,7 +15,7 @@ from uuid import UUID
 
 import orjson
 import psycopg
-from psycopg import AsyncConnection, AsyncRawCursor
+from psycopg import AsyncConnection
 
 from flows.access.redaction import redacted
 from flows.execution.batch import parameters_of
@@ -23,6 +23,7 @@ from flows.execution.faultpoints import faultpoint
 from flows.execution.journal import ACCEPTED, ASK, COMMITTED, SAVE, TAKE, WITHDRAW, WRITE, Record, Verdict
 from flows.execution.keeping import keep
 from flows.execution.saying import said
+from flows.execution.statement import execute, prepare
 
 log = logging.getLogger(__name__)
 
@@ -132,9 +133,9 @@ class Writer:
         connection = await self._connected()
         parameters = parameters_of(records)
         if not any(record.rare for record in records):
-            return _verdicts(records, await _write_all(connection, parameters))
+            return _verdicts(records, await execute(connection, parameters))
         async with connection.transaction():
-            verdicts = _verdicts(records, await _write_all(connection, parameters))
+            verdicts = _verdicts(records, await execute(connection, parameters))
             accepted = [record for record, verdict in zip(records, verdicts, strict=True) if not verdict.fenced]
             for statement, given in (
                 (ASK, [line for record in accepted for line in record.asks]),
@@ -180,11 +181,17 @@ class Writer:
 
     async def _connected(self) -> AsyncConnection[Any]:
         if self._connection is None or self._connection.closed:
-            self._connection = await AsyncConnection.connect(
+            connection = await AsyncConnection.connect(
                 self.dsn, autocommit=True, prepare_threshold=0, application_name="orchestrator journal"
             )
-            for setting in SETTINGS:
-                await self._connection.execute(setting)
+            try:
+                for setting in SETTINGS:
+                    await connection.execute(setting)
+                await prepare(connection, WRITE)
+            except BaseException:  # without all of it, it takes no record
+                await connection.close()
+                raise
+            self._connection = connection
         return self._connection
 
     async def _drop_connection(self) -> None:
@@ -196,20 +203,12 @@ class Writer:
                 log.debug("closing a lost connection: %s", error)
 
 
-async def _write_all(connection: AsyncConnection[Any], parameters: tuple[str, ...]) -> list[tuple[UUID, int, str, int]]:
-    """What the journal's statement did not accept. A raw cursor takes its text as it is; any other would look through all of it for
-    placeholders, each time."""
-    cursor = AsyncRawCursor(connection)
-    await cursor.execute(WRITE, parameters, prepare=True)
-    return await cursor.fetchall()
-
-
-def _verdicts(records: list[Record], rows: list[tuple[UUID, int, str, int]]) -> list[Verdict]:
+def _verdicts(records: list[Record], rows: list[list[str]]) -> list[Verdict]:
     if not rows:
         return [ACCEPTED] * len(records)
     by_run: dict[UUID, list[tuple[int, str, int]]] = {}
     for run, i, verdict, signals in rows:
-        by_run.setdefault(run, []).append((i, verdict, signals))
+        by_run.setdefault(UUID(run), []).append((int(i), verdict, int(signals)))
     return [_verdict(record, by_run.get(record.run, [])) for record in records]
 
 
