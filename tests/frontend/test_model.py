@@ -42,10 +42,9 @@ def through(canvas: subprocess.Popen[str], document: Any) -> dict[str, Any]:
     return answer
 
 
-def test_the_model_keeps_its_promises() -> None:
-    answer = subprocess.run(
-        ["node", "--test", str(HERE / "model.test.mjs")], capture_output=True, text=True, env=PATH, check=False
-    )
+def test_the_parts_without_a_screen_keep_their_promises() -> None:
+    files = [str(path) for path in sorted(HERE.glob("*.test.mjs"))]
+    answer = subprocess.run(["node", "--test", *files], capture_output=True, text=True, env=PATH, check=False)
 
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
