@@ -47,8 +47,7 @@ class Nest(Walk):
         """The step has failed for good: its error edge, its `on_error`, or the frame takes the consequence. Where the run fails by
         it, nothing of that is asked."""
         frame, node = task.frame, task.node
-        if error.get("fails_run") and self.root.failure is None:
-            self.break_down({"step": task.path, "class": error["class"], "message": error["message"]})
+        self._fail_run(task.path, error)
         self._drop_container(task)
         self._release(task, "failed")
         facts = {name: error[name] for name in ("class", "message")}
@@ -62,6 +61,11 @@ class Nest(Walk):
             frame.failure = task.error
             self._withdraw(frame)
         self._settle(frame)
+
+    def _fail_run(self, path: str, error: Mapping[str, Any]) -> None:
+        """Where the step at `path` failed by an error that fails the run, the run fails, unless it has failed before."""
+        if error.get("fails_run") and self.root.failure is None:
+            self.break_down({"step": path, "class": error["class"], "message": error["message"]})
 
     def _drop_container(self, task: Task) -> None:
         if task.container is None:

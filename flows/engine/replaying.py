@@ -68,7 +68,10 @@ class Replay(Nest):
                 self._fail(task, entry.error)
 
     def _take_up_of_the_past(self, entry: Entry) -> None:
-        """An error handler's own row, or a step inside a body that has ended: of that only what it did to the state is left."""
+        """An error handler's own row, or a step inside a body that has ended: of that only what it did to the run and to the state
+        is left."""
+        if entry.error is not None and entry.remaining is None:
+            self._fail_run(entry.path, entry.error)
         level = self.levels.get(entry.path[: entry.path.rfind("/") + 1])
         if level is None:
             return

@@ -84,9 +84,9 @@ WITH lost AS (
 ) {claimed}
 """.replace("{returning}", _RETURNING).replace("{claimed}", _CLAIMED)
 
-# Of what is behind the run only the changes of the state are of use: rows inside an outermost container that has finished, and of
-# rounds that a loop has left behind, whose row was written after them. (Others that are behind come along; the planner passes them
-# over.)
+# Of what is behind the run only the changes of the state and the failures that fail the run are of use: rows inside an outermost
+# container that has finished, and of rounds that a loop has left behind, whose row was written after them. (Others that are behind
+# come along; the planner passes them over.)
 ATTEMPTS: Final = """
 WITH behind AS MATERIALIZED (
     SELECT a.run_id, a.seq, a.id, a.path FROM flows_attempt a JOIN flows_run r ON r.id = a.run_id AND r.pass = a.pass
@@ -96,7 +96,8 @@ WITH behind AS MATERIALIZED (
 SELECT a.run_id, a.seq, a.path, a.n, a.kind, a.status, a.port, a.output, a.state, a.error, a.checkpoint,
     extract(epoch FROM a.next_at - clock_timestamp())::float8 AS remaining
 FROM flows_attempt a JOIN flows_run r ON r.id = a.run_id AND r.pass = a.pass
-WHERE a.run_id = ANY(%(runs)s) AND a.status <> 'skipped' AND (a.state IS NOT NULL OR NOT EXISTS (
+WHERE a.run_id = ANY(%(runs)s) AND a.status <> 'skipped'
+    AND (a.state IS NOT NULL OR strpos(a.error, '"fails_run":true') > 0 OR NOT EXISTS (
     SELECT 1 FROM behind b WHERE b.run_id = a.run_id AND (b.seq, b.id) > (a.seq, a.id)
         AND (starts_with(a.path, b.path || '[') OR starts_with(a.path, b.path || '/') OR starts_with(a.path, b.path || '.turn['))
 )) ORDER BY a.run_id, a.seq, a.id

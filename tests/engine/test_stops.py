@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from flows.engine.courses import Outcome, next_course
-from tests.engine.course import course, each, tool, value
+from tests.engine.course import course, each, loop, tool, value
 
 STOPS = {
     "kind": "check",
     "with": {"value": "abc", "rules": [{"type": "length", "max": 2, "then": "stop", "message": "too long"}]},
 }
+GOES_ON = STOPS | {"on_error": "continue"}
 EDGES = ["start -> c", "c.error -> after", "c.pass -> after"]
 
 
@@ -22,7 +25,7 @@ def test_no_error_edge_takes_it() -> None:
 
 
 def test_on_error_continue_does_not_go_on() -> None:
-    run = course({"c": STOPS | {"on_error": "continue"}, "after": tool()}, ["start -> c", "c -> after"])
+    run = course({"c": GOES_ON, "after": tool()}, ["start -> c", "c -> after"])
 
     assert run.begun == []
     assert run.error["step"] == "c"
@@ -39,6 +42,28 @@ def test_no_map_collects_it_and_what_is_in_flight_is_awaited() -> None:
     assert run.begun == ["m[0].t", "m[1].t"]
     assert run.error["step"] == "m[0].c"
     assert run.again().error["step"] == "m[0].c"
+
+
+@pytest.mark.parametrize(
+    ("around", "stands"),
+    [
+        (each("[1]", {"c": GOES_ON}, ["start -> c"], on_item_error="collect"), "succeeded"),
+        (loop({"c": GOES_ON}, ["start -> c"]), "open"),
+        (each("[1]", {"l": loop({"c": GOES_ON}, ["start -> c"])}, ["start -> l"], on_item_error="collect"), "open"),
+    ],
+    ids=["in a map", "in a round", "in a round in a map"],
+)
+def test_a_crash_after_it_does_not_let_the_run_go_on_though_what_stands_around_it_is_behind(
+    around: dict[str, Any], stands: str
+) -> None:
+    run = course({"m": around, "t": tool(), "after": tool()}, ["start -> m", "start -> t", "m -> after"])
+
+    assert run.end is None  # the other branch is in flight
+    assert run.recorded("m").status == stands
+    again = run.again()
+
+    assert again.begun == []
+    assert again.error == run.done("t").error
 
 
 def test_the_flows_error_handler_runs() -> None:

@@ -321,6 +321,25 @@ def test_an_engine_that_stops_leaves_a_call_in_flight_to_the_next_at_once(drive:
     assert [call.status for call in calls_of(run)] == ["unknown", "succeeded"]
 
 
+def test_a_check_that_stopped_the_run_stops_it_also_for_the_next_engine(drive: Drive, add_tool: AddTool) -> None:
+    async def slow() -> None:
+        await asyncio.Event().wait()
+
+    add_tool("test.slow", slow)
+    check = {"kind": "check", "with": {"value": "abc", "rules": [{"type": "length", "max": 2, "then": "stop"}]}}
+    body = {"steps": {"c": check}, "edges": ["start -> c"]}
+    steps = {"m": {"kind": "map", "with": {"over": "[1]", "on_item_error": "collect", "body": body}}, "a": tool("test.slow")}
+    first = drive(lease=60.0)
+    run = start(steps, ["start -> m", "start -> a"])
+    until(lambda: calls_of(run) and Attempt.objects.filter(run=run, path="m", status="succeeded").exists())
+
+    first.stop(5)
+    drive(lease=60.0)
+    run = finish(run, within=20)
+
+    assert (run.status, error_of(run)["step"]) == ("failed", "m[0].c")
+
+
 def test_restarts_of_the_worker_do_not_count_as_deaths(drive: Drive, add_tool: AddTool) -> None:
     release = threading.Event()
 

@@ -63,7 +63,7 @@ class Journal:
         lines: list[tuple[float, Entry]] = [
             (seq, entry)
             for (path, _), (seq, entry) in self.rows.items()
-            if entry.status != "skipped" and (entry.state or not self._behind(path, seq))
+            if entry.status != "skipped" and (entry.state or (entry.error or {}).get("fails_run") or not self._behind(path, seq))
         ]
         for path, (seq, n) in self.begun.items():
             if path in final:
