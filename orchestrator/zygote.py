@@ -147,6 +147,7 @@ def main() -> None:
     gc.disable()  # until the fork: nothing imported here is garbage
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else LiteLLM asks the network while it is imported
+    os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # they import every page: 60 MB that no engine uses
     import django
 
     django.setup()
