@@ -69,8 +69,8 @@ def _look(browser: Any, cookie: Any, address: str) -> Paint:
         wire.send("Network.emulateNetworkConditions", NETWORK)
         wire.send("Emulation.setCPUThrottlingRate", {"rate": SLOWED})
         answer = page.goto(address, wait_until="load")
-        if answer is None or answer.status != 200:
-            raise RuntimeError(f"{address}: {answer and answer.status}")
+        if answer is None or answer.status != 200 or answer.request.redirected_from is not None:
+            raise RuntimeError(f"{address}: {answer and (answer.status, answer.url)}")
         page.wait_for_timeout(SETTLES)
         found = page.evaluate("() => window.painted")
         return Paint(found["lcp"] / 1000, found["cls"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -169,6 +170,7 @@ def prepare() -> None:
         folder = Path(tempfile.mkdtemp(prefix="orchestrator-bench-"))
         folder.chmod(0o711)
         os.environ["ORCHESTRATOR_DATA"] = str(folder / "data")
+        os.environ["SECRET_KEY"] = secrets.token_urlsafe(48)  # the folder's own goes with each stage
         os.environ["DJANGO_SETTINGS_MODULE"] = "orchestrator.settings"
         os.environ["LOG_LEVEL"] = "WARNING"
         django.setup()
