@@ -36,4 +36,4 @@ RUN SECRET_KEY=build DATABASE_URL=postgresql://none REDIS_URL=redis://none pytho
 USER 10001
 VOLUME /data
 EXPOSE 8000
-CMD ["uvicorn", "orchestrator.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--lifespan", "off", "--timeout-graceful-shutdown", "2"]
+CMD ["uvicorn", "orchestrator.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--lifespan", "off", "--timeout-graceful-shutdown", "2", "--ws-per-message-deflate", "false"]

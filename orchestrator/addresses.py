@@ -53,11 +53,17 @@ def open_to_others(folder: Path) -> bool:
     return all(place.stat().st_mode & 0o001 for place in (real, *real.parents) if place.exists())
 
 
-def database_settings(url: str, data: Path) -> dict[str, Any]:
-    """Django's entry for ``DATABASE_URL``, or for the embedded server where the URL is empty."""
+POOL_PATIENCE = 5.0  # seconds until a request that gets no connection fails
+
+
+def database_settings(url: str, data: Path, pool: int = 0) -> dict[str, Any]:
+    """Django's entry for ``DATABASE_URL``, or for the embedded server where the URL is empty. With `pool` at most so many connections
+    are kept and shared by the threads of a process."""
     common: dict[str, Any] = {"ENGINE": "django.db.backends.postgresql", "CONN_HEALTH_CHECKS": True}
+    kept = {"pool": {"min_size": 1, "max_size": pool, "timeout": POOL_PATIENCE, "num_workers": 1}} if pool else {}
     if not url:
-        return common | {"NAME": "orchestrator", "USER": "orchestrator", "HOST": str(socket_folder(data)), "PORT": "5432"}
+        place = {"NAME": "orchestrator", "USER": "orchestrator", "HOST": str(socket_folder(data)), "PORT": "5432"}
+        return common | place | {"OPTIONS": kept}
     parts = urlsplit(url)
     if parts.scheme not in {"postgres", "postgresql"}:
         raise BadSetting(f"DATABASE_URL: {parts.scheme!r} is not supported; use postgresql://user:password@host:5432/name.")
@@ -69,7 +75,7 @@ def database_settings(url: str, data: Path) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": host,
         "PORT": str(parts.port or ""),
-        "OPTIONS": options,
+        "OPTIONS": options | kept,
     }
 
 

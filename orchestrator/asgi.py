@@ -7,6 +7,8 @@ from typing import Any
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
+# Each request has a thread of its own, which would otherwise connect to PostgreSQL anew: 5 ms, and a connection that knows no table yet.
+os.environ.setdefault("DATABASE_POOL", "20")
 # WhiteNoise reads its files synchronously; they are small, and nobody who runs this can change it.
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 

@@ -74,7 +74,7 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": database_settings(env_str("DATABASE_URL"), DATA_DIR)}
+DATABASES = {"default": database_settings(env_str("DATABASE_URL"), DATA_DIR, env_int("DATABASE_POOL", 0, least=0))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 _redis = redis_addresses(env_str("REDIS_URL"), DATA_DIR)

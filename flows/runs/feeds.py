@@ -9,10 +9,11 @@ nothing twice.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections import deque
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -39,7 +40,20 @@ SELECT count(*), coalesce(sum(seq), 0), (SELECT id FROM flows_run ORDER BY id DE
 WHERE status IN ('queued', 'running', 'waiting_approval', 'waiting', 'retrying')
 """
 
-EventRow = tuple[int, str, str, int, str, str | None]
+
+class Event(NamedTuple):
+    """An event as sockets send it: JSON that is made once for all of them, whole and without what its run may hide."""
+
+    seq: int
+    whole: str
+    hiding: str
+
+
+def event_of(row: tuple[int, str, str, int, str, str | None]) -> Event:
+    seq, type_, path, pass_number, at, data = row
+    head = json.dumps({"type": type_, "path": path, "pass": pass_number, "at": at})[:-1]
+    hiding = f'{head}, "data": null}}'
+    return Event(seq, f'{head}, "data": {data}}}' if data else hiding, hiding)  # `data` is JSON already
 
 
 class Reader:
@@ -85,7 +99,7 @@ class Feed:
         self.run_id = run_id
         self.newest = 0
         self._reader = reader
-        self._kept: deque[EventRow] = deque(maxlen=KEPT)
+        self._kept: deque[Event] = deque(maxlen=KEPT)
         self._watchers: set[asyncio.Event] = set()
         self._rung = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -114,10 +128,10 @@ class Feed:
         """There is something new."""
         self._rung.set()
 
-    async def after(self, cursor: int) -> list[EventRow]:
+    async def after(self, cursor: int) -> list[Event]:
         """The events after `cursor`, at most a page of them, in order. Raises `psycopg.Error`."""
-        if self._kept and self._kept[0][0] <= cursor + 1:
-            return [row for row in self._kept if row[0] > cursor]
+        if self._kept and self._kept[0].seq <= cursor + 1:
+            return [event for event in self._kept if event.seq > cursor]
         return await self._read(cursor)
 
     async def _follow(self) -> None:
@@ -126,19 +140,19 @@ class Feed:
                 await asyncio.wait_for(self._rung.wait(), POLL)
             self._rung.clear()
             try:
-                while rows := await self._read(self.newest):
-                    self._kept.extend(rows)
-                    self.newest = rows[-1][0]
+                while events := await self._read(self.newest):
+                    self._kept.extend(events)
+                    self.newest = events[-1].seq
                     for watcher in self._watchers:
                         watcher.set()
-                    if len(rows) < PAGE:
+                    if len(events) < PAGE:
                         break
             except (psycopg.Error, OSError) as error:
                 log.warning("events of run %s could not be read: %s", self.run_id, type(error).__name__)
             await asyncio.sleep(REST)
 
-    async def _read(self, cursor: int) -> list[EventRow]:
-        return await self._reader.rows(EVENTS, self.run_id, cursor, PAGE)
+    async def _read(self, cursor: int) -> list[Event]:
+        return [event_of(row) for row in await self._reader.rows(EVENTS, self.run_id, cursor, PAGE)]
 
 
 class ListFeed:

@@ -24,6 +24,7 @@ from uuid import UUID
 
 import psycopg
 import redis.asyncio
+from channels.consumer import get_handler_name
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
@@ -39,7 +40,7 @@ from flows.access.rights import Right, require_scope
 from flows.execution.doorbells import ERRANDS, INBOX, RIGHTS, errands_group, run_group
 from flows.models import Person, Run
 from flows.models.identifiers import UnknownIdentifier, parsed, shown
-from flows.runs.feeds import IN_PROGRESS, EventRow, Feed, feeds
+from flows.runs.feeds import IN_PROGRESS, Event, Feed, feeds
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,17 @@ class Topic:
     sent: dict[str, int] = field(default_factory=dict)  # how much of each call's text was sent
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Who a socket is and what it may show: `refused` is the code with which it closes, 0 where it goes on; some of `hidden` runs'
+    fields are kept from view; `mark` is of the person's rights."""
+
+    refused: int = 0
+    person: UUID | None = None
+    hidden: frozenset[UUID] = frozenset()
+    mark: str = ""
+
+
 class LiveConsumer(AsyncWebsocketConsumer):
     """One socket."""
 
@@ -85,30 +97,31 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.turn = asyncio.Lock()  # one frame at a time
         self.redis: redis.asyncio.Redis | None = None
 
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """As Channels does it, without its turn of a thread before each message. That is for handlers that use Django's connection;
+        of ours only `look` does, in a thread that sees to it. A busy run tells each of its sockets something a hundred times a second."""
+        await getattr(self, get_handler_name(message))(message)
+
     async def connect(self) -> None:
         await self.accept()
-        actor = await database_sync_to_async(self.actor)()
-        if actor is None:
-            await self.close(NOT_SIGNED_IN)
-            return
         try:
             names, after, mark = self.wanted()
             runs = {name: parsed("run", name.removeprefix("run:")) for name in names if name not in DOORBELLS}
         except (ValueError, UnknownIdentifier):
             await self.close(BAD_ADDRESS)
             return
-        self.person = actor.person.id if actor.person is not None else None
         await self.join(RIGHTS)  # before they are looked at: no change falls between
         inbox, listed = INBOX in names, RUNS in names
-        if not await self.visible(actor, set(runs.values()), inbox, listed):
-            await self.close(NOT_VISIBLE)
+        looked = await self.look(set(runs.values()), inbox, listed)
+        if looked.refused:
+            await self.close(looked.refused)
             return
-        hidden = await database_sync_to_async(_hiding)(set(runs.values())) if runs else set()
+        self.person = looked.person
         # First to the group, then to what was before: nothing can fall between.
         for name, run_id in runs.items():
             await self.join(run_group(run_id))
             feed = feeds().feed(run_id)
-            topic = Topic(name, run_id, after, feed, feed.watch(after), run_id in hidden)
+            topic = Topic(name, run_id, after, feed, feed.watch(after), run_id in looked.hidden)
             self.topics[run_id.hex] = topic
             self.start(self.follow(topic))
             feed.ring()
@@ -125,9 +138,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self.list_watcher = feeds().list.watch()
             await self.send_frame({"topic": RUNS, "data": {"type": "changed"}})
             self.start(self.follow_list(self.list_watcher))
-        now = await database_sync_to_async(_mark_of)(actor)
-        self.mark = mark or now
-        if self.mark != now:  # they changed after the page was rendered and before this socket could be told
+        self.mark = mark or looked.mark
+        if self.mark != looked.mark:  # they changed after the page was rendered and before this socket could be told
             self.checking.set()
         self.start(self.check_rights(set(runs.values()), inbox, listed))
 
@@ -187,24 +199,21 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await topic.watcher.wait()
             topic.watcher.clear()
             try:
-                while rows := await topic.feed.after(topic.cursor):
-                    for row in rows:
-                        await self.send_event(topic, row)
+                while events := await topic.feed.after(topic.cursor):
+                    for event in events:
+                        await self.send_event(topic, event)
                 await self.send_texts(topic)
             except (psycopg.Error, OSError) as error:
                 log.warning("socket of run %s: %s", topic.run_id, type(error).__name__)
                 await asyncio.sleep(1.0)
                 topic.watcher.set()
 
-    async def send_event(self, topic: Topic, row: EventRow) -> None:
-        seq, type_, path, pass_number, at, data = row
-        head = json.dumps({"type": type_, "path": path, "pass": pass_number, "at": at})
-        shown = "null" if topic.hides else data or "null"
-        body = f'{head[:-1]}, "data": {shown}}}'  # `data` is JSON already
-        frame = f'{{"topic": {json.dumps(topic.name)}, "seq": {seq}, "data": {body}}}'
+    async def send_event(self, topic: Topic, event: Event) -> None:
+        body = event.hiding if topic.hides else event.whole
+        frame = f'{{"topic": {json.dumps(topic.name)}, "seq": {event.seq}, "data": {body}}}'
         async with self.turn:
             await self.send(text_data=frame)
-        topic.cursor = seq
+        topic.cursor = event.seq
 
     async def send_texts(self, topic: Topic) -> None:
         if topic.hides:
@@ -262,13 +271,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.checking.wait(), RIGHTS_ARE_CHECKED_EVERY)
             self.checking.clear()
-            actor = await database_sync_to_async(self.actor)()
-            if actor is None:
-                await self.close(NOT_SIGNED_IN)
-            elif not await self.visible(actor, runs, inbox, listed):
-                await self.close(NOT_VISIBLE)
-            elif (mark := await database_sync_to_async(_mark_of)(actor)) != self.mark:
-                self.mark = mark
+            looked = await self.look(runs, inbox, listed)
+            if looked.refused:
+                await self.close(looked.refused)
+            elif looked.mark != self.mark:
+                self.mark = looked.mark
                 await self.send_frame({"topic": RIGHTS, "data": {"type": "changed"}})
 
     # --- who and what
@@ -301,8 +308,18 @@ class LiveConsumer(AsyncWebsocketConsumer):
         person = Person.objects.filter(id=user.pk, is_active=True).first()
         return Actor(person=person) if person is not None else None
 
-    async def visible(self, actor: Actor, runs: set[UUID], inbox: bool, listed: bool) -> bool:
-        return await database_sync_to_async(_visible)(actor, runs, inbox, listed)
+    async def look(self, runs: set[UUID], inbox: bool, listed: bool) -> Looked:
+        """All that a socket needs of the database, in one turn of a thread: a hundred of them may come at once."""
+        return await database_sync_to_async(self._look)(runs, inbox, listed)
+
+    def _look(self, runs: set[UUID], inbox: bool, listed: bool) -> Looked:
+        actor = self.actor()
+        if actor is None:
+            return Looked(NOT_SIGNED_IN)
+        if not _visible(actor, runs, inbox, listed):
+            return Looked(NOT_VISIBLE)
+        person = actor.person.id if actor.person is not None else None
+        return Looked(0, person, frozenset(_hiding(runs)) if runs else frozenset(), actor.holdings.mark)
 
     # --- plumbing
 
@@ -336,10 +353,6 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 retry=never,
             )
         return self.redis
-
-
-def _mark_of(actor: Actor) -> str:
-    return actor.holdings.mark
 
 
 def _hiding(runs: set[UUID]) -> set[UUID]:

@@ -22,7 +22,7 @@ def web_program(listening: socket.socket) -> Program:
     return _python(
         "web",
         f"uvicorn orchestrator.asgi:application --fd {listening.fileno()} --lifespan off --timeout-graceful-shutdown 2"
-        " --log-level warning --no-access-log",
+        " --ws-per-message-deflate false --log-level warning --no-access-log",
         ready=partial(answers, port, "/healthz"),
         pass_fds=(listening.fileno(),),
     )

@@ -28,6 +28,14 @@ def test_a_database_address_may_name_a_socket_folder() -> None:
     assert (found["HOST"], found["PORT"], found["OPTIONS"]) == ("/run/postgresql", "", {})
 
 
+def test_only_a_process_that_asks_for_it_keeps_connections() -> None:
+    with_options = database_settings("postgresql://me@db/base?sslmode=require", Path("/data"), pool=7)
+
+    assert with_options["OPTIONS"]["sslmode"] == "require"
+    assert with_options["OPTIONS"]["pool"]["max_size"] == 7
+    assert "pool" not in database_settings("postgresql://me@db/base", Path("/data"))["OPTIONS"]
+
+
 def test_redis_is_spelled_twice(short_folder: Path) -> None:
     embedded = redis_addresses("", short_folder)
     given = redis_addresses("unix:///run/redis.sock?db=3", short_folder)
