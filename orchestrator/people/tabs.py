@@ -14,6 +14,7 @@ TABS = (
     ("settings-teams", "Teams", Right.MANAGE_PEOPLE),
     ("settings-roles", "Roles", None),
     ("settings-keys", "API keys", None),
+    ("settings-sign-in", "Sign-in", Right.MANAGE_PEOPLE),
     ("settings-general", "General", Right.MANAGE_SETTINGS),
     ("approval-channels", "Notifications", Right.MANAGE_POLICIES),
     ("settings-retention", "Retention", Right.MANAGE_SETTINGS),

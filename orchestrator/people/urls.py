@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from orchestrator.people import doors, keys, me, views
+from orchestrator.people import doors, entering, keys, me, views
 
 urlpatterns = [
     path("settings", views.settings_home, name="settings"),
@@ -14,6 +14,8 @@ urlpatterns = [
     path("settings/people/<slug:username>/deactivation", views.deactivation, name="settings-deactivation"),
     path("settings/people/<slug:username>/reset", views.reset_link, name="settings-reset-link"),
     path("settings/people/<slug:username>/sign-ins/<str:sign_in_id>/end", views.end_sign_in_of, name="settings-sign-in-end"),
+    path("settings/people/<slug:username>/sign-ins/end", entering.end_all, name="settings-sign-ins-end"),
+    path("settings/sign-in", entering.entering, name="settings-sign-in"),
     path("settings/teams", views.teams, name="settings-teams"),
     path("settings/teams/<slug:slug>/removal", views.team_removal, name="settings-team-removal"),
     path("settings/roles", views.roles, name="settings-roles"),

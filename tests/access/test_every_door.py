@@ -237,6 +237,8 @@ PAGES = [
         right="people.manage",
         outsider="refused",
     ),
+    Door("POST", "settings/people/<slug:username>/sign-ins/end", may="owner", right="people.manage", outsider="refused"),
+    Door("GET", "settings/sign-in", may="owner", right="people.manage", outsider="refused"),
     Door("GET", "settings/general", may="owner", right="settings.manage", outsider="refused"),
     Door("POST", "settings/general", may="owner", right="settings.manage", outsider="refused"),
     Door("GET", "settings/teams", may="owner", right="people.manage", outsider="refused"),
@@ -782,6 +784,8 @@ API = [
     Door("DELETE", "api/v1/me/sign-ins/<sign_in_id>", may="", hidden=True),
     Door("GET", "api/v1/people/<username>/sign-ins", may="owner", right="people.manage", outsider="refused"),
     Door("DELETE", "api/v1/people/<username>/sign-ins/<sign_in_id>", may="owner", right="people.manage", outsider="refused"),
+    Door("GET", "api/v1/sign-ins", may="owner", right="people.manage", outsider="refused"),
+    Door("DELETE", "api/v1/people/<username>/sign-ins", may="owner", right="people.manage", outsider="refused"),
     Door("POST", "api/v1/people/<username>/password-link", may="owner", right="people.manage", outsider="refused"),
     Door("GET", "api/v1/killswitch"),
     Door(

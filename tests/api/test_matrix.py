@@ -104,6 +104,7 @@ CLOSEST = {
     "people": "runs:write",
     "me": "runs:write",
     "installation": "runs:write",
+    "sign-ins": "runs:write",
     "invitations": "runs:write",
     "teams": "runs:write",
     "keys": "runs:write",

@@ -289,6 +289,7 @@ def test_the_settings_fit_a_phone(visit: Any, person: Person_) -> None:
         "/settings/retention",
         "/settings/health",
         "/settings/general",
+        "/settings/sign-in",
     ):
         page.go(address)
         page.fits()

@@ -77,6 +77,8 @@ COMMANDS = {
     "post_invitation": "person invite",
     "list_sign_ins": "person sign-ins",
     "delete_sign_in": "person sign-ins",
+    "delete_sign_ins": "person sign-out",
+    "get_sign_ins": "person signed-in",
     "post_password_link": "person password-link",
     "post_key": "apikey create",
     "list_people": "person list",

@@ -13,7 +13,7 @@ from django.urls import reverse
 from approvals.actions.offboard_person import offboard_person
 from flows.access.actions.change_person import change_person
 from flows.access.actions.create_person import create_person
-from flows.access.actions.end_sign_in import end_sign_in
+from flows.access.actions.end_sign_in import end_sign_in, end_sign_ins
 from flows.access.actions.grant_role import grant_role, roles_of
 from flows.access.actions.invite_person import invite_person, withdraw_invitation
 from flows.access.actions.make_password_link import make_password_link
@@ -21,11 +21,13 @@ from flows.access.actions.reactivate_person import reactivate_person
 from flows.access.actions.revoke_role import revoke_role
 from flows.access.actor import Actor
 from flows.access.rights import Right, require
-from flows.access.signins import sign_ins_of
+from flows.access.signins import people_signed_in, sign_ins_of
 from flows.models import Person, Role
 from orchestrator.management.speaking import person_named
 from orchestrator.management.verbs import VerbCommand
 from orchestrator.people.api import PeopleList, person_shape
+from orchestrator.people.entering import rules
+from orchestrator.people.me_api import SignInsShape, sign_ins_shape
 from orchestrator.people.reads import Wanted, invitation_named, invitations_open, people_listed, sign_in_named, team_named
 
 
@@ -59,6 +61,8 @@ class Command(VerbCommand):
         self.one("password-link", "make a link by which a person sets a new password, and print its path")
         sign_ins = self.one("sign-ins", "list the browsers in which a person is signed in, or sign one out")
         sign_ins.add_argument("--end", metavar="ID", help="the one that is signed out")
+        self.one("sign-out", "sign a person out everywhere")
+        self.verb("signed-in", "by what rules people come in, and who is signed in now", shows=True)
         self.one("reactivate", "let a person in again")
         deactivate = self.one("deactivate", "shut a person out; what waits for them goes to --successor")
         deactivate.add_argument("--successor", help="who takes over the open requests")
@@ -95,6 +99,17 @@ class Command(VerbCommand):
             end_sign_in(actor, sign_in_named(person, end))
         for each in sign_ins_of(person):
             self.stdout.write(f"{each.public_id}  {each.seen_at:%Y-%m-%d %H:%M} UTC  {each.address}  {each.agent}".rstrip())
+
+    def do_signed_in(self, actor: Actor, json: bool, **options: Any) -> None:
+        found = people_signed_in(actor)
+        if json:
+            self.write_json(SignInsShape, sign_ins_shape(found))
+            return
+        for rule in rules():
+            self.stdout.write(f"{rule.what}: {rule.words}{f' ({rule.variable})' if rule.variable else ''}")
+        for each in found:
+            browsers = f"{each.browsers} browser{'s' if each.browsers != 1 else ''}"
+            self.stdout.write(f"{each.person.username}: {browsers}, last seen {each.seen_at:%Y-%m-%d %H:%M} UTC")
 
     # --- what is done
 
@@ -144,6 +159,10 @@ class Command(VerbCommand):
         parts = make_password_link(actor, self.managed(actor, username))
         self.stderr.write("Behind this installation's address, once, for three days:")
         self.stdout.write(reverse("password-reset", args=parts))
+
+    def do_sign_out(self, actor: Actor, username: str, **options: Any) -> None:
+        count = end_sign_ins(actor, self.managed(actor, username))
+        self.stdout.write(f"{username} is signed out of {count} browser{'s' if count != 1 else ''}.")
 
     def do_reactivate(self, actor: Actor, username: str, **options: Any) -> None:
         person = self.managed(actor, username)
