@@ -232,7 +232,7 @@ def test_a_table_of_costs_with_every_choice_of_its_page() -> None:
         assert [each["place"] for each in refused.json()["problems"]] == [wrong.partition("=")[0]], refused.content
 
 
-def test_every_command_of_the_catalogues_pages_leads_to_an_operation() -> None:
+def test_every_command_of_the_catalogues_pages_leads_to_an_operation(mail_server: None) -> None:
     """What a placeholder stands for is refused by name (422), or it cannot be now (409); nothing else goes wrong."""
     owner, flow = make_person("owner"), make_flow("greet")
     make_key(owner, "runs:read")
