@@ -35,6 +35,7 @@ from orchestrator.openapi import DocumentedAPI
 from orchestrator.people.api import router as people
 from orchestrator.people.me_api import router as me
 from orchestrator.retention.api import router as retention
+from orchestrator.transfer.api import router as transfer
 
 api = DocumentedAPI(
     title="Orchestrator",
@@ -68,6 +69,7 @@ for router in (
     people,
     me,
     installation,
+    transfer,
     audit,
     knowledge,
     memory,

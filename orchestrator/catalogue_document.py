@@ -8,14 +8,14 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from flows.access.addresses import allowed_name
 from flows.engine.document import Money, Part
 from flows.engine.explaining import model_problems
 from flows.engine.problems import DocumentError, Place, Problem, path_text
 from flows.engine.yamltext import parse_yaml
-from flows.routing.entries import SLUG, Duration, ModelPart, RoutePart, Texts, model_faults, route_faults
+from flows.routing.entries import SLUG, ModelPart, RoutePart, Texts, model_faults, route_faults, seconds
 from flows.runs.toolbox.entries import ConnectionPart, MCPPart, ToolPart, connection_faults, tool_faults
 from flows.tools.base import ToolKind
 
@@ -38,16 +38,22 @@ class TeamPart(Part):
     members: Texts = ()
 
 
+OfARun = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
+"""How long a run may take: `2h`, `3d`, or a number of seconds."""
+
+
 class BudgetPart(Part):
-    """What a scope may use in a period, or each run of it: `all`, `run`, `step`, or such as `flow:refunds`, `step:refunds/classify`."""
+    """What a scope may use in a period, or each run of it: `all`, `run`, `step`, or such as `flow:refunds`, `step:refunds/classify`.
+    Without `zone` its days are those of the installation."""
 
     scope: str
     period: Literal["hour", "day", "week", "month", "run"]
+    zone: str = Field(default="", max_length=64)
     cost: Money | None = None
     tokens: int | None = None
     calls: int | None = None
     steps: int | None = None
-    duration: Duration | None = None
+    duration: OfARun | None = None
     at_limit: Literal["stop", "pause", "cheaper", "finish", "notify"] = "stop"
     warn: Annotated[tuple[int, ...], Field(strict=False)] = ()
 

@@ -25,6 +25,7 @@ urlpatterns = [
     path("", include("orchestrator.people.urls")),
     path("", include("orchestrator.retention.urls")),
     path("", include("orchestrator.general.urls")),
+    path("", include("orchestrator.transfer.urls")),
     path("", include("orchestrator.demonstration.urls")),
     path("settings/health", health_page, name="settings-health"),
     path("", include("flows.builder.urls")),

@@ -21,7 +21,7 @@ VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 SECRET: Final = re.compile(r"[A-Z][A-Z0-9_]{0,79}")
 
 
-def _seconds(value: Any) -> Any:
+def seconds(value: Any) -> Any:
     """`20s`, `2m`, or a number of seconds."""
     return (
         parse_duration(value)
@@ -32,7 +32,7 @@ def _seconds(value: Any) -> Any:
     )
 
 
-Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=86400)]
+Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=86400)]
 Texts = Annotated[tuple[str, ...], Field(strict=False)]
 ErrorClass = Literal[RETRYABLE_SLUGS]  # type: ignore[valid-type]
 

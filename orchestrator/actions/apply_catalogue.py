@@ -97,7 +97,7 @@ def _apply_budget(actor: Actor, part: BudgetPart, applied: Applied) -> None:
     scope, _, subject = part.scope.partition(":")
     limits: dict[str, Any] = {name: getattr(part, name) for name in ("cost", "tokens", "calls", "steps")}
     limits["duration"] = None if part.duration is None else int(part.duration)
-    wanted = BudgetWanted(scope, subject.strip(), part.period, **limits, at_limit=part.at_limit, warn=part.warn)
+    wanted = BudgetWanted(scope, subject.strip(), part.period, **limits, at_limit=part.at_limit, warn=part.warn, zone=part.zone)
     budget, changed = change_budget(actor, wanted, "as the catalogue says")
     if changed:
         applied.changes.append(f"budget {budget.name}: {limits_in_words(budget)}, then {part.at_limit}")

@@ -20,6 +20,7 @@ TABS = (
     ("settings-retention", "Retention", Right.MANAGE_SETTINGS),
     ("settings-demonstration", "Demonstration", Right.MANAGE_SETTINGS),
     ("settings-health", "Health", Right.MANAGE_SETTINGS),
+    ("settings-data", "Data", Right.MANAGE_SETTINGS),
 )
 
 

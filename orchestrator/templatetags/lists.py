@@ -45,11 +45,14 @@ def as_curl(context: RequestContext, path: str, *names: str) -> dict[str, str]:
 
 
 @register.inclusion_tag("components/curl.html", takes_context=True)
-def curl_for(context: RequestContext, operation: str, *names: Any, label: str = "Copy as cURL", **body: Any) -> dict[str, str]:
+def curl_for(
+    context: RequestContext, operation: str, *names: Any, label: str = "Copy as cURL", search: str = "", **body: Any
+) -> dict[str, str]:
     """A button that copies how a program asks for what the button beside it does: ``{% curl_for "post_decision" asked.public_id
     outcome="approve" revision=2 %}``. `operation` is a function of the API, `names` fill its address in, the rest is its body; what is
-    empty is left out. ``file="flow.yaml"`` sends a file in its place."""
-    address = context["request"].build_absolute_uri(reverse(f"api:{operation}", args=[str(name) for name in names]))
+    empty is left out. ``file="flow.yaml"`` sends a file in its place; `search` is what stands behind the address's question mark."""
+    path = reverse(f"api:{operation}", args=[str(name) for name in names])
+    address = context["request"].build_absolute_uri(f"{path}?{search}" if search else path)
     given: Any = {name: value for name, value in body.items() if value not in (None, "")}
     if "file" in given:
         given = f"@{given['file']}"

@@ -105,6 +105,8 @@ CLOSEST = {
     "me": "runs:write",
     "installation": "runs:write",
     "sign-ins": "runs:write",
+    "export": "runs:write",
+    "import": "runs:write",
     "invitations": "runs:write",
     "teams": "runs:write",
     "keys": "runs:write",

@@ -290,6 +290,7 @@ def test_the_settings_fit_a_phone(visit: Any, person: Person_) -> None:
         "/settings/health",
         "/settings/general",
         "/settings/sign-in",
+        "/settings/data",
     ):
         page.go(address)
         page.fits()

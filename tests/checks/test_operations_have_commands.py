@@ -98,6 +98,8 @@ COMMANDS = {
     "get_installation": "installation show",
     "patch_installation": "installation set",
     "post_mail_test": "installation mail-test",
+    "get_export": "installation export",
+    "post_import_all": "installation import",
     "get_verification": "audit verify",
     "list_memory": "memory list",
     "get_memory": "memory show",

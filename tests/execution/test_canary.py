@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import logging
+import zipfile
 from urllib.parse import quote
 
 import pytest
 from django.test import Client
 
+from approvals.models import Channel
 from flows.access import redaction
+from flows.access.actions.put_secret import put_secret
+from flows.access.actor import system
 from flows.access.redaction import RedactingFilter, redacted
-from flows.models import AllowedHost, Run, ToolEntry
+from flows.models import AllowedHost, MCPServer, ModelEntry, Run, ToolEntry
 from flows.runs.actions.tag_run import tag_run
+from flows.triggers.secrets import secret_of
 from tests.execution.conftest import Drive
 from tests.execution.runs import finish, make_model, model, start
 from tests.execution.runs import tool as tool_step
-from tests.makers import make_actor, make_key, make_person
+from tests.makers import DOCUMENT, make_actor, make_flow, make_key, make_person, make_trigger
 from tests.retention.test_retention import everything
 from tests.servers.effect_server import EffectServer
 from tests.servers.loopback import running
@@ -92,6 +98,38 @@ def test_what_people_write_into_inputs_tags_and_reasons(canary: str) -> None:
 
     nowhere(Run.objects.get(id=run.id).input)
     nowhere(every_page_and_answer(run))
+
+
+def test_an_export_of_the_whole_configuration(canary: str) -> None:
+    """What is kept sealed or hashed, what the environment holds, and what somebody typed into a setting."""
+    typed = "typed+into/a&setting"
+    person = make_person("owner")
+    key = make_key(person, "admin")[1]
+    put_secret(system("tests"), "SEALED_KEY", typed, [], [])
+    trigger = make_trigger(make_flow("greet", document=DOCUMENT.replace("Hello", f"Hello {CANARY}")), "webhook", owner=person)
+    type(trigger).objects.update(settings={**trigger.settings, "sample": {"say": typed}, "mapping": {"token": typed, "say": key}})
+    Channel.objects.create(kind="chat", name="ops", address="https://chat.example/secret-hook", salt="ab" * 16)
+    settings = {"url": f"https://a.example/?token={typed}", "headers": {"Authorization": typed}, "body": {"say": CANARY}}
+    ToolEntry.objects.create(slug="echo", kind="http", settings=settings, effect="read", repeat="freely")
+    ModelEntry.objects.create(
+        slug="a",
+        model="openai/a",
+        api_key_env="CANARY_KEY",
+        api_base=f"http://me:{quote(typed, safe='')}@a.example",
+        settings={"api_key": typed},
+    )
+    MCPServer.objects.create(slug="near", command=["server", f"--say={CANARY}"], env={"TOKEN": "CANARY_KEY"})
+
+    answer = Client().get("/api/v1/export", headers={"Authorization": f"Bearer {key}"})
+
+    with zipfile.ZipFile(io.BytesIO(b"".join(answer))) as archive:  # type: ignore[arg-type]
+        files = {name: archive.read(name).decode() for name in archive.namelist()}
+    text = "\n".join(files.values())
+    nowhere(text)
+    assert "CANARY_KEY" in files["catalogue.yaml"]
+    assert "Hello [removed]" in files["flows/drafts/greet.yaml"]
+    hidden = (typed, quote(typed, safe=""), key, person.password, "secret-hook", trigger.salt, secret_of(trigger))
+    assert [each for each in hidden if each in text] == []
 
 
 def test_a_log_line_and_a_traceback(canary: str) -> None:

@@ -261,6 +261,7 @@ def test_every_command_of_the_catalogues_pages_leads_to_an_operation(mail_server
         "/prices/import": 1,
         "/flows/greet/drills": 1,
         "/settings/general": 2,
+        "/settings/data": 1,
         "/me": 1,
     }
 
