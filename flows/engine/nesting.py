@@ -171,15 +171,15 @@ class Nest(Walk):
     # ------------------------------------------------------------------ how a body ends
 
     def _settle(self, frame: Frame) -> None:
-        """Hand a body's result to its container once nothing can happen in it; then look at what is around it, which may have
-        waited for just this."""
+        """Hand a body's result to its container once nothing can happen in it; then look at all that is around it: a frame that has
+        failed, at any depth, may have waited for just this."""
         while frame.owner is not None:
+            owner = frame.owner
             if self._settled(frame):
-                self._hand_over(frame, frame.owner)
-                return
-            frame = frame.owner.frame
-            if frame.failure is None:
-                return
+                self._hand_over(frame, owner)
+                if owner.status != "open":
+                    return  # with its end what is around it was looked at
+            frame = owner.frame
 
     def _settled(self, frame: Frame) -> bool:
         """Nothing can happen in the frame any more: all its steps have come to an end, or it has failed and nothing is in flight."""

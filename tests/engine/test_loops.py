@@ -203,3 +203,26 @@ def test_a_map_inside_a_loop_starts_afresh_each_round() -> None:
         run.done(f"p[{index}].m[0].t", index).done(f"p[{index}].m[1].t", index)
 
     assert run.ended == ("succeeded", [1, 1])
+
+
+@pytest.mark.parametrize(
+    ("inner", "flying"),
+    [
+        (one_each("[1, 2]", concurrency=1), "s[0].t"),
+        (loop(DRAFT, ["start -> draft"]), "s[0].draft"),
+        (each("[1]", {"l": loop(DRAFT, ["start -> draft"])}, ["start -> l"]), "s[0].l[0].draft"),
+        (each("[1]", {"t": tool(), "u": tool()}, ["start -> t", "t -> u"]), "s[0].t"),
+        (each("[1]", {"m": each("[1]", {"t": tool(), "u": tool()}, ["start -> t", "t -> u"])}, ["start -> m"]), "s[0].m[0].t"),
+    ],
+    ids=["map", "loop", "loop in a map", "steps", "steps in a map"],
+)
+def test_an_item_that_failed_ends_when_what_is_in_flight_in_a_container_inside_it_has_come_home(
+    inner: dict[str, Any], flying: str
+) -> None:
+    steps = {"m": each("[1]", {"s": inner, "t": tool()}, ["start -> s", "start -> t"], on_item_error="collect")}
+    run = course(steps, ["start -> m"], output="{{ steps.m.output[0].error.step }}").fails("m[0].t")
+
+    assert run.end is None
+    run.done(f"m[0].{flying}")
+
+    assert run.ended == ("succeeded", "m[0].t")
