@@ -8,7 +8,7 @@ its other items stay.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flows.engine.agents import TURN
@@ -66,9 +66,10 @@ def next_course(
     newest = {row.path: row for row in rows}
     places = {path: place_of(flow, path, inside) for path in newest}
     cut = _Cut()
+    begins = place_of(flow, from_path, inside) if from_path is not None else None
     if from_path is not None:
-        _cut_behind(from_path, place_of(flow, from_path, inside), newest, cut)
-    _cut_failures(places, newest, cut)
+        _cut_behind(from_path, begins, newest, cut)
+    _cut_failures(places, newest, cut, {at.prefix for at in _outwards(begins)})
     counting = [
         row
         for row in rows
@@ -115,15 +116,24 @@ def _later_rounds(loop: str, index: int, newest: Mapping[str, Outcome]) -> set[s
     return found
 
 
-def _cut_failures(places: Mapping[str, Place | None], newest: Mapping[str, Outcome], cut: _Cut) -> None:
+def _outwards(place: Place | None) -> Iterator[Place]:
+    """The place, and those of the containers around it."""
+    while place is not None:
+        yield place
+        place = place.owner
+
+
+def _cut_failures(places: Mapping[str, Place | None], newest: Mapping[str, Outcome], cut: _Cut, going_on: set[str]) -> None:
     """Drop what failed without anybody taking care of it. A container that failed because of what is inside it is reopened; one
-    that failed by itself begins anew."""
+    that failed by itself begins anew. Bodies that are `going_on`, by the prefix of their paths, must not end by an old failure."""
     ended = {row.path: row.status for row in newest.values() if row.status in {"succeeded", "failed"} and row.final}
     stopped = {path for path in ended if newest[path].fails_run}
     around_stopped = {around for path in stopped for around in enclosing(path)}  # a map that collects has succeeded all the same
     failed = [path for path, status in ended.items() if status == "failed"]
     broke = (
-        {path for path in failed if not (in_handler(path) or _handled(places[path]))} | stopped | around_stopped & ended.keys()
+        {path for path in failed if not (in_handler(path) or _handled(places[path], going_on))}
+        | stopped
+        | around_stopped & ended.keys()
     )
     because_of_inside = {around for path in broke for around in enclosing(path)}
     for path in broke:
@@ -139,14 +149,15 @@ def in_handler(path: str) -> bool:
     return any(part == HANDLER or part.startswith(f"{HANDLER}.") for part in path.split("/"))
 
 
-def _handled(place: Place | None) -> bool:
-    """Whether the flow had planned for the failure of this step, so that the run went on."""
-    while place is not None:
-        if "error" in place.node.outgoing or place.node.on_error == "continue":
+def _handled(place: Place | None, going_on: set[str]) -> bool:
+    """Whether the flow had planned for the failure of this step, so that the run, and a body that is `going_on`, went on."""
+    for at in _outwards(place):
+        if "error" in at.node.outgoing or at.node.on_error == "continue":
             return True
-        if place.owner is not None and _collects(place.owner.node):
+        if at.prefix in going_on:
+            return False
+        if at.owner is not None and _collects(at.owner.node):
             return True
-        place = place.owner
     return False
 
 

@@ -88,6 +88,19 @@ def test_a_failure_that_a_map_collects_is_kept() -> None:
     assert course(nest(on_item_error="collect"), *said)[0] == ["each", "each[0].in[0].x", "each[0].in", "each[1].z"]
 
 
+def test_an_item_that_goes_on_at_a_step_does_again_what_had_failed_it() -> None:
+    """Else it would fail at once, by the old failure, before that step."""
+    body = {"steps": {"x": nothing(), "y": nothing(), "z": nothing()}, "edges": ["start -> x", "start -> y", "start -> z"]}
+    body["steps"]["z"]["on_error"] = "continue"
+    flow = make_flow(
+        {"each": {"kind": "map", "with": {"over": "[1, 2]", "on_item_error": "collect", "body": body}}}, ["start -> each"]
+    )
+    said = ("each[0].x succeeded", "each[0].z failed", "each[0].y failed", "each[1].y failed", "each succeeded")
+
+    assert course(flow, *said, from_path="each[0].x")[0] == ["each*", "each[0].z", "each[1].y"]
+    assert next_course(flow, rows(*said), "each[0].x").again == ("each[0].x", "each[0].y")
+
+
 def test_a_container_that_failed_by_itself_begins_anew() -> None:
     assert course(nest(), "each[0].z succeeded", "each failed") == ([], ("each[0].z",))
 
