@@ -140,7 +140,8 @@ def main() -> None:
     receiver = Receiver(settings.DATA_DIR / "receiver.jsonl")
     receiver.load()
     place = {"fd": arguments.fd} if arguments.fd is not None else {"host": "127.0.0.1", "port": arguments.port}
-    uvicorn.run(Application(receiver), lifespan="off", log_level="warning", access_log=False, **place)
+    # That it hangs up in the middle of an answer, as it is told to, would be an error of each start's demonstration on the terminal.
+    uvicorn.run(Application(receiver), lifespan="off", log_level="critical", access_log=False, **place)
 
 
 if __name__ == "__main__":
